@@ -1,0 +1,62 @@
+/**
+ * The closed table of everything that can be wrong with a request or an event. The code is also the
+ * problem type's suffix (RFC 9457) and the label in metrics; the status is what a request gets that
+ * fails as a whole, or whose every event fails, for this reason.
+ */
+const table = {
+  bad_request: { status: 400, title: 'Request is malformed' },
+  not_json: { status: 400, title: 'Body is not valid JSON' },
+  not_utf8: { status: 400, title: 'Body is not valid UTF-8' },
+  bad_encoding: { status: 400, title: 'Body does not match its Content-Encoding' },
+  bad_cloudevent: { status: 400, title: 'Not a valid CloudEvent' },
+  empty_body: { status: 400, title: 'Body is empty' },
+  body_aborted: { status: 400, title: 'Body ended early' },
+  unauthorized: { status: 401, title: 'Key is missing or wrong' },
+  forbidden: { status: 403, title: 'Not allowed' },
+  not_found: { status: 404, title: 'Unknown source or path' },
+  method_not_allowed: { status: 405, title: 'Method is not allowed here' },
+  body_timeout: { status: 408, title: 'Body came too slowly' },
+  body_too_large: { status: 413, title: 'Body is too large' },
+  batch_too_large: { status: 413, title: 'Too many events in one request' },
+  event_too_large: { status: 413, title: 'Event is too large' },
+  unsupported_type: { status: 415, title: 'Content-Type is not supported' },
+  unsupported_charset: { status: 415, title: 'Charset is not supported' },
+  unsupported_encoding: { status: 415, title: 'Content-Encoding is not supported' },
+  not_an_object: { status: 422, title: 'Event is not a JSON object' },
+  too_deep: { status: 422, title: 'Event is nested too deeply' },
+  id_missing: { status: 422, title: 'Event has no id' },
+  id_invalid: { status: 422, title: 'Event id cannot be used' },
+  attribute_invalid: { status: 422, title: 'Event attribute cannot be used' },
+  key_invalid: { status: 422, title: 'Partition key cannot be used' },
+  schema_unknown: { status: 422, title: 'No such schema' },
+  schema_mismatch: { status: 422, title: 'Event does not match its schema' },
+  batch_refused: { status: 422, title: 'Another event of an all-or-nothing batch was refused' },
+  headers_too_many: { status: 431, title: 'Too many header fields' },
+  internal: { status: 500, title: 'Internal error' },
+  overloaded: { status: 503, title: 'No room for this request now' },
+  stopping: { status: 503, title: 'Gateway is stopping' },
+  log_unavailable: { status: 503, title: 'Events cannot be stored now' },
+  dedupe_unavailable: { status: 503, title: 'Duplicates cannot be told now' },
+  id_in_flight: { status: 503, title: 'The same id is being stored by another process' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ErrorCode = keyof typeof table;
+
+/** Status and title of a code. */
+export function errorRow(code: ErrorCode): { status: number; title: string } {
+  return table[code];
+}
+
+/** Thrown for faults of a whole request; becomes an RFC 9457 problem. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError';
+  readonly code: ErrorCode;
+  /** Further response headers, such as Retry-After or Accept-Post. */
+  readonly headers: Record<string, string>;
+
+  constructor(code: ErrorCode, detail: string, headers: Record<string, string> = {}) {
+    super(detail);
+    this.code = code;
+    this.headers = headers;
+  }
+}

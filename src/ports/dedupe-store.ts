@@ -1,0 +1,38 @@
+/** One event id to be claimed. */
+export interface Claim {
+  /** Fixed-size digest of source and id. */
+  key: string;
+  /** 32-bit checksum of the payload: tells a resend from another event under the same id. */
+  print: number;
+}
+
+/**
+ * `claimed`: ours now, nobody else may append it. `duplicate`: stored before. `changed`: stored before,
+ * with another payload. `pending`: somebody else's claim is still in flight.
+ */
+export type ClaimOutcome = 'claimed' | 'duplicate' | 'changed' | 'pending';
+
+/**
+ * Remembers ids. A claim has an owner token and a short life; a confirmed id is remembered for the
+ * dedupe window. All methods reject with `StoreUnavailable` when the store does not answer in time.
+ */
+export interface DedupeStore {
+  /**
+   * Claims ids for an owner, all in one step; one outcome per claim, in order. Claiming again what the
+   * same owner holds renews it (`claimed`). The claims of one call must differ in key.
+   */
+  claim(claims: readonly Claim[], owner: string): Promise<ClaimOutcome[]>;
+  /**
+   * Claim -> remembered for the window. An id that somebody else has claimed or confirmed meanwhile is
+   * left alone; one whose claim has run out is remembered all the same.
+   */
+  confirm(claims: readonly Claim[], owner: string): Promise<void>;
+  /** Forgets claims of this owner at once; never those of another, never confirmed ids. */
+  release(claims: readonly Claim[], owner: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The store gave no answer: down, frozen, out of memory, read-only. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+}

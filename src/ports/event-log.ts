@@ -1,0 +1,77 @@
+/** Header values are text when we write them and bytes when they were read. */
+export type RecordHeaders = Record<string, string | Uint8Array>;
+
+/** A record to append. */
+export interface LogRecord {
+  topic: string;
+  key: string | Uint8Array | null;
+  value: Uint8Array | null;
+  headers: RecordHeaders;
+}
+
+/** A record as read back. */
+export interface StoredRecord extends LogRecord {
+  key: Uint8Array | null;
+  headers: Record<string, Uint8Array>;
+  partition: number;
+  offset: number;
+  /** Milliseconds since 1970. */
+  timestamp: number;
+}
+
+/**
+ * `stored`: on disk as the log promises (Kafka: acks=all). `too_large`: over the topic's own limit, not
+ * stored. `failed`: not known to be stored; the caller says `retry`.
+ */
+export type AppendVerdict = 'stored' | 'too_large' | 'failed';
+
+export interface Partition {
+  topic: string;
+  partition: number;
+}
+
+/** Takes what a subscription reads. */
+export interface RecordSink {
+  /** Partitions that are ours from now on. Nothing of them is held any more from before. */
+  assigned(partitions: Partition[]): void;
+  /**
+   * Records of one partition in offset order. `end` is the offset after the newest record of the
+   * partition. Must return at once: use `pause` to hold the partition.
+   */
+  records(partition: Partition, records: StoredRecord[], end: number): void;
+  /** The partitions are about to be given up: finish or drop what is in work, then commit. */
+  revoked(): Promise<void>;
+  /** Reading stopped with an error and will not go on by itself. */
+  failed(error: Error): void;
+}
+
+/** One running reader of a group. */
+export interface Consumption {
+  /** Stores positions: `offset` is the next one to read. */
+  commit(positions: (Partition & { offset: number })[]): Promise<void>;
+  pause(partitions: Partition[]): void;
+  resume(partitions: Partition[]): void;
+  /** Gives the partitions up (after `revoked`) and stops reading. */
+  stop(): Promise<void>;
+}
+
+export interface ConsumeOptions {
+  /** Readers of one group share the partitions. */
+  group: string;
+  topics: string[];
+  /** Where a group starts that has no position yet. The position is committed at once. */
+  from: 'earliest' | 'latest';
+}
+
+export interface Appender {
+  /** One verdict per record, in the same order. Does not throw for an expected failure. */
+  append(records: LogRecord[]): Promise<AppendVerdict[]>;
+}
+
+/** The log of events: Kafka, or SQLite when embedded. */
+export interface EventLog extends Appender {
+  consume(options: ConsumeOptions, sink: RecordSink): Promise<Consumption>;
+  /** Null when records can be appended, else what is wrong. */
+  problem(): string | null;
+  close(): Promise<void>;
+}

@@ -1,0 +1,52 @@
+import type { ErrorCode } from '../errors.ts';
+import type { Verdict } from '../event.ts';
+
+/** What happened in one commit group. */
+export interface GroupFacts {
+  topic: string;
+  events: number;
+  accepted: number;
+  duplicate: number;
+  changed: number;
+  rejected: number;
+  retry: number;
+  unchecked: number;
+  bytes: number;
+  /** Milliseconds; null when the step was not needed. */
+  claimMs: number | null;
+  appendMs: number | null;
+  error: string | null;
+}
+
+/** What happened to one request. */
+export interface RequestFacts {
+  /** A source's name from the config, or `unknown`. */
+  source: string;
+  status: number;
+  /** Milliseconds from the request's head to the reply. */
+  ms: number;
+  verdicts: Record<Verdict, number>;
+  /** The fault of the whole request, if any. */
+  error: ErrorCode | null;
+}
+
+export type DeliveryOutcome = 'delivered' | 'filtered' | 'retry' | 'dead_letter';
+
+/** What happened to one call of a function, or to events that needed none. */
+export interface DeliveryFacts {
+  subscription: string;
+  outcome: DeliveryOutcome;
+  events: number;
+  /** Milliseconds of the call; null when there was none. */
+  ms: number | null;
+  status: number | null;
+  /** Why it was not delivered, as a fixed word. */
+  reason: string | null;
+}
+
+/** Facts out, once per batch: the adapter turns them into counters and log lines. */
+export interface Report {
+  group(facts: GroupFacts): void;
+  request(facts: RequestFacts): void;
+  delivery(facts: DeliveryFacts): void;
+}

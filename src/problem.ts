@@ -1,0 +1,16 @@
+/** Something wrong in the config, a schema or an expression, as `postern check` lists it. */
+export interface Problem {
+  level: 'error' | 'warning';
+  file: string;
+  /** 1-based; absent where the place is not known. */
+  line?: number;
+  /** JSON Pointer into the file, such as `/sources/web/topic`. */
+  pointer: string;
+  message: string;
+}
+
+/** One line for people: `file:line pointer: message`. */
+export function formatProblem(problem: Problem): string {
+  const place = problem.line === undefined ? problem.file : `${problem.file}:${problem.line}`;
+  return `${problem.level} ${place} ${problem.pointer || '/'}: ${problem.message}`;
+}
