@@ -1,0 +1,121 @@
+/**
+ * The config as the code uses it: durations in milliseconds, sizes in bytes, defaults filled in, names
+ * resolved. `readConfig` makes it from the YAML text.
+ */
+
+export interface Limits {
+  /** Bytes of a body as sent. */
+  body: number;
+  /** Bytes of a body after content-encoding. */
+  decompressed: number;
+  /** Bytes of one event. */
+  event: number;
+  /** Events in one request. */
+  batch: number;
+  /** Bytes of bodies held at once, all requests together. */
+  buffered: number;
+  /** Requests in work at once. */
+  requests: number;
+  /** Nesting depth of one event: `{}` is 1. */
+  depth: number;
+  /** Header fields of one request. */
+  headers: number;
+  /** Characters of an id, and of any other attribute. */
+  id: number;
+  /** Bytes of a partition key. */
+  key: number;
+  /** Milliseconds in which the body must have come. */
+  bodyTime: number;
+}
+
+export interface SourceConfig {
+  name: string;
+  protocol: 'events';
+  /** Empty: anybody may send. */
+  keys: string[];
+  topic: string;
+  /** Where the id is, joined from several pointers; `content`: SHA-256 of the payload; null: only from the client's headers. */
+  id: string[] | 'content' | null;
+  /** A constant, a pointer (begins with `/`), or null: `postern.{source}`. */
+  type: string | null;
+  time: string | null;
+  subject: string | null;
+  /** Pointer to the Kafka key. */
+  key: string | null;
+  /** A schema's name, a pointer to the name (begins with `/`), a map from event type to schema name, or null: by `dataschema`, else none. */
+  schema: string | Record<string, string> | null;
+  batch: 'each' | 'all-or-nothing';
+}
+
+export interface HttpFunction {
+  url: string;
+  mode: 'binary' | 'structured' | 'batch';
+  headers: Record<string, string>;
+}
+
+export interface SubscriptionConfig {
+  name: string;
+  /** Consumer group. */
+  group: string;
+  topics: string[];
+  from: 'earliest' | 'latest';
+  /** CEL, or null for every event. */
+  filter: string | null;
+  function: { http: HttpFunction };
+  /** Milliseconds for one call. */
+  timeout: number;
+  /** Calls at once. */
+  concurrency: number;
+  /** Batch mode: a call is made at `events` events, after `wait` ms, or at `size` bytes, whichever is first. */
+  batch: { events: number; wait: number; size: number };
+  /** Attempts in all (1 = no retry); the wait grows from `min` to `max` ms, doubling, with full jitter. */
+  retry: { attempts: number; min: number; max: number };
+  /** Topic for what could not be delivered. */
+  deadLetter: string;
+}
+
+export interface KafkaConfig {
+  brokers: string[];
+  clientId: string;
+  tls: { ca?: string; cert?: string; key?: string; verify: boolean } | null;
+  sasl: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string } | null;
+  compression: 'none' | 'gzip';
+  /** Create topics that are missing at start, with the broker's defaults unless given here. */
+  create: { partitions: number; replication: number } | null;
+}
+
+export interface Config {
+  gateway: {
+    listen: Address;
+    limits: Limits;
+    cors: { origins: string[]; credentials: boolean };
+    /** Milliseconds that an idle connection is kept. */
+    keepAlive: number;
+  };
+  admin: { listen: Address };
+  log: {
+    store: { kafka: KafkaConfig } | { embedded: { path: string; retention: { age: number; size: number } } };
+    /** Milliseconds after which a request whose events are not stored yet is answered 503. */
+    timeout: number;
+  };
+  dedupe: {
+    store: { redis: { url: string; prefix: string; timeout: number } } | { embedded: { path: string } };
+    /** Milliseconds for which a stored id is remembered. */
+    window: number;
+    /** Milliseconds that a claim lives when its process dies. */
+    lease: number;
+    outage: 'accept' | 'refuse';
+  };
+  /** Folder, absolute or relative to the config file. */
+  schemas: string;
+  sources: Map<string, SourceConfig>;
+  subscriptions: Map<string, SubscriptionConfig>;
+  /** Milliseconds between SIGTERM and giving up. */
+  grace: number;
+  logLevel: string;
+}
+
+export interface Address {
+  host: string;
+  port: number;
+}
