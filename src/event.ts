@@ -10,23 +10,23 @@ export interface EventError {
 /** What became of one event. There is exactly one for each event received. */
 export type Verdict = 'accepted' | 'duplicate' | 'rejected' | 'retry';
 
-/** CloudEvents context attributes by name (id, source, type, specversion and so on), as text. */
-export type Attributes = Record<string, string>;
-
-/** One event out of a request body, before validation. */
+/** One event out of a request body, on its way to the log. */
 export interface DecodedEvent {
-  /** Position in the request (for NDJSON: the line's number, from 0). */
+  /** Position among the events of the request, from 0. */
   index: number;
+  /** For NDJSON: the line, from 1. */
+  line?: number;
   /** The bytes that the client sent for this event; null for an event without data. */
   data: Uint8Array | null;
   /** The parsed data when it is JSON, else undefined. */
   json: unknown;
-  attributes: Attributes;
-  contentType: string | null;
-  /** What makes the event the same as another: source, CloudEvents source and id, with their types. */
+  id: string;
+  /** The record's headers: `ce_*` attributes, `content-type`, trace context (CloudEvents Kafka binding 3.2). */
+  headers: Record<string, string>;
+  /** What makes the event the same as another: source, CloudEvents source and id, length-prefixed. */
   identity: string;
   /** The Kafka key. */
   key: string | null;
-  /** Why it is refused already; empty when it may go on. */
+  /** Why it is refused; empty when it may go on. */
   errors: EventError[];
 }

@@ -28,6 +28,8 @@ export interface RequestFacts {
   verdicts: Record<Verdict, number>;
   /** The fault of the whole request, if any. */
   error: ErrorCode | null;
+  /** Behind an `internal` fault: the bug, for the log. */
+  cause?: unknown;
 }
 
 export type DeliveryOutcome = 'delivered' | 'filtered' | 'retry' | 'dead_letter';

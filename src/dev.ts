@@ -1,0 +1,38 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+
+/** Bytes of a payload that the sample function prints. */
+const SHOWN = 200;
+
+/**
+ * The sample function of `postern dev`: prints each CloudEvent (binary mode) that it is called with.
+ * Resolves when it listens on loopback; rejects when the port is taken.
+ */
+export async function startSampleFunction(
+  port: number,
+  print: (line: string) => void,
+): Promise<{ close(): void }> {
+  const server = createServer((request, response) => void answer(request, response, print));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  return {
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  print: (line: string) => void,
+): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const body = Buffer.concat(chunks).toString();
+  const { 'ce-type': type, 'ce-id': id } = request.headers;
+  print(`sample function got ${type} ${id}: ${body.length > SHOWN ? `${body.slice(0, SHOWN)}...` : body}`);
+  response.writeHead(204).end();
+}

@@ -1,0 +1,84 @@
+import { RequestError } from '../errors.ts';
+import type { DecodedEvent } from '../event.ts';
+import { decodeBatch, decodeBinary, decodeStructured, isJsonType } from './sources/cloudevents.ts';
+import { decodeJson, decodeLines, withoutMark } from './sources/json.ts';
+import type { DecodeContext } from './sources/source.ts';
+
+const LINES = new Set([
+  'application/x-ndjson',
+  'application/ndjson',
+  'application/jsonl',
+  'application/x-jsonlines',
+  'application/jsonlines',
+]);
+
+const ACCEPTED =
+  'application/json, text/plain, application/x-ndjson, application/cloudevents+json, application/cloudevents-batch+json';
+
+export type Format = 'json' | 'lines' | 'structured' | 'batch' | 'binary';
+
+/**
+ * The format that a request's headers name. CloudEvents modes in the order of the HTTP binding (section 3),
+ * then JSON. Throws RequestError `unsupported_type` or `unsupported_charset`.
+ */
+export function formatOf(
+  contentType: string | undefined,
+  header: (name: string) => string | undefined,
+): Format {
+  const type = contentType === undefined ? '' : mediaType(contentType);
+  if (type.startsWith('application/cloudevents')) {
+    checkCharset(contentType!);
+    if (type === 'application/cloudevents-batch+json') return 'batch';
+    if (type === 'application/cloudevents+json') return 'structured';
+    throw unsupported(type);
+  }
+  const binary =
+    header('ce-specversion') !== undefined ||
+    header('ce-id') !== undefined ||
+    header('ce-type') !== undefined;
+  if (binary) {
+    if (isJsonType(type)) checkCharset(contentType!);
+    return 'binary';
+  }
+  if (contentType !== undefined) checkCharset(contentType);
+  if (type === '' || type === 'text/plain' || isJsonType(type)) return 'json';
+  if (LINES.has(type)) return 'lines';
+  throw unsupported(type);
+}
+
+/** Events of a body in the format that `formatOf` found. */
+export function decode(
+  format: Format,
+  body: Uint8Array,
+  contentType: string | undefined,
+  headers: () => Iterable<[string, string]>,
+  context: DecodeContext,
+): DecodedEvent[] {
+  if (format === 'binary') return decodeBinary(body, contentType ?? null, headers(), context);
+  const bytes = withoutMark(body);
+  if (format === 'json') return decodeJson(bytes, context);
+  if (format === 'lines') return decodeLines(bytes, context);
+  return format === 'structured' ? decodeStructured(bytes, context) : decodeBatch(bytes, context);
+}
+
+function mediaType(contentType: string): string {
+  const end = contentType.indexOf(';');
+  return (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
+}
+
+function checkCharset(contentType: string): void {
+  if (!contentType.includes(';')) return;
+  const charset = /;\s*charset\s*=\s*"?([^\s";]*)"?/i.exec(contentType)?.[1]?.toLowerCase();
+  if (charset === undefined || charset === 'utf-8' || charset === 'utf8' || charset === 'us-ascii') return;
+  throw new RequestError('unsupported_charset', `charset must be utf-8, not ${charset.slice(0, 40)}`);
+}
+
+function unsupported(type: string): RequestError {
+  const hint =
+    type === 'application/x-www-form-urlencoded'
+      ? ' (curl -d sends this type unless told -H "content-type: application/json")'
+      : '';
+  return new RequestError('unsupported_type', `Content-Type ${type.slice(0, 80)} is not taken here${hint}`, {
+    'accept-post': ACCEPTED,
+  });
+}

@@ -1,0 +1,118 @@
+import type { DecodedEvent, EventError, Verdict } from '../event.ts';
+import type { LogRecord } from '../ports/event-log.ts';
+import type { Platform } from '../ports/platform.ts';
+import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
+import type { CommitGroups, Item } from './group.ts';
+import type { EventReply } from './reply.ts';
+import { refuse, type Source } from './sources/source.ts';
+import { validateEvent } from './validate.ts';
+
+/** What became of a request's events: how many of each verdict, and those that were not accepted. */
+export interface Outcome {
+  counts: Record<Verdict, number>;
+  events: EventReply[];
+}
+
+/** Characters of the reasons that a rejected record carries in its header. */
+const MAX_REASONS = 4096;
+
+/** Judges events without storing anything: each gets its errors. */
+export function judge(events: DecodedEvent[], source: Source, schemas: SchemaSet): void {
+  const budget = new ErrorBudget();
+  for (const event of events) if (event.errors.length === 0) validateEvent(event, source, schemas, budget);
+}
+
+/** Stores events that have been judged; resolves when each has its verdict. */
+export async function store(
+  events: DecodedEvent[],
+  source: Source,
+  groups: CommitGroups,
+  platform: Platform,
+): Promise<Outcome> {
+  const counts: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
+  if (source.config.batch === 'all-or-nothing' && events.some((event) => event.errors.length > 0)) {
+    for (const event of events) {
+      if (event.errors.length === 0) refuse(event, 'batch_refused', 'another event of the batch was refused');
+    }
+    counts.rejected = events.length;
+    return { counts, events: events.map((event) => replyOf(event, 'rejected', false)) };
+  }
+  const items = events.map((event) =>
+    event.errors.length === 0 ? itemOf(event, source, platform) : rejectedItem(event, source),
+  );
+  if (items.length > 0) await groups.submit(items);
+  const replies: EventReply[] = [];
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i]!;
+    const verdict = item.verdict!;
+    counts[verdict]++;
+    if (verdict === 'accepted') continue;
+    const event = events[i]!;
+    if (verdict === 'retry')
+      event.errors = [{ code: item.code ?? 'log_unavailable', detail: 'not stored; send it again' }];
+    else if (item.code === 'event_too_large')
+      refuse(event, item.code, "event is over the topic's record size limit");
+    replies.push(replyOf(event, verdict, item.changed));
+  }
+  return { counts, events: replies };
+}
+
+function replyOf(event: DecodedEvent, verdict: Verdict, changed: boolean): EventReply {
+  const { index, line, id, errors } = event;
+  return { index, ...(line === undefined ? {} : { line }), id, verdict, changed, errors };
+}
+
+function itemOf(event: DecodedEvent, source: Source, platform: Platform): Item {
+  return {
+    record: { topic: source.config.topic, key: event.key, value: event.data, headers: event.headers },
+    claim: {
+      key: platform.digest(event.identity),
+      print: event.data === null ? 0 : platform.checksum(event.data),
+    },
+    wanted: 'accepted',
+    verdict: null,
+    code: null,
+    changed: false,
+    submission: null,
+  };
+}
+
+function rejectedItem(event: DecodedEvent, source: Source): Item {
+  const oversize = event.errors.some((error) => error.code === 'event_too_large');
+  const record = rejectedRecord(
+    { topic: source.config.topic, key: event.key, value: event.data, headers: event.headers },
+    event.errors,
+    source.name,
+    oversize,
+  );
+  return {
+    record,
+    claim: null,
+    wanted: 'rejected',
+    verdict: null,
+    code: null,
+    changed: false,
+    submission: null,
+  };
+}
+
+/** The record that keeps a refused event, with its reasons; without its payload when that is over a size limit. */
+export function rejectedRecord(
+  record: LogRecord,
+  errors: EventError[],
+  source: string,
+  withoutValue: boolean,
+): LogRecord {
+  const headers: LogRecord['headers'] = { ...record.headers, postern_source: source };
+  let reasons = JSON.stringify(errors.slice(0, 20));
+  if (reasons.length > MAX_REASONS)
+    reasons = JSON.stringify(errors.slice(0, 1).map(({ code, pointer }) => ({ code, pointer })));
+  headers.postern_errors = reasons.length > MAX_REASONS ? `[{"code":"${errors[0]!.code}"}]` : reasons;
+  if (withoutValue) headers.postern_truncated = String(record.value?.length ?? 0);
+  return {
+    topic: `${record.topic}.rejected`,
+    key: record.key,
+    value: withoutValue ? null : record.value,
+    headers,
+  };
+}

@@ -1,0 +1,228 @@
+import { RequestError } from '../../errors.ts';
+import type { DecodedEvent } from '../../event.ts';
+import { fillKey } from './fields.ts';
+import { decodeArray, parseBody } from './json.ts';
+import { locate, skipSpace, valueSpan } from './scan.ts';
+import { type DecodeContext, emptyEvent, identityOf, isDateTime, refuse, unusable } from './source.ts';
+
+const NAME = /^[a-z0-9]+$/;
+const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;
+
+/** True for application/json, text/json and any +json. */
+export function isJsonType(contentType: string): boolean {
+  return JSON_TYPE.test(contentType);
+}
+
+/** Binary mode (CloudEvents HTTP binding 3.1): attributes in `ce-` headers, the body is the data. */
+export function decodeBinary(
+  bytes: Uint8Array,
+  contentType: string | null,
+  headers: Iterable<[string, string]>,
+  context: DecodeContext,
+): DecodedEvent[] {
+  const event = emptyEvent(0, context, bytes.length === 0 ? null : bytes);
+  const attributes: Record<string, unknown> = {};
+  for (const [header, value] of headers) {
+    if (!header.startsWith('ce-')) continue;
+    const name = header.slice(3);
+    if (name === 'datacontenttype') {
+      refuse(event, 'bad_cloudevent', 'ce-datacontenttype is not allowed in binary mode; use Content-Type');
+      continue;
+    }
+    const text = percentDecode(value);
+    if (text === null) refuse(event, 'bad_cloudevent', `header ${header} is not percent-encoded UTF-8`);
+    else attributes[name] = text;
+  }
+  fillAttributes(event, attributes, context, (name) => `header ce-${name}`);
+  if (contentType !== null) event.headers['content-type'] = contentType;
+  if (bytes.length > context.limits.event) {
+    refuse(event, 'event_too_large', `event has ${bytes.length} bytes; the limit is ${context.limits.event}`);
+  } else if (contentType !== null && isJsonType(contentType) && bytes.length > 0) {
+    parseData(event, context);
+  }
+  fillKeys(event, context, attributes);
+  return [event];
+}
+
+/** Structured mode (3.2): the body is one event in the JSON format. */
+export function decodeStructured(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+  const start = skipSpace(bytes, 0, bytes.length);
+  if (start === bytes.length) throw new RequestError('empty_body', 'send a CloudEvent');
+  if (bytes[start] === 0x5b) {
+    throw new RequestError(
+      'bad_cloudevent',
+      'an array of events needs Content-Type: application/cloudevents-batch+json',
+    );
+  }
+  const event = emptyEvent(0, context, bytes);
+  const span = spanOf(bytes, start);
+  if (bytes.length > context.limits.event) {
+    refuse(event, 'event_too_large', `event has ${bytes.length} bytes; the limit is ${context.limits.event}`);
+  } else if (span !== null && span.depth > context.limits.depth + 1) {
+    refuse(
+      event,
+      'too_deep',
+      `event nests ${span.depth} levels deep; the limit is ${context.limits.depth + 1}`,
+    );
+  } else {
+    event.json = parseBody(bytes, 0, bytes.length);
+    openEnvelope(event, context);
+  }
+  return [event];
+}
+
+/** Batch mode (3.3): an array of structured events; may be empty. */
+export function decodeBatch(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+  const start = skipSpace(bytes, 0, bytes.length);
+  if (start === bytes.length) throw new RequestError('empty_body', 'send an array of CloudEvents');
+  if (bytes[start] !== 0x5b) {
+    throw new RequestError(
+      'bad_cloudevent',
+      'a batch must be a JSON array; one event needs application/cloudevents+json',
+    );
+  }
+  const deeper = { ...context, limits: { ...context.limits, depth: context.limits.depth + 1 } };
+  return decodeArray(bytes, start, deeper, (event) => openEnvelope(event, context));
+}
+
+function spanOf(bytes: Uint8Array, start: number) {
+  try {
+    return valueSpan(bytes, start, bytes.length);
+  } catch {
+    return null; // JSON.parse words the error better
+  }
+}
+
+/** Turns an event whose data is the whole envelope into one whose data is the envelope's data member. */
+function openEnvelope(event: DecodedEvent, context: DecodeContext): void {
+  const envelope = event.json as Record<string, unknown>;
+  const bytes = event.data!;
+  event.json = undefined;
+  if (typeof envelope !== 'object' || envelope === null || Array.isArray(envelope)) {
+    refuse(event, 'bad_cloudevent', 'a CloudEvent must be a JSON object', '#');
+    return;
+  }
+  const { data, data_base64: base64, datacontenttype, ...attributes } = envelope;
+  fillAttributes(event, attributes, context, (name) => `attribute ${name}`);
+  const contentType = datacontenttype ?? 'application/json';
+  if (
+    typeof contentType !== 'string' ||
+    contentType === '' ||
+    unusable(contentType, context.limits.id) !== null
+  ) {
+    refuse(event, 'bad_cloudevent', 'attribute datacontenttype must be a media type', '#/datacontenttype');
+    return;
+  }
+  event.data = null;
+  if (data !== undefined && base64 !== undefined) {
+    refuse(event, 'bad_cloudevent', 'data and data_base64 exclude each other', '#/data_base64');
+  } else if (base64 !== undefined && base64 !== null) {
+    event.data = fromBase64(base64);
+    if (event.data === null) refuse(event, 'bad_cloudevent', 'data_base64 must be base64', '#/data_base64');
+  } else if (data !== undefined) {
+    if (isJsonType(contentType) || typeof data !== 'string') {
+      const span = locate(bytes, { start: 0, end: bytes.length }, ['data'])!;
+      event.data = bytes.subarray(span.start, span.end);
+      event.json = data;
+    } else {
+      event.data = new TextEncoder().encode(data);
+    }
+  }
+  if (datacontenttype !== undefined || event.data !== null) event.headers['content-type'] = contentType;
+  if (base64 !== undefined && event.data !== null && isJsonType(contentType)) parseData(event, context);
+  fillKeys(event, context, attributes);
+}
+
+function parseData(event: DecodedEvent, context: DecodeContext): void {
+  const bytes = event.data!;
+  try {
+    const span = spanOf(bytes, skipSpace(bytes, 0, bytes.length));
+    if (span !== null && span.depth > context.limits.depth) {
+      refuse(
+        event,
+        'too_deep',
+        `event nests ${span.depth} levels deep; the limit is ${context.limits.depth}`,
+      );
+      return;
+    }
+    event.json = parseBody(bytes, 0, bytes.length);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    refuse(event, error.code, `data: ${error.message}`);
+  }
+}
+
+function fillAttributes(
+  event: DecodedEvent,
+  attributes: Record<string, unknown>,
+  context: DecodeContext,
+  nameOf: (name: string) => string,
+): void {
+  const bad = (name: string, why: string) =>
+    refuse(event, 'bad_cloudevent', `${nameOf(name)} ${why}`, `#/${name}`);
+  for (const name of ['id', 'source', 'specversion', 'type']) {
+    const value = attributes[name];
+    if (value === undefined || value === null || value === '') bad(name, 'is missing');
+    else if (typeof value !== 'string') bad(name, 'must be a string');
+  }
+  if (
+    typeof attributes.specversion === 'string' &&
+    attributes.specversion !== '' &&
+    attributes.specversion !== '1.0'
+  ) {
+    bad('specversion', `must be 1.0, not ${attributes.specversion.slice(0, 16)}`);
+  }
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null) continue;
+    if (!NAME.test(name)) {
+      bad(name.slice(0, 64), 'is not a name of lower-case letters and digits');
+      continue;
+    }
+    if (typeof value === 'object') {
+      bad(name, 'must be a string, boolean or integer');
+      continue;
+    }
+    const text = String(value);
+    const why = unusable(text, context.limits.id);
+    if (why !== null) bad(name, why);
+    else event.headers[`ce_${name}`] = text;
+  }
+  const { time, dataschema, subject } = attributes;
+  if (typeof time === 'string' && !isDateTime(time)) bad('time', 'must be an RFC 3339 date-time');
+  if (typeof dataschema === 'string' && !URL.canParse(dataschema))
+    bad('dataschema', 'must be an absolute URI');
+  if (subject === '') bad('subject', 'must not be empty');
+  event.headers.ce_time ??= context.receivedAt;
+  if (typeof attributes.id === 'string') event.id = attributes.id;
+  if (event.errors.length === 0) {
+    event.identity = identityOf(context.source, attributes.source as string, `s${event.id}`);
+  } else if (unusable(event.id, context.limits.id) !== null) {
+    event.id = '';
+  }
+}
+
+function fillKeys(event: DecodedEvent, context: DecodeContext, attributes: Record<string, unknown>): void {
+  fillKey(event, context);
+  if (event.key === null && typeof attributes.partitionkey === 'string' && attributes.partitionkey !== '') {
+    const why = unusable(attributes.partitionkey, context.limits.key);
+    if (why === null) event.key = attributes.partitionkey;
+    else refuse(event, 'key_invalid', why, '#/partitionkey');
+  }
+}
+
+/** Header value -> text: unquote, then percent-decode once (3.1.3.2); null on bad UTF-8. */
+function percentDecode(value: string): string | null {
+  const text = /^".*"$/s.test(value) ? value.slice(1, -1).replace(/\\(.)/g, '$1') : value;
+  if (!text.includes('%')) return text;
+  try {
+    return decodeURIComponent(text.replace(/%(?![0-9a-fA-F]{2})/g, '%25'));
+  } catch {
+    return null;
+  }
+}
+
+function fromBase64(value: unknown): Uint8Array | null {
+  if (typeof value !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(value) || value.length % 4 !== 0)
+    return null;
+  return Uint8Array.from(atob(value), (c) => c.charCodeAt(0));
+}

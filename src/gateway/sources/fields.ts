@@ -1,0 +1,154 @@
+import type { DecodedEvent } from '../../event.ts';
+import { fragment, resolvePointer } from '../../pointer.ts';
+import { locate, textOf } from './scan.ts';
+import { type DecodeContext, identityOf, isDateTime, type Place, refuse, unusable } from './source.ts';
+
+/** A scalar of the payload as text; numbers as they were written, so that big or unusual ones stay apart. */
+type Scalar = { kind: 's' | 'n' | 'b'; text: string } | 'missing' | 'not_scalar';
+
+function scalarAt(event: DecodedEvent, place: Place): Scalar {
+  const value = resolvePointer(event.json, place.tokens);
+  if (value === undefined || value === null) return 'missing';
+  if (typeof value === 'string') return { kind: 's', text: value };
+  if (typeof value === 'boolean') return { kind: 'b', text: String(value) };
+  if (typeof value !== 'number') return 'not_scalar';
+  const bytes = event.data!;
+  const span = locate(bytes, { start: 0, end: bytes.length }, place.tokens)!;
+  return { kind: 'n', text: textOf(bytes, span.start, span.end) };
+}
+
+/** Fills id, type, time, subject and key of a plain JSON event from the places that its source names. */
+export function fillPlain(event: DecodedEvent, context: DecodeContext, only: boolean): void {
+  const { source } = context;
+  const headers = event.headers;
+  headers.ce_specversion = '1.0';
+  headers.ce_source = source.uri;
+  fillId(event, context, only);
+  headers.ce_type =
+    typeof source.type === 'string' ? source.type : (attribute(event, context, source.type, 'type') ?? '');
+  const time = source.time === null ? null : timeAt(event, source.time);
+  headers.ce_time = time ?? context.receivedAt;
+  if (source.subject !== null) {
+    const subject = attribute(event, context, source.subject, 'subject');
+    if (subject !== null) headers.ce_subject = subject;
+  }
+  headers['content-type'] = 'application/json';
+  fillKey(event, context);
+}
+
+function fillId(event: DecodedEvent, context: DecodeContext, only: boolean): void {
+  const { source, idempotencyKey } = context;
+  let typed: string;
+  if (idempotencyKey !== null) {
+    event.id = only ? idempotencyKey : `${idempotencyKey}/${event.index}`;
+    typed = `h${event.id}`;
+  } else if (source.id === 'content') {
+    event.id = context.platform.sha256(event.data!);
+    typed = `c${event.id}`;
+  } else if (source.id === null) {
+    refuse(event, 'id_missing', 'send an Idempotency-Key header, or give the source an id in the config');
+    return;
+  } else {
+    const joined = joinId(event, source.id, context);
+    if (joined === null) return;
+    typed = joined;
+  }
+  const bad = event.id === '' ? 'is empty' : unusable(event.id, context.limits.id);
+  if (bad !== null) {
+    const pointer =
+      idempotencyKey === null && Array.isArray(source.id) ? fragment(source.id[0]!.pointer) : undefined;
+    refuse(event, 'id_invalid', `id ${bad}`, pointer);
+    event.id = '';
+    return;
+  }
+  event.headers.ce_id = event.id;
+  event.identity = identityOf(source, source.uri, typed);
+}
+
+/** Sets `event.id`, and returns the same with kinds and lengths, in which no two different lists are alike. */
+function joinId(event: DecodedEvent, places: Place[], context: DecodeContext): string | null {
+  const texts: string[] = [];
+  let typed = '';
+  for (const place of places) {
+    const part = scalarAt(event, place);
+    if (part === 'missing') {
+      refuse(event, 'id_missing', 'is missing; the source takes its id from here', fragment(place.pointer));
+      return null;
+    }
+    if (part === 'not_scalar' || part.kind === 'b') {
+      refuse(event, 'id_invalid', 'must be a string or a number to be an id', fragment(place.pointer));
+      return null;
+    }
+    const bad = unusable(part.text, context.limits.id);
+    if (bad !== null) {
+      refuse(event, 'id_invalid', bad, fragment(place.pointer));
+      return null;
+    }
+    texts.push(part.text);
+    typed += `${part.kind}${part.text.length}:${part.text}`;
+  }
+  event.id =
+    texts.length === 1
+      ? texts[0]!
+      : texts.map((text) => text.replaceAll('%', '%25').replaceAll(':', '%3A')).join(':');
+  return typed;
+}
+
+function attribute(event: DecodedEvent, context: DecodeContext, place: Place, name: string): string | null {
+  const part = scalarAt(event, place);
+  const required = name === 'type';
+  if (part === 'missing' && !required) return null;
+  if (typeof part === 'string' || part.text === '') {
+    if (typeof part === 'object' && !required) return null;
+    refuse(
+      event,
+      'attribute_invalid',
+      `must be a non-empty string; it is the event's ${name}`,
+      fragment(place.pointer),
+    );
+    return null;
+  }
+  const bad = unusable(part.text, context.limits.id);
+  if (bad === null) return part.text;
+  refuse(event, 'attribute_invalid', bad, fragment(place.pointer));
+  return null;
+}
+
+/** RFC 3339 text is kept as it is; a number is seconds since 1970, or milliseconds from 1e11 on. */
+function timeAt(event: DecodedEvent, place: Place): string | null {
+  const value = resolvePointer(event.json, place.tokens);
+  if (value === undefined || value === null) return null;
+  if (typeof value === 'string' && isDateTime(value)) return value;
+  if (typeof value === 'number') {
+    const ms = Math.abs(value) < 1e11 ? value * 1000 : value;
+    if (Math.abs(ms) < 253402300800000 && ms > -62135596800000) return new Date(ms).toISOString();
+  }
+  refuse(
+    event,
+    'attribute_invalid',
+    'must be an RFC 3339 date-time, or seconds or milliseconds since 1970',
+    fragment(place.pointer),
+  );
+  return null;
+}
+
+/** Fills the Kafka key from the source's pointer. Missing, null or empty: no key. */
+export function fillKey(event: DecodedEvent, context: DecodeContext): void {
+  const place = context.source.key;
+  if (place === null || event.json === undefined) return;
+  const part = scalarAt(event, place);
+  if (part === 'missing') return;
+  if (part === 'not_scalar') {
+    refuse(
+      event,
+      'key_invalid',
+      'must be a string, number or boolean to be the partition key',
+      fragment(place.pointer),
+    );
+    return;
+  }
+  if (part.text === '') return;
+  const bad = unusable(part.text, context.limits.key);
+  if (bad === null) event.key = part.text;
+  else refuse(event, 'key_invalid', bad, fragment(place.pointer));
+}

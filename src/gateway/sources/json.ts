@@ -1,0 +1,153 @@
+import { RequestError } from '../../errors.ts';
+import type { DecodedEvent } from '../../event.ts';
+import { fillPlain } from './fields.ts';
+import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from './scan.ts';
+import { type DecodeContext, emptyEvent, refuse } from './source.ts';
+
+/** The body without a byte order mark. */
+export function withoutMark(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+}
+
+/** A body that is one JSON object or an array of them. Throws RequestError when it is no valid JSON. */
+export function decodeJson(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+  const start = skipSpace(bytes, 0, bytes.length);
+  if (start === bytes.length)
+    throw new RequestError('empty_body', 'send a JSON object, an array of objects, or a CloudEvent');
+  if (bytes[start] === 0x5b) return decodeArray(bytes, start, context, plainElement);
+  const event = emptyEvent(0, context, bytes);
+  if (sizeFits(event, bytes.length, context) && depthFits(event, spanOrThrow(bytes, start), context)) {
+    event.json = parseBody(bytes, 0, bytes.length);
+    fillObject(event, context, true);
+  }
+  return [event];
+}
+
+/** Cuts an array body; `fill` completes each element that was parsed. */
+export function decodeArray(
+  bytes: Uint8Array,
+  start: number,
+  context: DecodeContext,
+  fill: (event: DecodedEvent, context: DecodeContext) => void,
+): DecodedEvent[] {
+  const spans: Span[] = [];
+  const limit = context.limits.batch;
+  try {
+    eachElement(bytes, start, (span) => {
+      if (spans.push(span) > limit)
+        throw new RequestError('batch_too_large', `more than ${limit} events in one request`);
+    });
+  } catch (error) {
+    if (error instanceof ScanError) throw notJson(bytes, error.message);
+    throw error;
+  }
+  return spans.map((span, index) => {
+    const event = emptyEvent(index, context, bytes.subarray(span.start, span.end));
+    // An element over a cap is not parsed: refusing it must cost little.
+    if (sizeFits(event, span.end - span.start, context) && depthFits(event, span, context)) {
+      event.json = parseBody(bytes, span.start, span.end);
+      fill(event, context);
+    }
+    return event;
+  });
+}
+
+function plainElement(event: DecodedEvent, context: DecodeContext): void {
+  fillObject(event, context, false);
+}
+
+/** Newline-delimited JSON: one verdict per line, blank lines skipped. Never throws for a bad line. */
+export function decodeLines(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+  const events: DecodedEvent[] = [];
+  let line = 0;
+  for (let start = 0; start < bytes.length; ) {
+    let end = bytes.indexOf(0x0a, start);
+    if (end < 0) end = bytes.length;
+    line++;
+    const stop = bytes[end - 1] === 0x0d && end > start ? end - 1 : end;
+    if (skipSpace(bytes, start, stop) < stop) {
+      if (events.length === context.limits.batch) {
+        throw new RequestError('batch_too_large', `more than ${context.limits.batch} events in one request`);
+      }
+      events.push(decodeLine(bytes.subarray(start, stop), events.length, line, context));
+    }
+    start = end + 1;
+  }
+  if (events.length === 0) throw new RequestError('empty_body', 'send at least one line of JSON');
+  return events;
+}
+
+function decodeLine(bytes: Uint8Array, index: number, line: number, context: DecodeContext): DecodedEvent {
+  const event = emptyEvent(index, context, bytes);
+  event.line = line;
+  if (!sizeFits(event, bytes.length, context)) return event;
+  try {
+    if (!depthFits(event, spanOrThrow(bytes, skipSpace(bytes, 0, bytes.length)), context)) return event;
+    event.json = parseBody(bytes, 0, bytes.length);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    refuse(event, error.code, `line ${line}: ${error.message}`);
+    return event;
+  }
+  fillObject(event, context, false);
+  return event;
+}
+
+function fillObject(event: DecodedEvent, context: DecodeContext, only: boolean): void {
+  if (typeof event.json !== 'object' || event.json === null || Array.isArray(event.json)) {
+    refuse(event, 'not_an_object', 'an event must be a JSON object', '#');
+    return;
+  }
+  fillPlain(event, context, only);
+}
+
+function sizeFits(event: DecodedEvent, size: number, context: DecodeContext): boolean {
+  if (size <= context.limits.event) return true;
+  refuse(event, 'event_too_large', `event has ${size} bytes; the limit is ${context.limits.event}`);
+  return false;
+}
+
+function depthFits(event: DecodedEvent, span: Span, context: DecodeContext): boolean {
+  if (span.depth <= context.limits.depth) return true;
+  refuse(event, 'too_deep', `event nests ${span.depth} levels deep; the limit is ${context.limits.depth}`);
+  return false;
+}
+
+function spanOrThrow(bytes: Uint8Array, start: number): Span {
+  try {
+    return valueSpan(bytes, start, bytes.length);
+  } catch (error) {
+    throw notJson(bytes, (error as ScanError).message);
+  }
+}
+
+/** Parses a piece of the body. Throws RequestError `not_utf8` or `not_json`. */
+export function parseBody(bytes: Uint8Array, start: number, end: number): unknown {
+  let text: string;
+  try {
+    text = textOf(bytes, start, end);
+  } catch {
+    throw notJson(bytes, null);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // V8's message quotes the text around the mistake: payload has no place in errors that may be logged.
+    throw notJson(
+      bytes,
+      (error as Error).message.replace(/,? ?(?:\.\.\.)?".*" is not valid JSON$/s, '').replace(/ in JSON/, ''),
+    );
+  }
+}
+
+function notJson(bytes: Uint8Array, reason: string | null): RequestError {
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
+    return new RequestError(
+      'not_json',
+      'body looks like gzip, but the header Content-Encoding: gzip is missing',
+    );
+  }
+  return reason === null
+    ? new RequestError('not_utf8', 'body holds bytes that are not UTF-8')
+    : new RequestError('not_json', reason);
+}

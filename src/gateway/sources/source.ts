@@ -1,0 +1,114 @@
+import type { Limits, SourceConfig } from '../../config.ts';
+import type { DecodedEvent, EventError } from '../../event.ts';
+import { parsePointer } from '../../pointer.ts';
+import type { Platform } from '../../ports/platform.ts';
+
+/** A JSON Pointer, parsed once. */
+export interface Place {
+  pointer: string;
+  tokens: string[];
+}
+
+/** A source of the config with its pointers parsed. */
+export interface Source {
+  name: string;
+  config: SourceConfig;
+  /** CloudEvents `source` of events that bring none. */
+  uri: string;
+  defaultType: string;
+  id: Place[] | 'content' | null;
+  type: Place | string;
+  time: Place | null;
+  subject: Place | null;
+  key: Place | null;
+}
+
+const place = (pointer: string): Place => ({ pointer, tokens: parsePointer(pointer) });
+
+export function makeSource(config: SourceConfig): Source {
+  const type = config.type ?? `postern.${config.name}`;
+  return {
+    name: config.name,
+    config,
+    uri: `/events/${config.name}`,
+    defaultType: type,
+    id: Array.isArray(config.id) ? config.id.map(place) : config.id,
+    type: type.startsWith('/') ? place(type) : type,
+    time: config.time === null ? null : place(config.time),
+    subject: config.subject === null ? null : place(config.subject),
+    key: config.key === null ? null : place(config.key),
+  };
+}
+
+/** What decoding needs to know of the request besides its bytes. */
+export interface DecodeContext {
+  source: Source;
+  limits: Limits;
+  platform: Platform;
+  /** Milliseconds since 1970, and the same as RFC 3339 text. */
+  receivedAt: string;
+  header(name: string): string | undefined;
+  /** The id that the Idempotency-Key header gives, or null. */
+  idempotencyKey: string | null;
+  /** Headers that every record of the request gets, such as traceparent. */
+  trace: Record<string, string>;
+}
+
+/** Text that may become a CloudEvents attribute, a Kafka header or a key: no control characters, no lone surrogates (CloudEvents 3.1). */
+const UNUSABLE =
+  /[\u0000-\u001f\u007f-\u009f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+
+/** Why a text can't be an attribute, or null. */
+export function unusable(text: string, limit: number): string | null {
+  if (text.length > limit) return `has ${text.length} characters; the limit is ${limit}`;
+  if (UNUSABLE.test(text)) return 'holds a control character or half of a surrogate pair';
+  return null;
+}
+
+/** RFC 3339 date-time, with real days and a leap second only at 23:59:60 UTC's place. */
+const DATE_TIME = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|[+-](\d\d):(\d\d))$/;
+
+export function isDateTime(text: string): boolean {
+  const parts = DATE_TIME.exec(text);
+  if (parts === null) return false;
+  const [year, month, day, hour, minute, second] = parts.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 60) return false;
+  if (Number(parts[7] ?? 0) > 23 || Number(parts[8] ?? 0) > 59) return false;
+  if (day > new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate()) return false;
+  if (second < 60) return true;
+  return new Date(text.replace(/:60(\.\d+)?/, ':59')).toISOString().slice(11, 19) === '23:59:59';
+}
+
+/** The identity text: length-prefixed so that no two different triples give the same. */
+export function identityOf(source: Source, uri: string, id: string): string {
+  return `${source.name}\n${uri.length}:${uri}${id}`;
+}
+
+export function emptyEvent(index: number, context: DecodeContext, data: Uint8Array | null): DecodedEvent {
+  return {
+    index,
+    data,
+    json: undefined,
+    id: '',
+    headers: { ...context.trace },
+    identity: '',
+    key: null,
+    errors: [],
+  };
+}
+
+export function refuse(
+  event: DecodedEvent,
+  code: EventError['code'],
+  detail: string,
+  pointer?: string,
+): void {
+  event.errors.push(pointer === undefined ? { code, detail } : { code, pointer, detail });
+}

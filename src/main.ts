@@ -1,0 +1,146 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Config, readConfig } from './config.ts';
+import { startSampleFunction } from './dev.ts';
+import { formatProblem, type Problem } from './problem.ts';
+import type { Role } from './serve.ts';
+
+const USAGE = `Usage: postern <command> [options]
+
+  dev                        both roles on an embedded log, with a sample function; needs no Kafka and no Redis
+  serve                      the roles named by --role (default: gateway,dispatcher)
+  check                      lists every problem of the config, the schemas and the filters; exit 1 on errors
+  try --source NAME [FILE]   what would become of this payload (default: standard input); writes nothing
+
+  --config FILE   the config (default: $POSTERN_CONFIG, else postern.yaml)
+  --role ROLES    gateway, dispatcher, or both with a comma
+  --type TYPE     with try: the Content-Type (default: application/json)
+  --help, --version
+`;
+
+const version = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
+
+class UsageError extends Error {}
+
+async function main(): Promise<void> {
+  if (Number(process.versions.node.split('.')[0]) < 24) {
+    throw new UsageError(`Postern needs Node 24 or later; this is ${process.version}`);
+  }
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      config: { type: 'string' },
+      role: { type: 'string', default: 'gateway,dispatcher' },
+      source: { type: 'string' },
+      type: { type: 'string', default: 'application/json' },
+      help: { type: 'boolean', default: false },
+      version: { type: 'boolean', default: false },
+    },
+  });
+  const [command, argument] = positionals;
+  if (values.version) {
+    process.stdout.write(`${version}\n`);
+    return;
+  }
+  if (values.help || command === undefined) {
+    process.stdout.write(USAGE);
+    if (!values.help) process.exitCode = 2;
+    return;
+  }
+  const file = values.config ?? process.env.POSTERN_CONFIG ?? sampleOr(command);
+  if (command === 'dev') await dev(file);
+  else if (command === 'serve') await serve(file, rolesOf(values.role));
+  else if (command === 'check') await check(file);
+  else if (command === 'try') await tryCommand(file, values.source, values.type, argument);
+  else throw new UsageError(`there is no command ${command}\n\n${USAGE}`);
+}
+
+/** `dev` without a config of one's own runs the sample that comes with the package. */
+function sampleOr(command: string): string {
+  return command === 'dev' ? join(import.meta.dirname, '..', 'postern.yaml') : 'postern.yaml';
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`cannot read the config: ${(error as Error).message}`);
+  }
+}
+
+function load(file: string): Config {
+  const { config, problems } = readConfig(read(file), process.env, {
+    file,
+    readFile: (path) => readFileSync(resolve(dirname(file), path), 'utf8'),
+  });
+  for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
+  if (config === null) throw new UsageError('the config has errors; postern check lists them all');
+  return config;
+}
+
+function rolesOf(text: string): Role[] {
+  return text.split(',').map((role) => {
+    if (role !== 'gateway' && role !== 'dispatcher')
+      throw new UsageError(`there is no role ${role}: gateway, dispatcher`);
+    return role;
+  });
+}
+
+// What follows needs a current Node, so it is loaded only when the version is known to be right.
+
+async function serve(file: string, roles: Role[]): Promise<void> {
+  const { run } = await import('./serve.ts');
+  await run({ config: load(file), base: dirname(resolve(file)), roles, version });
+}
+
+async function dev(file: string): Promise<void> {
+  const { run } = await import('./serve.ts');
+  const config = load(file);
+  const urls = [...config.subscriptions.values()].map(
+    (subscription) => new URL(subscription.function.http.url),
+  );
+  const local = urls.find((url) => url.hostname === '127.0.0.1');
+  const sample =
+    local === undefined
+      ? null
+      : await startSampleFunction(Number(local.port), (line) => process.stdout.write(`${line}\n`));
+  await run({ config, base: dirname(resolve(file)), roles: ['gateway', 'dispatcher'], version, drain: 0 });
+  sample?.close();
+}
+
+async function check(file: string): Promise<void> {
+  const { checkAll } = await import('./check.ts');
+  const problems: Problem[] = await checkAll({ file, text: read(file), env: process.env });
+  for (const problem of problems) process.stdout.write(`${formatProblem(problem)}\n`);
+  const errors = problems.filter((problem) => problem.level === 'error').length;
+  process.stdout.write(errors === 0 ? `${file} is good\n` : `${errors} error${errors === 1 ? '' : 's'}\n`);
+  if (errors > 0) process.exitCode = 1;
+}
+
+async function tryCommand(
+  file: string,
+  source: string | undefined,
+  type: string,
+  payload: string | undefined,
+): Promise<void> {
+  if (source === undefined) throw new UsageError('try needs --source NAME');
+  const { tryPayload } = await import('./try.ts');
+  const config = load(file);
+  const bytes = readFileSync(payload ?? 0);
+  const result = await tryPayload({ config, base: dirname(resolve(file)), source, contentType: type, bytes });
+  process.stdout.write(`${result.text}\n`);
+  if (!result.good) process.exitCode = 1;
+}
+
+try {
+  await main();
+} catch (error) {
+  const known =
+    error instanceof UsageError || (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS');
+  process.stderr.write(`postern: ${known ? (error as Error).message : (error as Error).stack}\n`);
+  process.exitCode = 2;
+}

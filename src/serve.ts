@@ -1,0 +1,199 @@
+import { resolve } from 'node:path';
+import type { Logger } from 'pino';
+import { kafkaEventLog } from './adapters/kafka/event-log.ts';
+import { type Listener, listen } from './adapters/listen.ts';
+import { combineReports, logReport, makeLogger } from './adapters/logging.ts';
+import { nodePlatform } from './adapters/node-platform.ts';
+import { prometheusReport } from './adapters/prometheus.ts';
+import { redisDedupeStore } from './adapters/redis/dedupe-store.ts';
+import { sqliteDedupeStore } from './adapters/sqlite/dedupe-store.ts';
+import { sqliteEventLog } from './adapters/sqlite/event-log.ts';
+import { makeAdmin } from './admin/app.ts';
+import type { Config } from './config.ts';
+import { type Dispatcher, startDispatcher } from './dispatcher/subscriptions.ts';
+import { type Gateway, makeGateway } from './gateway/app.ts';
+import { within } from './lifecycle.ts';
+import type { DedupeStore } from './ports/dedupe-store.ts';
+import type { EventLog } from './ports/event-log.ts';
+import { formatProblem, type Problem } from './problem.ts';
+import { openSchemas } from './schema/load.ts';
+
+export type Role = 'gateway' | 'dispatcher';
+
+export interface RunOptions {
+  config: Config;
+  /** Folder that relative paths of the config start from. */
+  base: string;
+  roles: Role[];
+  version: string;
+  /** Milliseconds between failing readiness and closing the door, in which balancers look elsewhere. */
+  drain?: number;
+}
+
+const DRAIN_MS = 1000;
+
+/** Runs the roles until SIGTERM or SIGINT and everything is finished. The one place where the parts meet. */
+export async function run(options: RunOptions): Promise<void> {
+  const { config, base, version } = options;
+  const logger = makeLogger(config.logLevel);
+  const platform = nodePlatform();
+  const state = { stopping: false };
+  const isGateway = options.roles.includes('gateway');
+  const isDispatcher = options.roles.includes('dispatcher');
+
+  const schemas = isGateway
+    ? await openSchemas(resolve(base, config.schemas), (problems) => logProblems(logger, problems))
+    : null;
+  const log = openLog(config, base, logger);
+  const dedupe = isGateway ? openDedupe(config, base, logger) : null;
+  let gateway: Gateway | null = null;
+  let dispatcher: Dispatcher | null = null;
+
+  const metrics = prometheusReport({
+    sources: [...config.sources.keys()],
+    subscriptions: [...config.subscriptions.keys()],
+    version,
+    bufferedBytes: () => gateway?.bufferedBytes() ?? 0,
+    schemas: () => schemas?.set().names().length ?? 0,
+    schemaProblems: () => schemas?.problems().length ?? 0,
+    inflight: () => dispatcher?.inflight() ?? [],
+    lag: () => dispatcher?.lag() ?? [],
+    oldest: () => dispatcher?.oldest() ?? [],
+  });
+  const report = combineReports(metrics.report, logReport(logger));
+
+  let ingest: Listener | null = null;
+  if (schemas !== null && dedupe !== null) {
+    gateway = makeGateway({ config, schemas: schemas.set, log, dedupe: dedupe.store, platform, report });
+    const { app } = gateway;
+    const { listen: address, keepAlive, limits } = config.gateway;
+    ingest = await listen({
+      address,
+      keepAlive,
+      maxHeaders: limits.headers,
+      fetch: (request, env) => app.fetch(request, env),
+    });
+  }
+  if (isDispatcher) {
+    dispatcher = await startDispatcher({ subscriptions: [...config.subscriptions.values()], log, report });
+  }
+  const admin = makeAdmin({
+    stopping: () => state.stopping,
+    log: () => log.problem(),
+    dedupe: () => dedupe?.problem() ?? null,
+    outage: config.dedupe.outage,
+    schemas: () => schemas?.problems() ?? [],
+    dispatcher: () => dispatcher?.problem() ?? null,
+    metrics: metrics.metrics,
+    contentType: metrics.contentType,
+  });
+  const adminListener = await listen({
+    address: config.admin.listen,
+    keepAlive: config.gateway.keepAlive,
+    maxHeaders: config.gateway.limits.headers,
+    fetch: (request) => admin.fetch(request),
+  });
+  logger.info({ version, roles: options.roles, ingest: ingest?.port, admin: adminListener.port }, 'ready');
+
+  await stopSignal(logger);
+  state.stopping = true;
+  gateway?.beginStop();
+  const finished = await within(config.grace, stop());
+  if (!finished)
+    logger.error({ graceMs: config.grace }, 'grace time is over; what is not finished stays unacknowledged');
+  else logger.info('stopped');
+  // kafkajs and ioredis may hold timers of requests that were given up.
+  process.exit(finished ? 0 : 1);
+
+  async function stop(): Promise<void> {
+    await Promise.all([closeDoor(), dispatcher?.stop(config.grace)]);
+    await log.close();
+    await dedupe?.store.close();
+    schemas?.close();
+    await adminListener.close();
+    platform.stop();
+  }
+
+  async function closeDoor(): Promise<void> {
+    if (ingest === null) return;
+    await new Promise((next) => setTimeout(next, Math.min(options.drain ?? DRAIN_MS, config.grace / 4)));
+    await ingest.close();
+    await gateway?.settled();
+  }
+}
+
+function logProblems(logger: Logger, problems: Problem[]): void {
+  for (const problem of problems)
+    logger[problem.level === 'error' ? 'error' : 'warn'](formatProblem(problem));
+}
+
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+function stopSignal(logger: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const onSignal = (signal: NodeJS.Signals) => {
+      if (asked) process.exit(1);
+      asked = true;
+      logger.info({ signal }, 'stopping');
+      resolve();
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  });
+}
+
+function openLog(config: Config, base: string, logger: Logger): EventLog {
+  const { store } = config.log;
+  if ('kafka' in store) {
+    const topics = new Set<string>();
+    for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
+    for (const subscription of config.subscriptions.values()) {
+      topics.add(subscription.deadLetter);
+      for (const topic of subscription.topics) topics.add(topic);
+    }
+    return kafkaEventLog({
+      config: store.kafka,
+      topics: [...topics],
+      onLog: (level, message, extra) => logger[level](extra, message),
+    });
+  }
+  const { path, retention } = store.embedded;
+  return sqliteEventLog({
+    path: resolve(base, path),
+    retention,
+    onError: (error) => logger.error({ err: error }, 'embedded log'),
+  });
+}
+
+interface Dedupe {
+  store: DedupeStore;
+  problem(): string | null;
+}
+
+function openDedupe(config: Config, base: string, logger: Logger): Dedupe {
+  const { store, window, lease } = config.dedupe;
+  let failing: string | null = null;
+  const onError = (error: Error) => {
+    failing = error.message;
+    logger.error({ err: error }, 'dedupe store');
+  };
+  const opened =
+    'redis' in store
+      ? redisDedupeStore({ ...store.redis, window, lease, onError })
+      : sqliteDedupeStore({ path: resolve(base, store.embedded.path), window, lease, onError });
+  return { store: watched(opened, () => (failing = null)), problem: () => failing };
+}
+
+/** The same store, telling when a claim was answered. */
+function watched(store: DedupeStore, answered: () => void): DedupeStore {
+  return {
+    async claim(claims, owner) {
+      const outcomes = await store.claim(claims, owner);
+      answered();
+      return outcomes;
+    },
+    confirm: (claims, owner) => store.confirm(claims, owner),
+    release: (claims, owner) => store.release(claims, owner),
+    close: () => store.close(),
+  };
+}

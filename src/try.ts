@@ -1,0 +1,95 @@
+import { resolve } from 'node:path';
+import { nodePlatform } from './adapters/node-platform.ts';
+import type { Config } from './config.ts';
+import { compileFilter } from './dispatcher/filter.ts';
+import { RequestError } from './errors.ts';
+import type { DecodedEvent } from './event.ts';
+import { decode, formatOf } from './gateway/decode.ts';
+import { judge } from './gateway/pipeline.ts';
+import { makeSource } from './gateway/sources/source.ts';
+import type { StoredRecord } from './ports/event-log.ts';
+import { compileSchemas } from './schema/compile.ts';
+import { readSchemaFiles } from './schema/load.ts';
+
+export interface TryOptions {
+  config: Config;
+  /** Folder that relative paths of the config start from. */
+  base: string;
+  source: string;
+  contentType: string;
+  bytes: Uint8Array;
+}
+
+/** What would become of a payload, as text for people; `good` when every event would be accepted. Writes nothing. */
+export async function tryPayload(options: TryOptions): Promise<{ text: string; good: boolean }> {
+  const { config, contentType, bytes } = options;
+  const sourceConfig = config.sources.get(options.source);
+  if (sourceConfig === undefined) {
+    return {
+      text: `there is no source ${options.source}; the config has: ${[...config.sources.keys()].join(', ')}`,
+      good: false,
+    };
+  }
+  const source = makeSource(sourceConfig);
+  const platform = nodePlatform();
+  const { set } = compileSchemas(await readSchemaFiles(resolve(options.base, config.schemas)));
+  const context = {
+    source,
+    limits: config.gateway.limits,
+    platform,
+    receivedAt: new Date().toISOString(),
+    header: () => undefined,
+    idempotencyKey: null,
+    trace: {},
+  };
+  try {
+    const format = formatOf(contentType, () => undefined);
+    const events = decode(format, bytes, contentType, () => [], context);
+    judge(events, source, set);
+    const lines = events.flatMap((event) => describe(event, config, sourceConfig.topic));
+    return {
+      text: [`${events.length} event${events.length === 1 ? '' : 's'}`, ...lines].join('\n'),
+      good: events.every((event) => event.errors.length === 0),
+    };
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    return { text: `the whole request would be refused: ${error.code}: ${error.message}`, good: false };
+  } finally {
+    platform.stop();
+  }
+}
+
+function describe(event: DecodedEvent, config: Config, topic: string): string[] {
+  const good = event.errors.length === 0;
+  const lines = [
+    `event ${event.index}${event.line === undefined ? '' : ` (line ${event.line})`}: ${good ? 'accepted' : 'rejected'}`,
+    `  id      ${event.id || '-'}`,
+    `  type    ${event.headers.ce_type || '-'}`,
+    `  topic   ${good ? topic : `${topic}.rejected`}`,
+    `  key     ${event.key ?? '-'}`,
+  ];
+  for (const error of event.errors)
+    lines.push(`  error   ${error.pointer ?? ''} ${error.detail} (${error.code})`);
+  if (good) lines.push(`  goes to ${matching(event, config, topic).join(', ') || 'no subscription'}`);
+  return lines;
+}
+
+function matching(event: DecodedEvent, config: Config, topic: string): string[] {
+  const headers = Object.fromEntries(
+    Object.entries(event.headers).map(([name, value]) => [name, Buffer.from(value)]),
+  );
+  const key = event.key === null ? null : Buffer.from(event.key);
+  const record: StoredRecord = {
+    topic,
+    key,
+    value: event.data,
+    headers,
+    partition: 0,
+    offset: 0,
+    timestamp: Date.now(),
+  };
+  return [...config.subscriptions.values()]
+    .filter((subscription) => subscription.topics.includes(topic))
+    .filter(({ filter }) => filter === null || compileFilter(filter).match(record))
+    .map((subscription) => subscription.name);
+}

@@ -1,0 +1,134 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { listen } from '../../src/adapters/listen.ts';
+import { nodePlatform } from '../../src/adapters/node-platform.ts';
+import { sqliteDedupeStore } from '../../src/adapters/sqlite/dedupe-store.ts';
+import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
+import { type Config, readConfig } from '../../src/config.ts';
+import { makeGateway } from '../../src/gateway/app.ts';
+import type { DedupeStore } from '../../src/ports/dedupe-store.ts';
+import type { EventLog, StoredRecord } from '../../src/ports/event-log.ts';
+import type { GroupFacts, Report, RequestFacts } from '../../src/ports/report.ts';
+import { compileSchemas } from '../../src/schema/compile.ts';
+
+/** Config from YAML; throws with the problems when it has errors. */
+export function configOf(text: string): Config {
+  const { config, problems } = readConfig(text, {}, { file: 'test.yaml' });
+  if (config === null) throw new Error(JSON.stringify(problems, null, 1));
+  return config;
+}
+
+export interface Harness {
+  url: string;
+  port: number;
+  requests: RequestFacts[];
+  groups: GroupFacts[];
+  bufferedBytes(): number;
+  /** Everything in a topic, read from its start. */
+  read(topic: string): Promise<StoredRecord[]>;
+  beginStop(): void;
+  close(): Promise<void>;
+}
+
+export interface HarnessOptions {
+  yaml: string;
+  schemas?: Record<string, unknown>;
+  wrapLog?: (log: EventLog) => EventLog;
+  wrapDedupe?: (store: DedupeStore) => DedupeStore;
+}
+
+/** A whole gateway in this process, on the embedded log and dedupe store and a real socket. */
+export async function startGateway(options: HarnessOptions): Promise<Harness> {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
+  const config = configOf(
+    `${options.yaml}\nlog: { embedded: { path: ${folder} }, timeout: 2s }\ndedupe: { embedded: { path: ${folder} }, lease: 5s }\nschemas: ./schemas\n`,
+  );
+  const onError = (error: Error) => {
+    throw error;
+  };
+  const sqlite = sqliteEventLog({ path: folder, retention: { age: 3_600_000, size: 1e9 }, onError });
+  const log = options.wrapLog?.(sqlite) ?? sqlite;
+  const store = sqliteDedupeStore({
+    path: folder,
+    window: config.dedupe.window,
+    lease: config.dedupe.lease,
+    onError,
+  });
+  const dedupe = options.wrapDedupe?.(store) ?? store;
+  const platform = nodePlatform();
+  const files = Object.entries(options.schemas ?? {}).map(([name, schema]) => ({
+    path: `${name}.json`,
+    text: JSON.stringify(schema),
+  }));
+  const { set, problems } = compileSchemas(files);
+  if (problems.some((problem) => problem.level === 'error')) throw new Error(JSON.stringify(problems));
+  const requests: RequestFacts[] = [];
+  const groups: GroupFacts[] = [];
+  const report: Report = {
+    request: (facts) => requests.push(facts),
+    group: (facts) => groups.push(facts),
+    delivery: () => {},
+  };
+  const gateway = makeGateway({ config, schemas: () => set, log, dedupe, platform, report });
+  const { keepAlive, limits } = config.gateway;
+  const listener = await listen({
+    address: { host: '127.0.0.1', port: 0 },
+    keepAlive,
+    maxHeaders: limits.headers,
+    fetch: (request, env) => gateway.app.fetch(request, env),
+  });
+  return {
+    url: `http://127.0.0.1:${listener.port}`,
+    port: listener.port,
+    requests,
+    groups,
+    bufferedBytes: gateway.bufferedBytes,
+    read: (topic) => readTopic(sqlite, topic),
+    beginStop: gateway.beginStop,
+    async close() {
+      listener.destroy();
+      await listener.close();
+      await gateway.settled();
+      await log.close();
+      await dedupe.close();
+      platform.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+let readers = 0;
+
+/** Reads a topic up to its present end with a group of its own. */
+async function readTopic(log: EventLog, topic: string): Promise<StoredRecord[]> {
+  // A last record of ours marks the end, so that an empty topic can be told from a slow one.
+  const mark = `end-${readers++}`;
+  const records: StoredRecord[] = [];
+  let done: () => void = () => {};
+  const ended = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  const isMark = (record: StoredRecord) =>
+    record.key !== null && Buffer.from(record.key).toString().startsWith('end-');
+  const reader = await log.consume(
+    { group: mark, topics: [topic], from: 'earliest' },
+    {
+      assigned() {},
+      records(_partition, batch) {
+        for (const record of batch) {
+          if (!isMark(record)) records.push(record);
+          else if (Buffer.from(record.key!).toString() === mark) done();
+        }
+      },
+      async revoked() {},
+      failed(error) {
+        throw error;
+      },
+    },
+  );
+  await log.append([{ topic, key: mark, value: null, headers: {} }]);
+  await ended;
+  await reader.stop();
+  return records;
+}
