@@ -1,0 +1,150 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** A running server on the loopback. */
+export interface RedisServer {
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Ends the server and removes its folder. */
+  stop(): Promise<void>;
+  /** Sends a signal, e.g. SIGSTOP and SIGCONT (a server that hangs). */
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** Starts a real redis-server without persistence on a free port of the loopback, empty. Rejects with the server's output if it does not come up. */
+export async function startRedis(options: { port?: number } = {}): Promise<RedisServer> {
+  const { command, libraries } = await findServer();
+  const folder = await mkdtemp(join(tmpdir(), 'postern-redis-'));
+  for (let attempt = 1; ; attempt++) {
+    const port = options.port ?? (await freePort());
+    const args = [
+      '--port',
+      `${port}`,
+      '--bind',
+      '127.0.0.1',
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+      '--dir',
+      folder,
+    ];
+    const env = libraries === null ? process.env : { ...process.env, LD_LIBRARY_PATH: libraries };
+    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const output = await ready(child);
+    if (output === null) return handle(child, port, folder);
+    // Somebody else may have taken the free port meanwhile.
+    if (options.port === undefined && attempt < 5 && output.includes('Address already in use')) continue;
+    await rm(folder, { recursive: true, force: true });
+    throw new Error(`redis-server did not start:\n${output}`);
+  }
+}
+
+function handle(child: ChildProcess, port: number, folder: string): RedisServer {
+  // A server must not outlive a test run that was cut short.
+  const orphan = () => child.kill('SIGKILL');
+  process.on('exit', orphan);
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    pid: child.pid!,
+    kill: (signal) => {
+      child.kill(signal);
+    },
+    async stop() {
+      process.off('exit', orphan);
+      if (child.exitCode === null && child.signalCode === null) {
+        const exited = once(child, 'exit');
+        // Nothing is worth a clean end here, and a stopped process takes no other signal.
+        child.kill('SIGKILL');
+        await exited;
+      }
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Resolves to null when the server accepts connections, or to its output when it ended instead. */
+function ready(child: ChildProcess): Promise<string | null> {
+  return new Promise((settle, reject) => {
+    let output = '';
+    const read = (chunk: Buffer) => {
+      output += chunk;
+      if (!output.includes('Ready to accept connections')) return;
+      child.stdout!.off('data', read).resume();
+      child.stderr!.off('data', read).resume();
+      settle(null);
+    };
+    child.stdout!.on('data', read);
+    child.stderr!.on('data', read);
+    child.once('error', reject);
+    child.once('close', () => settle(output));
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function findServer(): Promise<{ command: string; libraries: string | null }> {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    const command = join(folder, 'redis-server');
+    if (folder !== '' && existsSync(command)) return { command, libraries: null };
+  }
+  const root = resolve('.cache/redis');
+  if (!existsSync(root)) await fetchServer(root);
+  const command = join(root, 'usr/bin/redis-server');
+  const libraries = await foldersOfLibraries(join(root, 'usr/lib'));
+  return { command, libraries: libraries.join(delimiter) };
+}
+
+/** Unpacks the distribution's own packages into `root`: nothing is installed, and no rights are needed. */
+async function fetchServer(root: string): Promise<void> {
+  if (!existsSync('/usr/bin/apt-get')) throw new Error('redis-server is not on the PATH: install Redis');
+  await mkdir(dirname(root), { recursive: true });
+  const folder = await mkdtemp(`${root}-`);
+  try {
+    const names = await packages();
+    await run('apt-get', ['download', ...names], { cwd: folder });
+    const files = (await readdir(folder)).filter((name) => name.endsWith('.deb'));
+    for (const file of files) await run('dpkg-deb', ['-x', file, 'root'], { cwd: folder });
+    // Whoever is first wins: another test file may be doing the same.
+    await rename(join(folder, 'root'), root).catch((error) => {
+      if (!existsSync(root)) throw error;
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The server's packages and the libraries that they name, but for the C library, which must be the system's. */
+async function packages(): Promise<string[]> {
+  const list = () => run('apt-cache', ['depends', '--important', 'redis-server', 'redis-tools']);
+  const { stdout } = await list().catch(async () => {
+    await run('apt-get', ['update']);
+    return list();
+  });
+  const depends = [...stdout.matchAll(/^ *\|?Depends: ([a-z0-9][^\s:]*)/gm)].map((match) => match[1]!);
+  const libraries = depends.filter((name) => /^(lib|lua)/.test(name) && !/^libc6?$/.test(name));
+  return ['redis-server', 'redis-tools', ...new Set(libraries)];
+}
+
+async function foldersOfLibraries(root: string): Promise<string[]> {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true });
+  const folders = entries.filter((entry) => /\.so(\.|$)/.test(entry.name)).map((entry) => entry.parentPath);
+  return [...new Set(folders)];
+}
