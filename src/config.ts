@@ -1,3 +1,9 @@
+import { checkTogether } from './config-cross.ts';
+import { checkShape } from './config-faults.ts';
+import { resolveConfig } from './config-resolve.ts';
+import { Findings, readYaml } from './config-text.ts';
+import type { Problem } from './problem.ts';
+
 /**
  * The config as the code uses it: durations in milliseconds, sizes in bytes, defaults filled in, names
  * resolved. `readConfig` makes it from the YAML text.
@@ -118,4 +124,48 @@ export interface Config {
 export interface Address {
   host: string;
   port: number;
+}
+
+/** What `examineConfig` found: all problems, and the config as far as it can be told. */
+export interface Examination {
+  /** For further checks only when there are errors: what was wrong in it is missing. */
+  config: Config | null;
+  findings: Findings;
+}
+
+export interface ReadOptions {
+  /** Name of the file, for problems. */
+  file: string;
+  /** Reads what `file:/path` names; throws when it cannot. */
+  readFile?: (path: string) => string;
+}
+
+/** The config of a YAML text, or null and at least one error. Pure but for `readFile`; never throws. */
+export function readConfig(
+  text: string,
+  env: Record<string, string | undefined>,
+  options: ReadOptions,
+): { config: Config | null; problems: Problem[] } {
+  const { config, findings } = examineConfig(text, env, options);
+  const wrong = findings.problems.some(({ level }) => level === 'error');
+  return { config: wrong ? null : config, problems: findings.sorted() };
+}
+
+/** As `readConfig`, but keeps what can be understood of a config with errors, so that more can be checked. */
+export function examineConfig(
+  text: string,
+  env: Record<string, string | undefined>,
+  { file, readFile = noFiles }: ReadOptions,
+): Examination {
+  const findings = new Findings(file);
+  const raw = readYaml(text, env, findings);
+  const document = raw === undefined ? null : checkShape(raw, findings);
+  if (!document) return { config: null, findings };
+  const config = resolveConfig(document, findings, readFile);
+  checkTogether(config, findings);
+  return { config, findings };
+}
+
+function noFiles(): never {
+  throw new Error('files cannot be read here');
 }

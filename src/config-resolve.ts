@@ -1,0 +1,217 @@
+import type { Config, KafkaConfig, SourceConfig, SubscriptionConfig } from './config.ts';
+import type { ConfigDocument } from './config-shape.ts';
+import type { Findings, Path } from './config-text.ts';
+import {
+  checkName,
+  checkTopic,
+  readAddress,
+  readPointer,
+  readSecret,
+  readUrl,
+  type SecretReader,
+} from './config-values.ts';
+import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
+
+/** Longest wait of a timer: above it Node fires at once. */
+const TIMER = 2 ** 31 - 1;
+/** Longest time that a store is asked to remember something. */
+const YEAR = 366 * 86_400_000;
+
+/** Turns a document of the right shape into the config, each value checked for itself. */
+export function resolveConfig(document: ConfigDocument, findings: Findings, readFile: SecretReader): Config {
+  const { gateway, log, dedupe } = document;
+  const secret = (path: Path, text: string) => readSecret(findings, path, text, readFile);
+  const time = (path: Path, text: string, min = 1, max = TIMER) =>
+    within(findings, path, parseDuration(text), min, max, formatDuration);
+  const size = (path: Path, text: string, max: number) =>
+    within(findings, path, parseSize(text), 1, max, formatSize);
+  const limit = (name: 'body' | 'decompressed' | 'event' | 'buffered' | 'key', max: number) =>
+    size(['gateway', 'limits', name], gateway.limits[name], max);
+  const reader: Reader = { findings, secret, time, size };
+  return {
+    gateway: {
+      listen: readAddress(findings, ['gateway', 'listen'], gateway.listen),
+      limits: {
+        ...gateway.limits,
+        body: limit('body', 2 ** 28),
+        decompressed: limit('decompressed', 2 ** 28),
+        event: limit('event', 2 ** 28),
+        buffered: limit('buffered', 2 ** 40),
+        key: limit('key', 2 ** 16),
+        bodyTime: time(['gateway', 'limits', 'bodyTime'], gateway.limits.bodyTime),
+      },
+      cors: gateway.cors,
+      keepAlive: time(['gateway', 'keepAlive'], gateway.keepAlive),
+    },
+    admin: { listen: readAddress(findings, ['admin', 'listen'], document.admin.listen) },
+    log: { store: logStore(log, reader), timeout: time(['log', 'timeout'], log.timeout) },
+    dedupe: {
+      store: dedupeStore(dedupe, reader),
+      window: time(['dedupe', 'window'], dedupe.window, 1000, YEAR),
+      lease: time(['dedupe', 'lease'], dedupe.lease, 1000, YEAR),
+      outage: dedupe.outage,
+    },
+    schemas: document.schemas,
+    sources: new Map(
+      Object.entries(document.sources).map(([name, raw]) => [name, readSource(name, raw, reader)]),
+    ),
+    subscriptions: new Map(
+      Object.entries(document.subscriptions).map(([name, raw]) => [
+        name,
+        readSubscription(name, raw, reader),
+      ]),
+    ),
+    grace: time(['grace'], document.grace),
+    logLevel: document.logLevel,
+  };
+}
+
+interface Reader {
+  findings: Findings;
+  secret(path: Path, text: string): string;
+  time(path: Path, text: string, min?: number, max?: number): number;
+  size(path: Path, text: string, max: number): number;
+}
+
+function within(
+  findings: Findings,
+  path: Path,
+  value: number | null,
+  min: number,
+  max: number,
+  format: (value: number) => string,
+): number {
+  if (value === null || value < min || value > max) {
+    findings.error(path, `must be between ${format(min)} and ${format(max)}`);
+  }
+  return value ?? min;
+}
+
+function logStore(
+  log: ConfigDocument['log'],
+  { findings, secret, time, size }: Reader,
+): Config['log']['store'] {
+  const at = (...rest: string[]): Path => ['log', ...rest];
+  if (!log.kafka === !log.embedded) findings.error(at(), 'needs one of kafka and embedded');
+  if (log.kafka) return { kafka: readKafka(log.kafka, findings, secret) };
+  const path = log.embedded?.path ?? '.postern';
+  const { age, size: bytes } = log.embedded?.retention ?? { age: '7d', size: '1GiB' };
+  const retention = at('embedded', 'retention');
+  return {
+    embedded: {
+      path,
+      retention: {
+        age: time([...retention, 'age'], age, 1000, 10 * YEAR),
+        size: size([...retention, 'size'], bytes, 2 ** 50),
+      },
+    },
+  };
+}
+
+function readKafka(
+  raw: NonNullable<ConfigDocument['log']['kafka']>,
+  findings: Findings,
+  secret: Reader['secret'],
+): KafkaConfig {
+  const at = (...rest: (string | number)[]): Path => ['log', 'kafka', ...rest];
+  if (raw.brokers.length === 0) findings.error(at('brokers'), 'names no broker');
+  for (const [index, broker] of raw.brokers.entries()) readAddress(findings, at('brokers', index), broker, 1);
+  const pem = (name: 'ca' | 'cert' | 'key') => {
+    const text = raw.tls?.[name];
+    return text === undefined ? {} : { [name]: secret(at('tls', name), text) };
+  };
+  const { create } = raw;
+  return {
+    brokers: raw.brokers,
+    clientId: raw.clientId,
+    tls: raw.tls ? { ...pem('ca'), ...pem('cert'), ...pem('key'), verify: raw.tls.verify } : null,
+    sasl: raw.sasl ? { ...raw.sasl, password: secret(at('sasl', 'password'), raw.sasl.password) } : null,
+    compression: raw.compression,
+    create: create === false ? null : create === true ? { partitions: 0, replication: 0 } : create,
+  };
+}
+
+function dedupeStore(dedupe: ConfigDocument['dedupe'], reader: Reader): Config['dedupe']['store'] {
+  const { findings, secret, time } = reader;
+  if (!dedupe.redis === !dedupe.embedded) findings.error(['dedupe'], 'needs one of redis and embedded');
+  if (!dedupe.redis) return { embedded: { path: dedupe.embedded?.path ?? '.postern' } };
+  const at = (name: string): Path => ['dedupe', 'redis', name];
+  const url = secret(at('url'), dedupe.redis.url);
+  if (!/^rediss?:$/.test(URL.parse(url)?.protocol ?? '')) {
+    findings.error(at('url'), 'must be a URL that begins with redis:// or rediss://');
+  }
+  return { redis: { url, prefix: dedupe.redis.prefix, timeout: time(at('timeout'), dedupe.redis.timeout) } };
+}
+
+function readSource(name: string, raw: ConfigDocument['sources'][string], reader: Reader): SourceConfig {
+  const { findings, secret } = reader;
+  const at = (...rest: (string | number)[]): Path => ['sources', name, ...rest];
+  const field = (key: 'time' | 'subject' | 'key') =>
+    raw[key] === undefined ? null : readPointer(findings, at(key), raw[key]);
+  const constantOrPointer = (key: string, text: string) =>
+    text.startsWith('/') ? readPointer(findings, at(key), text) : text;
+  checkName(findings, at(), name);
+  checkTopic(findings, at('topic'), raw.topic, '.rejected');
+  let schema: SourceConfig['schema'] = null;
+  if (typeof raw.schema === 'string') schema = constantOrPointer('schema', raw.schema);
+  // Without a prototype: event types come from clients and may be `constructor`.
+  else if (raw.schema) schema = Object.assign(Object.create(null), raw.schema);
+  return {
+    name,
+    protocol: raw.protocol,
+    keys: raw.keys.map((key, index) => secret(at('keys', index), key)),
+    topic: raw.topic,
+    id: Array.isArray(raw.id)
+      ? raw.id.map((text, index) => readPointer(findings, at('id', index), text))
+      : (raw.id ?? null),
+    type: raw.type === undefined ? null : constantOrPointer('type', raw.type),
+    time: field('time'),
+    subject: field('subject'),
+    key: field('key'),
+    schema,
+    batch: raw.batch,
+  };
+}
+
+function readSubscription(
+  name: string,
+  raw: ConfigDocument['subscriptions'][string],
+  { findings, secret, time, size }: Reader,
+): SubscriptionConfig {
+  const at = (...rest: (string | number)[]): Path => ['subscriptions', name, ...rest];
+  const { http } = raw.function;
+  checkName(findings, at(), name);
+  if (raw.topics.length === 0) findings.error(at('topics'), 'names no topic');
+  for (const [index, topic] of raw.topics.entries()) checkTopic(findings, at('topics', index), topic);
+  const deadLetter = raw.deadLetter ?? `${name}.dead`;
+  checkTopic(findings, at('deadLetter'), deadLetter);
+  const headers: Record<string, string> = Object.create(null);
+  for (const [header, value] of Object.entries(http.headers)) {
+    const path = at('function', 'http', 'headers', header);
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(header)) findings.error(path, 'is not a header name');
+    headers[header.toLowerCase()] = secret(path, value);
+  }
+  return {
+    name,
+    group: raw.group ?? `postern.${name}`,
+    topics: raw.topics,
+    from: raw.from,
+    filter: raw.filter ?? null,
+    function: {
+      http: { url: readUrl(findings, at('function', 'http', 'url'), http.url), mode: http.mode, headers },
+    },
+    timeout: time(at('timeout'), raw.timeout),
+    concurrency: raw.concurrency,
+    batch: {
+      events: raw.batch.events,
+      wait: time(at('batch', 'wait'), raw.batch.wait, 0),
+      size: size(at('batch', 'size'), raw.batch.size, 2 ** 28),
+    },
+    retry: {
+      attempts: raw.retry.attempts,
+      min: time(at('retry', 'min'), raw.retry.min, 0),
+      max: time(at('retry', 'max'), raw.retry.max, 0),
+    },
+    deadLetter,
+  };
+}

@@ -1,0 +1,73 @@
+import type { Address } from './config.ts';
+import type { Findings, Path } from './config-text.ts';
+import { parsePointer } from './pointer.ts';
+
+/** Reads a file that holds a secret; throws when it cannot. */
+export type SecretReader = (path: string) => string;
+
+/** The secret itself, from the text or from the file that `file:/path` names. */
+export function readSecret(findings: Findings, path: Path, text: string, readFile: SecretReader): string {
+  let value = text;
+  if (text.startsWith('file:')) {
+    try {
+      // Editors and `echo` end a file with a line break that is no part of the secret.
+      value = readFile(text.slice('file:'.length)).replace(/\r?\n$/, '');
+    } catch (error) {
+      findings.error(path, `cannot be read from its file: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  if (value.trim() === '') findings.error(path, 'is empty; an empty secret protects nothing');
+  return value;
+}
+
+/** `host:port` or `[::1]:port`. */
+export function readAddress(findings: Findings, path: Path, text: string, lowest = 0): Address {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port < lowest || port > 65_535) {
+    findings.error(
+      path,
+      `must be host:port with a port from ${lowest} to 65535, such as 127.0.0.1:8080 or [::1]:8080`,
+    );
+    return { host: '127.0.0.1', port: 0 };
+  }
+  return { host: match[1] ?? match[2]!, port };
+}
+
+/** The pointer itself, checked. */
+export function readPointer(findings: Findings, path: Path, text: string): string {
+  try {
+    parsePointer(text);
+  } catch {
+    // Its own message repeats the text, which may hold a variable's value.
+    findings.error(path, 'is not a JSON Pointer: ~ must be followed by 0 or 1');
+  }
+  return text;
+}
+
+/** The URL of a function, checked. */
+export function readUrl(findings: Findings, path: Path, text: string): string {
+  const url = URL.parse(text);
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    findings.error(path, 'must be a URL that begins with http:// or https://');
+  } else if (url.username || url.password) {
+    // URLs end up in logs and error messages; headers do not.
+    findings.error(path, 'must not hold credentials; use headers, such as Authorization');
+  }
+  return text;
+}
+
+/** Names of sources and subscriptions: parts of paths, topics, groups and metrics. */
+export function checkName(findings: Findings, path: Path, name: string): void {
+  if (!/^[a-z0-9][a-z0-9._-]{0,62}$/.test(name)) {
+    findings.error(path, 'a name has 1 to 63 of a-z, 0-9, ".", "_", "-", and begins with a letter or digit');
+  }
+}
+
+/** Kafka's rule for topic names, with room for a suffix of ours. */
+export function checkTopic(findings: Findings, path: Path, topic: string, suffix = ''): void {
+  const most = 249 - suffix.length;
+  if (!/^[a-zA-Z0-9._-]+$/.test(topic) || topic.length > most || /^\.\.?$/.test(topic)) {
+    findings.error(path, `a topic has 1 to ${most} of a-z, A-Z, 0-9, ".", "_", "-", and is not "." or ".."`);
+  }
+}
