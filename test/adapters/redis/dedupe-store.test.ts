@@ -1,0 +1,238 @@
+import { randomUUID } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { redisDedupeStore } from '../../../src/adapters/redis/dedupe-store.ts';
+import { type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
+import { dedupeStoreContract } from '../../contracts/dedupe-store.ts';
+import { type RedisServer, startRedis } from '../../services/redis.ts';
+
+const ids = (count: number) => Array.from({ length: count }, () => ({ key: randomUUID(), print: 1 }));
+
+/** Claims until the store answers; the test's own time limit ends it. */
+async function answering(store: DedupeStore): Promise<void> {
+  for (;;) {
+    try {
+      await store.claim(ids(1), 'probe');
+      return;
+    } catch (error) {
+      expect(error).toBeInstanceOf(StoreUnavailable);
+      await turn();
+    }
+  }
+}
+
+/** Waits until each call is settled: all must reject as unavailable. */
+async function refused(calls: Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(calls);
+  for (const result of results) {
+    expect(result.status === 'rejected' && result.reason).toBeInstanceOf(StoreUnavailable);
+  }
+}
+
+dedupeStoreContract('Redis', async () => {
+  const server = await startRedis();
+  return {
+    open: async (times) => {
+      const store = redisDedupeStore({
+        url: server.url,
+        prefix: 't:',
+        timeout: 5_000,
+        ...times,
+        onError: () => {},
+      });
+      await answering(store);
+      return store;
+    },
+    destroy: () => server.stop(),
+  };
+});
+
+describe('redisDedupeStore', { timeout: 30_000 }, () => {
+  let server: RedisServer;
+  let store: DedupeStore;
+  let errors: Error[];
+
+  const open = (options: { timeout?: number; prefix?: string; url?: string } = {}) =>
+    redisDedupeStore({
+      url: server.url,
+      prefix: 't:',
+      timeout: 2_000,
+      window: 60_000,
+      lease: 30_000,
+      onError: (error) => errors.push(error),
+      ...options,
+    });
+  /** Runs commands on a connection of their own. */
+  const redis = async <T>(run: (redis: Redis) => Promise<T>): Promise<T> => {
+    const client = new Redis(server.url);
+    try {
+      return await run(client);
+    } finally {
+      client.disconnect();
+    }
+  };
+
+  beforeEach(async () => {
+    errors = [];
+    server = await startRedis();
+    store = open();
+    await answering(store);
+  });
+
+  afterEach(async () => {
+    await store.close();
+    await server.stop();
+  });
+
+  test('keeps a confirmed id as an integer under its prefix, with the window as its life', async () => {
+    const [id] = [{ key: 'k', print: 4_294_967_295 }];
+    await store.claim([id], 'a');
+    expect(await redis((client) => client.get('t:k'))).toBe('a:4294967295');
+    await store.confirm([id], 'a');
+    await redis(async (client) => {
+      expect(await client.get('t:k')).toBe('4294967295');
+      expect(await client.object('ENCODING', 't:k')).toBe('int');
+      expect(await client.pttl('t:k')).toBeGreaterThan(30_000);
+    });
+  });
+
+  test('stores with different prefixes do not see each other', async () => {
+    const other = open({ prefix: 'u:' });
+    await answering(other);
+    const claims = ids(1);
+    expect(await store.claim(claims, 'a')).toEqual(['claimed']);
+    expect(await other.claim(claims, 'b')).toEqual(['claimed']);
+    await other.close();
+  });
+
+  test('goes on after the scripts were flushed, in order', async () => {
+    const [first, second] = [ids(3), ids(3)];
+    await store.claim(first, 'a');
+    await redis((client) => client.script('FLUSH'));
+    const [, outcomes] = await Promise.all([
+      store.confirm(first, 'a'),
+      store.claim([...first, ...second], 'b'),
+    ]);
+    expect(outcomes).toEqual(['duplicate', 'duplicate', 'duplicate', 'claimed', 'claimed', 'claimed']);
+  });
+
+  test('C34 rejects at once before Redis exists, and works once it does', async () => {
+    const { port } = server;
+    await server.stop();
+    const early = open();
+    await expect(early.claim(ids(1), 'a')).rejects.toThrow(StoreUnavailable);
+    server = await startRedis({ port });
+    await answering(early);
+    await early.close();
+  });
+
+  test('C34 every call settles while Redis is stopped, and the store recovers by itself', async () => {
+    const { port } = server;
+    const calls = Promise.allSettled(Array.from({ length: 100 }, () => store.claim(ids(10), 'a')));
+    await server.stop();
+    await calls;
+    await refused([store.claim(ids(1), 'a'), store.confirm(ids(1), 'a'), store.release(ids(1), 'a')]);
+    server = await startRedis({ port });
+    await answering(store);
+    expect(await store.claim(ids(2), 'a')).toEqual(['claimed', 'claimed']);
+  });
+
+  test('C34 every call settles while Redis is frozen, and none takes effect later', async () => {
+    const fast = open({ timeout: 100 });
+    await answering(fast);
+    server.kill('SIGSTOP');
+    const [late, other] = [ids(50), ids(50)];
+    await refused([fast.claim(late, 'a'), fast.confirm(other, 'a'), fast.claim(late, 'b')]);
+    // From now on nothing waits for an answer.
+    await expect(fast.claim(late, 'a')).rejects.toThrow(StoreUnavailable);
+    server.kill('SIGCONT');
+    await answering(fast);
+    await redis(async (client) => {
+      // Once the server knows of its end it has read all that the dead connection brought: three are left.
+      while (
+        String(await client.client('LIST'))
+          .trim()
+          .split('\n').length > 3
+      )
+        await turn();
+      expect(await client.exists([...late, ...other].map((claim) => `t:${claim.key}`))).toBe(0);
+    });
+    expect(await fast.claim(late, 'c')).toEqual(late.map(() => 'claimed'));
+    await fast.close();
+  });
+
+  test('C34 a call whose answer comes late, but within the time limit, is not lost', async () => {
+    server.kill('SIGSTOP');
+    const call = store.claim(ids(1), 'a');
+    setImmediate(() => server.kill('SIGCONT'));
+    expect(await call).toEqual(['claimed']);
+  });
+
+  test('a busy moment of our own is not an outage', async () => {
+    const fast = open({ timeout: 50 });
+    await answering(fast);
+    const call = fast.claim(ids(1), 'a');
+    await turn();
+    const end = performance.now() + 120;
+    while (performance.now() < end);
+    expect(await call).toEqual(['claimed']);
+    await fast.close();
+  });
+
+  test('C35 a server out of memory is unavailable, and nothing is half claimed', async () => {
+    await redis((client) => client.config('SET', 'maxmemory', '1'));
+    await expect(store.claim(ids(10), 'a')).rejects.toThrow(/OOM/);
+    await redis(async (client) => {
+      await client.config('SET', 'maxmemory', '0');
+      // Only what found out that the store answers.
+      expect(await client.dbsize()).toBe(1);
+    });
+    expect(await store.claim(ids(1), 'a')).toEqual(['claimed']);
+  });
+
+  test('C35 tells of a policy that drops ids before their time', async () => {
+    await redis(async (client) => {
+      await client.config('SET', 'maxmemory', '100mb');
+      await client.config('SET', 'maxmemory-policy', 'volatile-ttl');
+    });
+    const other = open();
+    await answering(other);
+    expect(errors.map((error) => error.message)).toEqual([expect.stringContaining('volatile-ttl')]);
+    await other.close();
+  });
+
+  test('C32 leaves a server that became read-only, and comes back when it may write', async () => {
+    const primary = await startRedis();
+    try {
+      await redis((client) => client.replicaof('127.0.0.1', String(primary.port)));
+      await expect(store.claim(ids(1), 'a')).rejects.toThrow(StoreUnavailable);
+      await redis((client) => client.replicaof('NO', 'ONE'));
+      await answering(store);
+      expect(await store.claim(ids(1), 'a')).toEqual(['claimed']);
+    } finally {
+      await primary.stop();
+    }
+  });
+
+  test('each error is told once per outage', async () => {
+    const { port } = server;
+    await server.stop();
+    const told = () => errors.filter((error) => error.message.includes('ECONNREFUSED')).length;
+    while (told() === 0) await turn();
+    server = await startRedis({ port });
+    await answering(store);
+    expect(told()).toBe(1);
+  });
+
+  test('C34 closes at once whatever Redis does, and rejects from then on', async () => {
+    server.kill('SIGSTOP');
+    const call = refused([store.claim(ids(1), 'a')]);
+    await store.close();
+    await call;
+    await expect(store.claim(ids(1), 'a')).rejects.toThrow(StoreUnavailable);
+    const never = open({ url: 'redis://127.0.0.1:1' });
+    await never.close();
+    await expect(never.claim(ids(1), 'a')).rejects.toThrow(StoreUnavailable);
+  });
+});
