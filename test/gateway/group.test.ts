@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { CommitGroups, type Item } from '../../src/gateway/group.ts';
-import { type Claim, type ClaimOutcome, type DedupeStore, StoreUnavailable } from '../../src/ports/dedupe-store.ts';
+import {
+  type Claim,
+  type ClaimOutcome,
+  type DedupeStore,
+  StoreUnavailable,
+} from '../../src/ports/dedupe-store.ts';
 import type { AppendVerdict, LogRecord } from '../../src/ports/event-log.ts';
 import type { GroupFacts } from '../../src/ports/report.ts';
 
@@ -248,7 +253,9 @@ describe('the commit group', () => {
   it('C39 a record that the log finds too large is refused alone and kept without its payload', async () => {
     const { groups, log, claims } = setup();
     log.state.next = (list) =>
-      list.map((record) => (record.headers.ce_id === 'big' && record.value !== null ? 'too_large' : 'stored'));
+      list.map((record) =>
+        record.headers.ce_id === 'big' && record.value !== null ? 'too_large' : 'stored',
+      );
     const items = [item('a'), item('big'), item('c')];
     await groups.submit(items);
     await groups.idle();

@@ -1,13 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { eachElement, locate, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../src/gateway/sources/scan.ts';
+import {
+  eachElement,
+  locate,
+  ScanError,
+  type Span,
+  skipSpace,
+  textOf,
+  valueSpan,
+} from '../../src/gateway/sources/scan.ts';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
 function elements(text: string): string[] {
   const bytes = bytesOf(text);
   const found: string[] = [];
-  eachElement(bytes, skipSpace(bytes, 0, bytes.length), (span) => found.push(textOf(bytes, span.start, span.end)));
+  eachElement(bytes, skipSpace(bytes, 0, bytes.length), (span) =>
+    found.push(textOf(bytes, span.start, span.end)),
+  );
   return found;
 }
 
@@ -19,20 +29,42 @@ function depthOf(value: unknown): number {
 describe('eachElement', () => {
   it('cuts any array into texts that parse to its elements', () => {
     fc.assert(
-      fc.property(fc.array(fc.jsonValue()), fc.constantFrom(undefined, 1, '\t', '\r\n  '), (values, indent) => {
-        const cut = elements(` ${JSON.stringify(values, null, indent)}\n`);
-        expect(cut.map((text) => JSON.parse(text))).toEqual(JSON.parse(JSON.stringify(values)));
-      }),
+      fc.property(
+        fc.array(fc.jsonValue()),
+        fc.constantFrom(undefined, 1, '\t', '\r\n  '),
+        (values, indent) => {
+          const cut = elements(` ${JSON.stringify(values, null, indent)}\n`);
+          expect(cut.map((text) => JSON.parse(text))).toEqual(JSON.parse(JSON.stringify(values)));
+        },
+      ),
     );
   });
 
   it('keeps the text of each element as it was sent', () => {
-    const kept = ['9007199254740993', '{"a" : 1.0,"a":1e400}', '"\\ud83d]"', '[ ]', '{"__proto__":{"]":"}"}}', '-0'];
+    const kept = [
+      '9007199254740993',
+      '{"a" : 1.0,"a":1e400}',
+      '"\\ud83d]"',
+      '[ ]',
+      '{"__proto__":{"]":"}"}}',
+      '-0',
+    ];
     expect(elements(`[ ${kept.join(' ,\n')} ]`)).toEqual(kept);
   });
 
   it.each([
-    '[', '[1', '[1,', '[1,]', '[,1]', '[1 2]', '[{]', '["a]', '[1]]', '[1] x', '[{"a":1}{"b":2}]', '[}',
+    '[',
+    '[1',
+    '[1,',
+    '[1,]',
+    '[,1]',
+    '[1 2]',
+    '[{]',
+    '["a]',
+    '[1]]',
+    '[1] x',
+    '[{"a":1}{"b":2}]',
+    '[}',
   ])('refuses %s', (text) => {
     expect(() => elements(text)).toThrow(ScanError);
   });
@@ -44,7 +76,11 @@ describe('valueSpan', () => {
       fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
         const bytes = bytesOf(JSON.stringify(value));
         const span: Span = valueSpan(bytes, 0, bytes.length);
-        expect(span).toEqual({ start: 0, end: bytes.length, depth: depthOf(JSON.parse(JSON.stringify(value))) });
+        expect(span).toEqual({
+          start: 0,
+          end: bytes.length,
+          depth: depthOf(JSON.parse(JSON.stringify(value))),
+        });
       }),
     );
   });
