@@ -1,0 +1,201 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const VERSION = '4.3.1';
+const run = promisify(execFile);
+
+/** A running broker. `pid` changes with `restart`, the address does not. */
+export interface Kafka {
+  readonly brokers: string;
+  readonly pid: number;
+  /** Ends the broker and removes its data. */
+  stop(): Promise<void>;
+  /** Sends a signal, e.g. SIGKILL (crash) or SIGSTOP and SIGCONT (a broker that hangs). */
+  kill(signal: NodeJS.Signals): void;
+  /** Ends the broker if it still runs, and starts it again on the same ports and data. */
+  restart(): Promise<void>;
+}
+
+/** Starts a single-node Apache Kafka (KRaft) on a free port of the loopback, with an empty log. Rejects with the broker's output if it does not come up. */
+export async function startKafka(
+  options: { port?: number; config?: Record<string, string> } = {},
+): Promise<Kafka> {
+  const jars = await fetchJars();
+  const port = options.port ?? (await freePort());
+  const controllerPort = await freePort();
+  const folder = await mkdtemp(join(tmpdir(), 'postern-kafka-'));
+  const properties = join(folder, 'server.properties');
+  const settings = { ...defaults(folder, port, controllerPort), ...options.config };
+  await writeFile(
+    properties,
+    Object.entries(settings)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(''),
+  );
+  const java = [
+    '-Xmx512m',
+    '-XX:+UseSerialGC',
+    '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+    '-cp',
+    `${jars}/*`,
+  ];
+  await run('java', [...java, 'kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', properties]);
+
+  const output = join(folder, 'output.log');
+  let child: ChildProcess;
+  const start = async () => {
+    const file = openSync(output, 'a');
+    child = spawn('java', [...java, 'kafka.Kafka', properties], { stdio: ['ignore', file, file] });
+    closeSync(file);
+    await ready(child, port, output);
+  };
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    // A stopped process takes no signal before it goes on.
+    child.kill('SIGCONT');
+    const late = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    await exited;
+    clearTimeout(late);
+  };
+  // A broker must not outlive a test run that was cut short.
+  const orphan = () => child.kill('SIGKILL');
+  process.on('exit', orphan);
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    await end(signal);
+    process.off('exit', orphan);
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  };
+  try {
+    await start();
+  } catch (error) {
+    await stop('SIGKILL');
+    throw error;
+  }
+  return {
+    brokers: `127.0.0.1:${port}`,
+    get pid() {
+      return child.pid!;
+    },
+    stop: () => stop(),
+    kill: (signal) => {
+      child.kill(signal);
+    },
+    restart: async () => {
+      await end('SIGTERM');
+      await start();
+    },
+  };
+}
+
+function defaults(folder: string, port: number, controllerPort: number): Record<string, string> {
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': '1',
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'controller.listener.names': 'CONTROLLER',
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'log.dirs': join(folder, 'log'),
+    'auto.create.topics.enable': 'false',
+    'num.partitions': '4',
+    'offsets.topic.num.partitions': '1',
+    'offsets.topic.replication.factor': '1',
+    'transaction.state.log.num.partitions': '1',
+    'transaction.state.log.replication.factor': '1',
+    'transaction.state.log.min.isr': '1',
+    'share.coordinator.state.topic.num.partitions': '1',
+    'share.coordinator.state.topic.replication.factor': '1',
+    'share.coordinator.state.topic.min.isr': '1',
+    'group.initial.rebalance.delay.ms': '0',
+    // A broker that was killed may register again only when its old session is over.
+    'broker.session.timeout.ms': '4000',
+    'broker.heartbeat.interval.ms': '500',
+    'log.segment.bytes': String(128 * 1024 * 1024),
+    'log.cleaner.dedupe.buffer.size': String(16 * 1024 * 1024),
+  };
+}
+
+/** Kafka's own form of a UUID: 16 bytes in base64url. */
+function clusterId(): string {
+  return Buffer.from(crypto.randomUUID().replaceAll('-', ''), 'hex').toString('base64url');
+}
+
+/** The folder of Kafka's jars; fetched by Maven when it is not there yet. */
+async function fetchJars(): Promise<string> {
+  const cache = join(import.meta.dirname, '../../.cache/kafka');
+  const folder = join(cache, VERSION);
+  if (existsSync(folder)) return folder;
+  await mkdir(cache, { recursive: true });
+  const work = await mkdtemp(join(cache, 'fetch-'));
+  await writeFile(join(work, 'pom.xml'), pom());
+  await run('mvn', ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${work}/jars`], {
+    cwd: work,
+  });
+  // Renamed only when whole, so that a fetch cut short is not taken for a whole one.
+  await rename(join(work, 'jars'), folder).catch((error) => {
+    if (!existsSync(folder)) throw error;
+  });
+  await rm(work, { recursive: true });
+  return folder;
+}
+
+function pom(): string {
+  const dependency = (group: string, artifact: string, version: string) =>
+    `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version></dependency>`;
+  return `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>postern</groupId><artifactId>test-services</artifactId><version>1</version><packaging>pom</packaging><dependencies>
+${dependency('org.apache.kafka', 'kafka_2.13', VERSION)}
+${dependency('org.slf4j', 'slf4j-simple', '1.7.36')}
+</dependencies></project>`;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Waits until the broker answers a metadata request that names a broker. */
+async function ready(child: ChildProcess, port: number, output: string): Promise<void> {
+  const until = Date.now() + 120_000;
+  while (!(await answers(port))) {
+    if (child.exitCode !== null || child.signalCode !== null || Date.now() > until) {
+      throw new Error(`Kafka did not start:\n${(await readFile(output, 'utf8')).slice(-4000)}`);
+    }
+    await sleep(100);
+  }
+}
+
+function answers(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect(port, '127.0.0.1');
+  let reply = Buffer.alloc(0);
+  // Metadata request, version 4: header (key 3, version, correlation, no client id), no topics, no auto-creation.
+  socket.on('connect', () =>
+    socket.write(Buffer.from('0000000f00030004000000010000' + '00000000' + '00', 'hex')),
+  );
+  socket.on('data', (chunk) => {
+    reply = Buffer.concat([reply, chunk]);
+    // Size, correlation and throttle time come before the array of brokers.
+    if (reply.length < 16) return;
+    resolve(reply.readInt32BE(12) > 0);
+    socket.destroy();
+  });
+  socket.setTimeout(2_000, () => socket.destroy());
+  socket.on('error', () => {});
+  socket.on('close', () => resolve(false));
+  return promise;
+}
