@@ -1,0 +1,107 @@
+import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
+import type { DeliveryFacts, GroupFacts, Report, RequestFacts } from '../ports/report.ts';
+
+/** Fields that may hold a secret or personal data, at any of the first three levels. */
+const SECRET = ['authorization', 'cookie', 'keys', 'key', 'password', 'secret', 'token', 'query', 'headers'];
+
+/** A logger that writes JSON lines; to standard output, in blocks, unless told otherwise. */
+export function makeLogger(level: string, stream: DestinationStream = standardOutput()): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: SECRET.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
+      serializers: { err: stdSerializers.err },
+      hooks: { streamWrite: withoutSecrets },
+    },
+    stream,
+  );
+}
+
+/** A write per line would cost more than the line; a second is the most that a line waits. */
+function standardOutput(): DestinationStream {
+  return destination({ fd: 1, sync: false, minLength: 4096, periodicFlush: 1000 });
+}
+
+/** Takes credentials and queries out of URLs, wherever in a line they are: messages and stacks too. */
+function withoutSecrets(line: string): string {
+  if (!line.includes('://')) return line;
+  return line
+    .replace(/:\/\/[^\s"\\]*@/g, '://')
+    .replace(/(:\/\/[^\s?"\\]*)\?(?:[^\s"\\]|\\["\\])*/g, '$1?...');
+}
+
+/** Lines per second for one code; a broken client or a store that is down must not fill the disk. */
+const LINES_PER_SECOND = 10;
+
+/** Facts as log lines: one for each commit group, and one for each request or delivery that went wrong. */
+export function logReport(logger: Logger, now: () => number = performance.now.bind(performance)): Report {
+  const gate = limiter(now);
+  return {
+    group(facts: GroupFacts) {
+      if (facts.error === null) logger.info(facts, 'group');
+      else logger.warn(facts, 'group');
+    },
+    request(facts: RequestFacts) {
+      if (facts.error === null && facts.status < 500) return;
+      const code = facts.error ?? String(facts.status);
+      const leftOut = gate(code);
+      if (leftOut === null) return;
+      const line = leftOut === 0 ? facts : { ...facts, leftOut };
+      if (code === 'internal') logger.error(line, 'request');
+      else if (facts.status >= 500) logger.warn(line, 'request');
+      else logger.info(line, 'request');
+    },
+    delivery(facts: DeliveryFacts) {
+      if (facts.outcome === 'delivered' || facts.outcome === 'filtered') {
+        logger.debug(facts, 'delivery');
+        return;
+      }
+      const leftOut = gate(`${facts.subscription} ${facts.outcome} ${facts.reason}`);
+      if (leftOut === null) return;
+      logger.warn(leftOut === 0 ? facts : { ...facts, leftOut }, 'delivery');
+    },
+  };
+}
+
+/** Null when a line of this code is one too many; else how many were left out since the last one. */
+function limiter(now: () => number): (code: string) => number | null {
+  const windows = new Map<string, { from: number; lines: number; leftOut: number }>();
+  return (code) => {
+    const time = now();
+    let window = windows.get(code);
+    if (!window) {
+      window = { from: time, lines: 0, leftOut: 0 };
+      windows.set(code, window);
+    }
+    if (time - window.from >= 1000) {
+      window.from = time;
+      window.lines = 0;
+    }
+    if (window.lines === LINES_PER_SECOND) {
+      window.leftOut++;
+      return null;
+    }
+    window.lines++;
+    const { leftOut } = window;
+    window.leftOut = 0;
+    return leftOut;
+  };
+}
+
+/** Tells each of several. */
+export function combineReports(...reports: Report[]): Report {
+  return {
+    group(facts) {
+      for (const report of reports) report.group(facts);
+    },
+    request(facts) {
+      for (const report of reports) report.request(facts);
+    },
+    delivery(facts) {
+      for (const report of reports) report.delivery(facts);
+    },
+  };
+}

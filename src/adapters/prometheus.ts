@@ -1,0 +1,204 @@
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
+import type { Verdict } from '../event.ts';
+import type { DeliveryFacts, DeliveryOutcome, GroupFacts, Report, RequestFacts } from '../ports/report.ts';
+import { Histogram, WordCounter } from './tally.ts';
+
+export interface PrometheusOptions {
+  /** Names from the config: the only ones that become labels. */
+  sources: string[];
+  subscriptions: string[];
+  version: string;
+  /** Asked at each scrape. */
+  bufferedBytes(): number;
+  schemas(): number;
+  schemaProblems(): number;
+  inflight(): SubscriptionGauge[];
+  /** Only partitions whose lag is known. */
+  lag(): (SubscriptionGauge & { topic: string; partition: number })[];
+  /** Seconds that the oldest event in work has been in the log; only subscriptions that have one. */
+  oldest(): SubscriptionGauge[];
+}
+
+export interface SubscriptionGauge {
+  subscription: string;
+  value: number;
+}
+
+export interface PrometheusReport {
+  report: Report;
+  /** The text of a scrape. */
+  metrics(): Promise<string>;
+  contentType: string;
+}
+
+const VERDICTS = ['accepted', 'duplicate', 'rejected', 'retry'] as const satisfies Verdict[];
+const OUTCOMES = ['delivered', 'filtered', 'retry', 'dead_letter'] as const satisfies DeliveryOutcome[];
+/** Statuses that have a label of their own; any other would be a bug and counts as `other`. */
+const STATUSES = [
+  200, 202, 204, 207, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 500, 503,
+] as const;
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const EVENTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2500];
+/** Reasons are fixed words in our code; more than this many would be a bug. */
+const MAX_REASONS = 32;
+
+class SourceTally {
+  readonly verdicts: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
+  /** By status; place 0 is for `other`. */
+  readonly codes = new Float64Array(600);
+}
+
+class SubscriptionTally {
+  readonly outcomes: Record<DeliveryOutcome, number> = {
+    delivered: 0,
+    filtered: 0,
+    retry: 0,
+    dead_letter: 0,
+  };
+  readonly reasons = new WordCounter(MAX_REASONS);
+}
+
+/** Facts as Prometheus metrics, in a registry of its own. */
+export function prometheusReport(options: PrometheusOptions): PrometheusReport {
+  const registry = new Registry();
+  const sources = tallies([...options.sources, 'unknown'], SourceTally);
+  const subscriptions = tallies([...options.subscriptions, 'unknown'], SubscriptionTally);
+  const ingest = new Histogram(SECONDS);
+  const groupEvents = new Histogram(EVENTS);
+  const append = new Histogram(SECONDS);
+  const claim = new Histogram(SECONDS);
+  const delivery = new Histogram(SECONDS);
+  let unchecked = 0;
+  const known = new Uint8Array(600);
+  for (const status of STATUSES) known[status] = 1;
+
+  const report: Report = {
+    request({ source, status, ms, verdicts }: RequestFacts) {
+      const tally = sources.get(source) ?? sources.get('unknown')!;
+      tally.codes[known[status] === 1 ? status : 0]!++;
+      for (const verdict of VERDICTS) tally.verdicts[verdict] += verdicts[verdict];
+      ingest.observe(ms / 1000);
+    },
+    group(facts: GroupFacts) {
+      groupEvents.observe(facts.events);
+      if (facts.claimMs !== null) claim.observe(facts.claimMs / 1000);
+      if (facts.appendMs !== null) append.observe(facts.appendMs / 1000);
+      unchecked += facts.unchecked;
+    },
+    delivery({ subscription, outcome, events, ms, reason }: DeliveryFacts) {
+      const tally = subscriptions.get(subscription) ?? subscriptions.get('unknown')!;
+      tally.outcomes[outcome] += events;
+      if (outcome === 'dead_letter') tally.reasons.add(reason ?? 'unknown', events);
+      if (ms !== null) delivery.observe(ms / 1000);
+    },
+  };
+
+  const registers = [registry];
+  counter('events_total', 'Events by what became of them.', ['source', 'verdict'], (set) => {
+    for (const [source, { verdicts }] of sources)
+      for (const verdict of VERDICTS) set({ source, verdict }, verdicts[verdict]);
+  });
+  counter('requests_total', 'Requests by status code.', ['source', 'code'], (set) => {
+    for (const [source, { codes }] of sources)
+      for (const [code, count] of codes.entries())
+        if (count > 0) set({ source, code: code === 0 ? 'other' : String(code) }, count);
+  });
+  histogram('ingest_seconds', 'From the head of a request to the reply.', ingest);
+  histogram('group_events', 'Events in one commit group.', groupEvents);
+  histogram('append_seconds', 'Time to append one commit group to the log.', append);
+  histogram('claim_seconds', 'Time to claim the ids of one commit group.', claim);
+  gauge('buffered_bytes', 'Bytes of request bodies held now.', [], (set) => set({}, options.bufferedBytes()));
+  counter('dedupe_unchecked_total', 'Events stored without knowing whether they are duplicates.', [], (set) =>
+    set({}, unchecked),
+  );
+  counter('deliveries_total', 'Events by outcome of a delivery.', ['subscription', 'outcome'], (set) => {
+    for (const [subscription, { outcomes }] of subscriptions)
+      for (const outcome of OUTCOMES) set({ subscription, outcome }, outcomes[outcome]);
+  });
+  histogram('delivery_seconds', 'Time of one call of a function.', delivery);
+  gauge('inflight', 'Calls of functions in work now.', ['subscription'], (set) => {
+    for (const { subscription, value } of options.inflight()) set({ subscription }, value);
+  });
+  gauge(
+    'lag_events',
+    'Events behind the end of a partition.',
+    ['subscription', 'topic', 'partition'],
+    (set) => {
+      for (const { value, ...labels } of options.lag()) set(labels, value);
+    },
+  );
+  gauge('oldest_seconds', 'Age of the oldest event in work.', ['subscription'], (set) => {
+    for (const { subscription, value } of options.oldest()) set({ subscription }, value);
+  });
+  counter('dead_letters_total', 'Events given up.', ['subscription', 'reason'], (set) => {
+    for (const [subscription, { reasons }] of subscriptions)
+      for (const [reason, count] of reasons.counts) set({ subscription, reason }, count);
+  });
+  gauge('schemas', 'Schemas in use.', [], (set) => set({}, options.schemas()));
+  gauge('schema_problems', 'Problems of the schema files as last read.', [], (set) =>
+    set({}, options.schemaProblems()),
+  );
+  gauge('build_info', 'The version that runs; always 1.', ['version'], (set) =>
+    set({ version: options.version }, 1),
+  );
+  collectDefaultMetrics({ register: registry });
+  // Gauges named like counters, which promtool refuses; each is the sum of one without `_total`.
+  for (const kind of ['handles', 'requests', 'resources'])
+    registry.removeSingleMetric(`nodejs_active_${kind}_total`);
+  return { report, metrics: () => registry.metrics(), contentType: registry.contentType };
+
+  function counter<L extends string>(name: string, help: string, labelNames: L[], each: Collect<L>): void {
+    new Counter<L>({
+      name: `postern_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        each((labels, value) => this.inc(labels, value));
+      },
+    });
+  }
+
+  function gauge<L extends string>(name: string, help: string, labelNames: L[], each: Collect<L>): void {
+    new Gauge<L>({
+      name: `postern_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        each((labels, value) => this.set(labels, value));
+      },
+    });
+  }
+
+  function histogram(name: string, help: string, tally: Histogram): void {
+    registry.registerMetric(collectable(`postern_${name}`, help, tally));
+  }
+}
+
+type Collect<L extends string> = (
+  set: (labels: Partial<Record<L, string | number>>, value: number) => void,
+) => void;
+
+function tallies<T>(names: string[], Tally: new () => T): Map<string, T> {
+  return new Map(names.map((name) => [name, new Tally()]));
+}
+
+/** A metric of prom-client over our own buckets: its Histogram cannot be given counts. */
+function collectable(name: string, help: string, tally: Histogram): Metric {
+  const { bounds, counts } = tally;
+  const get = async () => {
+    let below = 0;
+    const values: { metricName: string; labels: Record<string, string | number>; value: number }[] = [];
+    for (const [index, count] of counts.entries()) {
+      below += count;
+      values.push({ metricName: `${name}_bucket`, labels: { le: bounds[index] ?? '+Inf' }, value: below });
+    }
+    values.push({ metricName: `${name}_sum`, labels: {}, value: tally.sum });
+    values.push({ metricName: `${name}_count`, labels: {}, value: below });
+    return { name, help, type: 'histogram', values, aggregator: 'sum' };
+  };
+  return { name, help, get, reset: () => {} } as unknown as Metric;
+}

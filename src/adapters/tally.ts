@@ -1,0 +1,38 @@
+/** Plain numbers that the hot path counts in; they are handed to prom-client only when somebody scrapes. */
+
+export class Histogram {
+  readonly bounds: readonly number[];
+  /** Observations per bucket; the last one is that beyond all bounds. */
+  readonly counts: Float64Array;
+  sum = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds;
+    this.counts = new Float64Array(bounds.length + 1);
+  }
+
+  observe(value: number): void {
+    const { bounds } = this;
+    let bucket = 0;
+    while (bucket < bounds.length && value > bounds[bucket]!) bucket++;
+    this.counts[bucket]!++;
+    this.sum += value;
+  }
+}
+
+/** Counts by a word; beyond `most` different ones all others share `other`, so that a scrape stays small. */
+export class WordCounter {
+  readonly counts = new Map<string, number>();
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  add(word: string, count: number): void {
+    const known = this.counts.get(word);
+    if (known !== undefined) this.counts.set(word, known + count);
+    else if (this.counts.size < this.#most) this.counts.set(word, count);
+    else this.counts.set('other', (this.counts.get('other') ?? 0) + count);
+  }
+}

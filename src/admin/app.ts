@@ -1,0 +1,77 @@
+import { type Context, Hono } from 'hono';
+import { type ErrorCode, errorRow } from '../errors.ts';
+import { formatProblem, type Problem } from '../problem.ts';
+
+export interface AdminParts {
+  /** True from the signal to stop on. */
+  stopping(): boolean;
+  /** Each says what is wrong, or null. */
+  log(): string | null;
+  dedupe(): string | null;
+  dispatcher(): string | null;
+  /** Without dedupe events are stored unchecked (accept) or not at all (refuse). */
+  outage: 'accept' | 'refuse';
+  /** Of the schema files as last read; the schemas that were good before serve on. */
+  schemas(): Problem[];
+  metrics(): Promise<string>;
+  contentType: string;
+}
+
+interface Part {
+  state: 'ok' | 'degraded' | 'down';
+  detail?: string | string[];
+}
+
+/** Health and metrics, for the port that is not public. */
+export function makeAdmin(parts: AdminParts): Hono {
+  const app = new Hono();
+  app.use(async (context, next) => {
+    await next();
+    context.header('cache-control', 'no-store');
+  });
+  app.get('/livez', (context) => context.json({ state: 'ok' }));
+  app.get('/readyz', (context) => {
+    const found = readiness(parts);
+    const down = parts.stopping() || Object.values(found).some(({ state }) => state === 'down');
+    const degraded = Object.values(found).some(({ state }) => state === 'degraded');
+    const state = parts.stopping() ? 'stopping' : down ? 'down' : degraded ? 'degraded' : 'ok';
+    return context.json({ state, parts: found }, down ? 503 : 200);
+  });
+  app.get('/metrics', async (context) =>
+    context.body(await parts.metrics(), 200, { 'content-type': parts.contentType }),
+  );
+  for (const path of ['/livez', '/readyz', '/metrics']) {
+    app.all(path, (context) =>
+      problem(context, 'method_not_allowed', 'GET and HEAD only', { allow: 'GET, HEAD' }),
+    );
+  }
+  app.notFound((context) => problem(context, 'not_found', 'There are /livez, /readyz and /metrics'));
+  app.onError((error, context) => problem(context, 'internal', error.message));
+  return app;
+}
+
+function readiness(parts: AdminParts): Record<'log' | 'dedupe' | 'schemas' | 'dispatcher', Part> {
+  const schemas = parts.schemas().filter(({ level }) => level === 'error');
+  return {
+    log: part(parts.log(), 'down'),
+    dedupe: part(parts.dedupe(), parts.outage === 'accept' ? 'degraded' : 'down'),
+    schemas:
+      schemas.length === 0 ? { state: 'ok' } : { state: 'degraded', detail: schemas.map(formatProblem) },
+    dispatcher: part(parts.dispatcher(), 'down'),
+  };
+}
+
+function part(detail: string | null, state: Part['state']): Part {
+  return detail === null ? { state: 'ok' } : { state, detail };
+}
+
+function problem(
+  context: Context,
+  code: ErrorCode,
+  detail: string,
+  headers: Record<string, string> = {},
+): Response {
+  const { status, title } = errorRow(code);
+  const body = JSON.stringify({ type: `urn:postern:problem:${code}`, title, status, detail });
+  return context.body(body, status as 404, { 'content-type': 'application/problem+json', ...headers });
+}

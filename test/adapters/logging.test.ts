@@ -1,0 +1,121 @@
+import { expect, test } from 'vitest';
+import { combineReports, logReport, makeLogger } from '../../src/adapters/logging.ts';
+import type { DeliveryFacts, GroupFacts, Report, RequestFacts } from '../../src/ports/report.ts';
+
+function capture(level = 'info') {
+  const lines: string[] = [];
+  const logger = makeLogger(level, { write: (line: string) => void lines.push(line) });
+  return { logger, lines, parsed: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+}
+
+const GROUP: GroupFacts = {
+  topic: 'clicks',
+  events: 3,
+  accepted: 2,
+  duplicate: 1,
+  changed: 0,
+  rejected: 0,
+  retry: 0,
+  unchecked: 0,
+  bytes: 300,
+  claimMs: 1,
+  appendMs: 2,
+  error: null,
+};
+const VERDICTS = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
+const REQUEST: RequestFacts = { source: 'web', status: 202, ms: 1, verdicts: VERDICTS, error: null };
+const DELIVERY: DeliveryFacts = {
+  subscription: 'print',
+  outcome: 'delivered',
+  events: 1,
+  ms: 1,
+  status: 200,
+  reason: null,
+};
+
+test('a commit group is one wide line', () => {
+  const { logger, parsed } = capture();
+  const report = logReport(logger);
+  report.group(GROUP);
+  report.group({ ...GROUP, error: 'broker is gone' });
+  expect(parsed()).toMatchObject([
+    { level: 'info', msg: 'group', ...GROUP },
+    { level: 'warn', msg: 'group', error: 'broker is gone' },
+  ]);
+  expect(Date.parse(String(parsed()[0]?.time))).not.toBeNaN();
+});
+
+test('only requests that went wrong are logged, the faults of ours louder', () => {
+  const { logger, parsed } = capture();
+  const report = logReport(logger);
+  report.request(REQUEST);
+  report.request({ ...REQUEST, status: 422 });
+  report.request({ ...REQUEST, status: 413, error: 'body_too_large' });
+  report.request({ ...REQUEST, status: 503 });
+  report.request({ ...REQUEST, status: 500, error: 'internal' });
+  expect(parsed()).toMatchObject([
+    { level: 'info', error: 'body_too_large' },
+    { level: 'warn', status: 503 },
+    { level: 'error', error: 'internal' },
+  ]);
+});
+
+test('ten lines a second per code, and how many were left out', () => {
+  const { logger, parsed } = capture();
+  let time = 0;
+  const report = logReport(logger, () => time);
+  const overload = () => report.request({ ...REQUEST, status: 503, error: 'overloaded' });
+  for (let i = 0; i < 25; i++) overload();
+  expect(parsed()).toHaveLength(10);
+  report.request({ ...REQUEST, status: 503, error: 'stopping' });
+  expect(parsed()).toHaveLength(11);
+  time = 1000;
+  overload();
+  overload();
+  expect(parsed().slice(11)).toMatchObject([{ error: 'overloaded', leftOut: 15 }, { error: 'overloaded' }]);
+  expect(parsed()[12]).not.toHaveProperty('leftOut');
+  for (let i = 0; i < 25; i++) report.delivery({ ...DELIVERY, outcome: 'retry', reason: 'status' });
+  expect(parsed()).toHaveLength(23);
+});
+
+test('a delivery is logged when it failed, else only for debugging', () => {
+  const { logger, parsed } = capture();
+  logReport(logger).delivery(DELIVERY);
+  expect(parsed()).toEqual([]);
+  logReport(logger).delivery({ ...DELIVERY, outcome: 'dead_letter', reason: 'refused' });
+  expect(parsed()).toMatchObject([{ level: 'warn', msg: 'delivery', reason: 'refused' }]);
+  const debug = capture('debug');
+  logReport(debug.logger).delivery(DELIVERY);
+  expect(debug.parsed()).toMatchObject([{ level: 'debug', outcome: 'delivered' }]);
+});
+
+test('C59 secrets stay out of the log: fields, nested fields, URLs in messages and stacks', () => {
+  const { logger, lines } = capture();
+  logger.info({ authorization: 'hush', keys: ['hush'], source: { keys: ['hush'], password: 'hush' } }, 'a');
+  logger.info({ config: { sasl: { password: 'hush' } }, headers: { cookie: 'hush' }, query: 'k=hush' }, 'b');
+  logger.error({ err: new Error('connect redis://user:hush/hush@host:6379/0 failed') }, 'c');
+  logger.warn('GET http://fn.example/path?token=hush failed, and https://:hush@x/ too');
+  logger.info({ url: 'http://fn.example/?a=hush"&b=hush', other: 'https://kept.example/path' }, 'd');
+  expect(lines).toHaveLength(5);
+  for (const line of lines) {
+    expect(line).not.toContain('hush');
+    JSON.parse(line);
+  }
+  expect(lines[2]).toContain('redis://host:6379/0 failed');
+  expect(lines[3]).toContain('http://fn.example/path?... failed');
+  expect(lines[4]).toContain('https://kept.example/path');
+});
+
+test('several reports hear the same', () => {
+  const heard: string[] = [];
+  const ear = (name: string): Report => ({
+    group: () => heard.push(`${name} group`),
+    request: () => heard.push(`${name} request`),
+    delivery: () => heard.push(`${name} delivery`),
+  });
+  const report = combineReports(ear('a'), ear('b'));
+  report.group(GROUP);
+  report.request(REQUEST);
+  report.delivery(DELIVERY);
+  expect(heard).toEqual(['a group', 'b group', 'a request', 'b request', 'a delivery', 'b delivery']);
+});
