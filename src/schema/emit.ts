@@ -1,0 +1,249 @@
+import { type Draft, shapeOf } from './drafts.ts';
+import { FUEL_KEYWORD } from './keywords.ts';
+import { isObject, type Linker, type Place, type SchemaObject } from './link.ts';
+
+/**
+ * Dynamic anchors taken over by the outermost resource that has them. It only grows on the way in, so
+ * each schema exists in as many forms as there are scopes that it is reached with: mostly one.
+ */
+type Scope = ReadonlyMap<string, Place>;
+
+export interface Emitted {
+  /** In the words of draft 2020-12 only, without identifiers; `$ref` holds another's key. */
+  schema: SchemaObject;
+  refs: Set<string>;
+  /** Documents that it is made of. */
+  documents: Set<Place['document']>;
+  tracks: boolean;
+}
+
+const MOST_SCHEMAS = 20_000;
+const DYNAMIC = new Set(['$dynamicRef', '$recursiveRef']);
+
+/** Rewrites schemas of all drafts into one dialect with plain references, for one engine. */
+export class Emitter {
+  readonly schemas = new Map<string, Emitted>();
+  readonly #linker: Linker;
+  /** Some schema asks what has been evaluated: keywords are put so that the engine gets that right. */
+  readonly #tracks: boolean;
+  readonly #keys = new Map<string, string>();
+  readonly #numbers = new Map<unknown, number>();
+  #current: Emitted | undefined;
+
+  constructor(linker: Linker, tracks: boolean) {
+    this.#linker = linker;
+    this.#tracks = tracks;
+  }
+
+  /** Key of the rewritten schema at a place; throws when there are too many. */
+  target(place: Place, scope: Scope = new Map()): string {
+    const inner = enter(scope, place);
+    const parts = [...inner].map(([name, taken]) => `${JSON.stringify(name)}=${this.#number(taken.node)}`);
+    const identity = `${this.#number(place.node)} ${parts.sort().join()}`;
+    const known = this.#keys.get(identity);
+    if (known !== undefined) return known;
+    if (this.#keys.size >= MOST_SCHEMAS) throw new Error('schema has too many references');
+    const key = `schema:${this.#keys.size}`;
+    this.#keys.set(identity, key);
+    const emitted: Emitted = { schema: {}, refs: new Set(), documents: new Set(), tracks: false };
+    this.schemas.set(key, emitted);
+    const outer = this.#current;
+    this.#current = emitted;
+    const body = this.#emit(place.node, scope);
+    emitted.schema = { $id: key, ...(typeof body === 'boolean' ? { allOf: [body] } : body) };
+    emitted.documents.add(place.document);
+    this.#current = outer;
+    return key;
+  }
+
+  /** Everything that a schema refers to in the end, itself included. */
+  reach(key: string): Set<string> {
+    const reached = new Set([key]);
+    for (const one of reached) for (const ref of this.schemas.get(one)!.refs) reached.add(ref);
+    return reached;
+  }
+
+  /** Puts the fuel keyword where a schema could come back to itself. */
+  guardCycles(): void {
+    const left = new Map([...this.schemas].map(([key, { refs }]) => [key, new Set(refs)]));
+    for (let leaf = true; leaf; ) {
+      leaf = false;
+      for (const [key, refs] of left) {
+        for (const ref of refs) if (!left.has(ref)) refs.delete(ref);
+        if (refs.size === 0) leaf = left.delete(key);
+      }
+    }
+    for (const key of left.keys()) this.schemas.get(key)!.schema[FUEL_KEYWORD] = true;
+  }
+
+  #number(node: unknown): number {
+    const number = this.#numbers.get(node) ?? this.#numbers.size;
+    this.#numbers.set(node, number);
+    return number;
+  }
+
+  #emit(node: unknown, outer: Scope): SchemaObject | boolean {
+    if (!isObject(node)) return node !== false;
+    const place = this.#linker.placeOf(node);
+    const { draft } = place.resource;
+    const scope = enter(outer, place);
+    const out: SchemaObject = {};
+    const also: unknown[] = [];
+    if (draft <= 7 && typeof node.$ref === 'string') return { $ref: this.#refer(place, '$ref', scope) };
+    for (const [keyword, value] of Object.entries(node)) {
+      if (keyword === '$ref') out.$ref = this.#refer(place, keyword, scope);
+      else if (DYNAMIC.has(keyword) && shapeOf(keyword, draft))
+        also.push({ $ref: this.#refer(place, keyword, scope) });
+      else this.#keyword(out, also, keyword, value, node, draft, scope);
+    }
+    if (also.length > 0) out.allOf = [...((out.allOf as unknown[]) ?? []), ...also];
+    return out;
+  }
+
+  #keyword(
+    out: SchemaObject,
+    also: unknown[],
+    keyword: string,
+    value: unknown,
+    node: SchemaObject,
+    draft: Draft,
+    scope: Scope,
+  ): void {
+    const emit = (one: unknown) => this.#emit(one, scope);
+    const shape = shapeOf(keyword, draft);
+    switch (keyword) {
+      case 'items':
+        if (!Array.isArray(value)) out.items = emit(value);
+        else {
+          out.prefixItems = value.map(emit);
+          if (node.additionalItems !== undefined) out.items = emit(node.additionalItems);
+        }
+        return;
+      case 'minimum':
+      case 'maximum': {
+        const exclusive = keyword === 'minimum' ? 'exclusiveMinimum' : 'exclusiveMaximum';
+        out[draft === 4 && node[exclusive] === true ? exclusive : keyword] = value;
+        return;
+      }
+      case 'exclusiveMinimum':
+      case 'exclusiveMaximum':
+        if (draft !== 4) out[keyword] = value;
+        return;
+      case 'properties':
+        this.#properties(out, value as SchemaObject, scope);
+        return;
+      case 'patternProperties':
+        out[keyword] = { ...((out[keyword] as object) ?? {}), ...mapValues(value as SchemaObject, emit) };
+        return;
+      case 'dependencies':
+      case 'dependentRequired':
+      case 'dependentSchemas':
+        if (shape === undefined) return;
+        for (const [name, needed] of Object.entries(value as SchemaObject)) {
+          const then = Array.isArray(needed) ? { required: needed } : emit(needed);
+          if (name === '__proto__') also.push({ if: { required: [name] }, then });
+          else if (Array.isArray(needed)) put(out, 'dependentRequired', name, needed);
+          else put(out, 'dependentSchemas', name, then);
+        }
+        return;
+      case 'if':
+        if (shape === undefined) return;
+        if (!this.#tracks) out[keyword] = emit(value);
+        else also.push(this.#branches(value, node, emit));
+        return;
+      case 'then':
+      case 'else':
+        if (shape !== undefined && node.if !== undefined && !this.#tracks) out[keyword] = emit(value);
+        return;
+      case 'contains':
+        if (shape === undefined) return;
+        if (!this.#tracks) this.#contains(out, node, draft, scope);
+        else {
+          const inner: SchemaObject = {};
+          this.#contains(inner, node, draft, scope);
+          // Twice negated it decides the same and evaluates nothing.
+          also.push({ not: { not: inner } });
+        }
+        return;
+      case 'minContains':
+      case 'maxContains':
+      case 'additionalItems':
+      case 'contentSchema':
+      case 'definitions':
+      case '$defs':
+        return;
+      case 'unevaluatedItems':
+        if (shape === undefined) return;
+        this.#current!.tracks = true;
+        // In 2020-12 an item that `contains` matched is evaluated.
+        out[keyword] =
+          draft === 2020 ? { anyOf: [...this.#contained(node, scope), emit(value)] } : emit(value);
+        return;
+      case 'unevaluatedProperties':
+        if (shape === undefined) return;
+        this.#current!.tracks = true;
+        break;
+    }
+    if (shape === 'value') out[keyword] = value;
+    else if (shape === 'schema') out[keyword] = emit(value);
+    else if (shape === 'list') out[keyword] = (value as unknown[]).map(emit);
+  }
+
+  /** A condition as two branches: the engine takes an `if` that failed for evaluated. */
+  #branches(condition: unknown, node: SchemaObject, emit: (one: unknown) => unknown): SchemaObject {
+    const holds = emit(condition);
+    const then = emit(node.then ?? true);
+    return { anyOf: [{ allOf: [holds, then] }, { allOf: [{ not: holds }, emit(node.else ?? true)] }] };
+  }
+
+  #contains(out: SchemaObject, node: SchemaObject, draft: Draft, scope: Scope): void {
+    out.contains = this.#emit(node.contains, scope);
+    for (const limit of ['minContains', 'maxContains']) {
+      if (draft >= 2019 && node[limit] !== undefined) out[limit] = node[limit];
+    }
+  }
+
+  #contained(node: unknown, scope: Scope): unknown[] {
+    if (!isObject(node)) return [];
+    const own = node.contains === undefined ? [] : [this.#emit(node.contains, scope)];
+    const all = Array.isArray(node.allOf) ? node.allOf : [];
+    return [...own, ...all.flatMap((one) => this.#contained(one, scope))];
+  }
+
+  #properties(out: SchemaObject, properties: SchemaObject, scope: Scope): void {
+    out.properties = {};
+    for (const [name, one] of Object.entries(properties)) {
+      // The engine passes over this name as a property, though not as a pattern.
+      if (name !== '__proto__') put(out, 'properties', name, this.#emit(one, scope));
+      else put(out, 'patternProperties', '^__proto__$', this.#emit(one, scope));
+    }
+  }
+
+  /** Key of what a reference keyword means in this scope. */
+  #refer(place: Place, keyword: string, scope: Scope): string {
+    const reference = (place.node as SchemaObject)[keyword] as string;
+    let target = this.#linker.resolve(place, reference);
+    if (typeof target === 'string') throw new Error(`${reference} ${target}`);
+    if (DYNAMIC.has(keyword)) {
+      const name = keyword === '$recursiveRef' ? '' : reference.slice(reference.indexOf('#') + 1);
+      const { dynamic } = target.resource;
+      if (dynamic.get(name) === target) target = scope.get(name) ?? target;
+    }
+    const key = this.target(target, scope);
+    this.#current!.refs.add(key);
+    return key;
+  }
+}
+
+function enter(scope: Scope, place: Place): Scope {
+  const fresh = [...place.resource.dynamic].filter(([name]) => !scope.has(name));
+  return fresh.length === 0 ? scope : new Map([...scope, ...fresh]);
+}
+
+function put(out: SchemaObject, keyword: string, name: string, value: unknown): void {
+  out[keyword] = { ...(out[keyword] as SchemaObject | undefined), [name]: value };
+}
+
+function mapValues(map: SchemaObject, change: (value: unknown) => unknown): SchemaObject {
+  return Object.fromEntries(Object.entries(map).map(([name, value]) => [name, change(value)]));
+}

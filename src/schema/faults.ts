@@ -1,0 +1,83 @@
+import type { EventError } from '../event.ts';
+
+/** What a compiled schema says about one fault. */
+export interface SchemaFault {
+  keyword: string;
+  /** JSON Pointer into the payload. */
+  instancePath: string;
+  params: Record<string, unknown>;
+  message?: string | undefined;
+  /** Set when the fault is in a property's name. */
+  propertyName?: string | undefined;
+}
+
+const MOST_ERRORS = 20;
+// Both end up in a reply and in a record's header, and property names are as long as a client likes.
+const LONGEST_POINTER = 256;
+const LONGEST_DETAIL = 256;
+
+/** At most 20 different errors, in the order found. */
+export function toEventErrors(faults: readonly SchemaFault[]): EventError[] {
+  const errors: EventError[] = [];
+  const seen = new Set<string>();
+  for (const fault of faults) {
+    const { pointer, detail } = describe(fault);
+    if (seen.has(`${pointer} ${detail}`)) continue;
+    seen.add(`${pointer} ${detail}`);
+    errors.push({ code: 'schema_mismatch', pointer: toFragment(pointer), detail });
+    if (errors.length === MOST_ERRORS) break;
+  }
+  // A validator without a word still refused the event.
+  return errors.length > 0
+    ? errors
+    : [{ code: 'schema_mismatch', pointer: '#', detail: 'does not match its schema' }];
+}
+
+/** Where (JSON Pointer, RFC 6901) and what, in plain words. */
+export function describe(fault: SchemaFault): { pointer: string; detail: string } {
+  const { instancePath, params } = fault;
+  const at = (name: unknown) => `${instancePath}/${escapeToken(String(name))}`;
+  switch (fault.keyword) {
+    case 'required':
+      return { pointer: at(params.missingProperty), detail: 'is required' };
+    case 'dependentRequired':
+      return {
+        pointer: at(params.missingProperty),
+        detail: cut(`is required beside ${JSON.stringify(params.property)}`),
+      };
+    case 'additionalProperties':
+      return { pointer: at(params.additionalProperty), detail: 'is not allowed' };
+    case 'unevaluatedProperties':
+      return { pointer: at(params.unevaluatedProperty), detail: 'is not allowed' };
+    case 'propertyNames':
+      return { pointer: at(params.propertyName), detail: 'has a name that is not allowed' };
+    case 'false schema':
+      return { pointer: instancePath, detail: 'is not allowed' };
+    default: {
+      const text = (fault.message ?? 'does not match its schema').replace('must NOT', 'must not');
+      return fault.propertyName === undefined
+        ? { pointer: instancePath, detail: cut(text) }
+        : { pointer: at(fault.propertyName), detail: cut(`name ${text}`) };
+    }
+  }
+}
+
+/** Escapes one member name for a JSON Pointer. */
+export function escapeToken(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+/** JSON Pointer -> URI fragment (RFC 6901 section 6). Too long a pointer becomes that of an ancestor. */
+function toFragment(pointer: string): string {
+  let fragment = encode(pointer);
+  while (fragment.length > LONGEST_POINTER) fragment = fragment.slice(0, fragment.lastIndexOf('/'));
+  return fragment;
+}
+
+function encode(pointer: string): string {
+  return `#${encodeURI(pointer.toWellFormed()).replaceAll('#', '%23')}`;
+}
+
+function cut(text: string): string {
+  return text.length <= LONGEST_DETAIL ? text : `${text.slice(0, LONGEST_DETAIL - 1).toWellFormed()}…`;
+}

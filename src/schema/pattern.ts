@@ -1,0 +1,81 @@
+import { RE2JS } from 're2js';
+import { type PatternFacts, readPattern } from './pattern-syntax.ts';
+
+export interface Matcher {
+  test(text: string): boolean;
+  /** Different for different patterns: compiled schemas are keyed by it. */
+  toString(): string;
+}
+
+export interface CompiledPattern {
+  /** Null when the pattern cannot be used. */
+  matcher: Matcher | null;
+  /** Why it cannot be used, or what is doubtful about it. */
+  problem: string | null;
+}
+
+/** Compiles each different pattern once. */
+export class Patterns {
+  readonly #known = new Map<string, CompiledPattern>();
+
+  compile(pattern: string): CompiledPattern {
+    let compiled = this.#known.get(pattern);
+    if (compiled === undefined) {
+      compiled = compilePattern(pattern);
+      this.#known.set(pattern, compiled);
+    }
+    return compiled;
+  }
+}
+
+function compilePattern(pattern: string): CompiledPattern {
+  let native = build(pattern, 'u');
+  let problem: string | null = null;
+  if (!(native instanceof RegExp)) {
+    const reason = native;
+    native = build(pattern, '');
+    if (!(native instanceof RegExp)) return { matcher: null, problem: `pattern is broken: ${native}` };
+    problem = `pattern is read without the u flag, because with it: ${reason}`;
+  }
+  const facts = readPattern(pattern, native.unicode);
+  if (facts.hard !== null) {
+    return {
+      matcher: null,
+      problem: `pattern has ${facts.hard}, which cannot be matched in time linear to the text`,
+    };
+  }
+  if (isLinear(facts)) return { matcher: native, problem };
+  try {
+    return { matcher: linearMatcher(facts.re2), problem };
+  } catch (error) {
+    const reason =
+      error instanceof Error ? error.message.replace(/^error parsing regexp: /, '') : String(error);
+    return {
+      matcher: null,
+      problem: `pattern could need more than linear time, and the linear engine cannot read it: ${reason}`,
+    };
+  }
+}
+
+function build(pattern: string, flags: string): RegExp | string {
+  try {
+    return new RegExp(pattern, flags);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/**
+ * A backtracking engine is harmless when it can go on in a small number of ways from each position it
+ * comes to: with one loop after `^`, or none after any start, it comes to each position once a way.
+ */
+function isLinear(facts: PatternFacts): boolean {
+  const work = facts.ways * facts.size;
+  if (facts.anchored) return facts.loops === 0 ? work <= 20_000 : facts.loops === 1 && work <= 256;
+  return facts.loops === 0 && work <= 256;
+}
+
+function linearMatcher(re2: string): Matcher {
+  const engine = RE2JS.compile(re2);
+  return { test: (text) => engine.test(text), toString: () => `re2:${re2}` };
+}
