@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { type Config, examineConfig, type SourceConfig } from './config.ts';
+import type { Findings, Path } from './config-text.ts';
+import { filterProblem } from './dispatcher/filter.ts';
+import type { Problem } from './problem.ts';
+import { compileSchemas } from './schema/compile.ts';
+import { readSchemaFiles } from './schema/load.ts';
+
+export interface CheckOptions {
+  /** Path of the config; schemas and secrets are relative to its folder. */
+  file: string;
+  text: string;
+  env: Record<string, string | undefined>;
+  /** Reads what `file:/path` names; throws when it cannot. */
+  readFile?: (path: string) => string;
+}
+
+/** Every problem of the config, the schemas and the filters, also of those parts of a config that are right. */
+export async function checkAll(options: CheckOptions): Promise<Problem[]> {
+  const { file, text, env } = options;
+  const folder = dirname(resolve(file));
+  const readFile = options.readFile ?? ((path) => readFileSync(resolve(folder, path), 'utf8'));
+  const { config, findings } = examineConfig(text, env, { file, readFile });
+  if (!config) return findings.sorted();
+  for (const { name, filter } of config.subscriptions.values()) {
+    const problem = filter === null ? null : filterProblem(filter);
+    // Its further lines draw the expression and a caret.
+    if (problem !== null)
+      findings.error(['subscriptions', name, 'filter'], `is not CEL: ${problem.split('\n')[0]}`);
+  }
+  const schemaProblems = await checkSchemas(config, folder, findings);
+  return [...findings.sorted(), ...schemaProblems];
+}
+
+async function checkSchemas(config: Config, folder: string, findings: Findings): Promise<Problem[]> {
+  try {
+    const { set, problems } = compileSchemas(await readSchemaFiles(resolve(folder, config.schemas)));
+    const broken = new Set(problems.filter(({ level }) => level === 'error').map(({ file }) => file));
+    for (const { name: source, schema } of config.sources.values()) {
+      for (const [path, name] of namesIn(['sources', source, 'schema'], schema)) {
+        if (set.find(name)) continue;
+        const known = set.names().slice(0, 20).join(', ');
+        if (broken.has(`${name}.json`)) findings.error(path, `schema ${name} cannot be used as it is`);
+        else findings.error(path, `there is no schema ${name}${known && `; there are ${known}`}`);
+      }
+    }
+    return problems.map((problem) => ({ ...problem, file: join(config.schemas, problem.file) }));
+  } catch (error) {
+    findings.error(['schemas'], `cannot be read: ${(error as Error).message}`);
+    return [];
+  }
+}
+
+/** The schema names that a source's `schema` says, each with its place; pointers lead to names in events. */
+function namesIn(path: Path, schema: SourceConfig['schema']): [Path, string][] {
+  if (schema === null) return [];
+  if (typeof schema !== 'string')
+    return Object.entries(schema).map(([type, name]) => [[...path, type], name]);
+  return schema.startsWith('/') ? [] : [[path, schema]];
+}
