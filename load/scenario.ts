@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import autocannon from 'autocannon';
+import { eventText, type Kind } from './events.ts';
+
+export interface Scenario {
+  name: string;
+  kind: Kind;
+  /** Events in one request. */
+  batch: number;
+  connections: number;
+  requests: number;
+  /** Requests a second over all connections, for latency without coordinated omission; absent: as fast as it goes. */
+  rate?: number;
+}
+
+export interface Outcome {
+  events: number;
+  seconds: number;
+  /** Milliseconds. */
+  p50: number;
+  p99: number;
+}
+
+/** CPU time (user and system, all threads) of a process in microseconds, from /proc. */
+export function cpuMicros(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // utime and stime count in ticks of 1/100 s on every Linux that Node runs on.
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+/** Resident memory of a process in MiB. */
+export function rssMiB(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
+}
+
+/**
+ * Sends a scenario's requests, each with fresh ids. Throws unless every one is answered 2xx, with the body
+ * that `expected` says when given: a load figure over failures is worth nothing.
+ */
+export async function runScenario(
+  url: string,
+  scenario: Scenario,
+  run: string,
+  expected?: string,
+): Promise<Outcome> {
+  const { kind, batch, connections, requests } = scenario;
+  const bodies = makeBodies(kind, batch, requests, run);
+  let next = 0;
+  const started = performance.now();
+  const result = await autocannon({
+    url,
+    connections,
+    amount: requests,
+    timeout: 10,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    ...(scenario.rate === undefined ? {} : { overallRate: scenario.rate }),
+    ...(expected === undefined ? {} : { expectBody: expected }),
+    requests: [{ setupRequest: (request) => ({ ...request, body: bodies[next++ % bodies.length]! }) }],
+  });
+  const seconds = (performance.now() - started) / 1000;
+  const failed = result.non2xx + result.errors + result.timeouts + result.mismatches;
+  if (failed > 0 || result['2xx'] !== requests) {
+    throw new Error(
+      `${scenario.name}: of ${requests} requests ${result['2xx']} were answered 2xx, ${result.non2xx} otherwise; ` +
+        `${result.errors} errors, ${result.timeouts} timeouts, ${result.mismatches} unexpected bodies`,
+    );
+  }
+  return { events: requests * batch, seconds, p50: result.latency.p50, p99: result.latency.p99 };
+}
+
+function makeBodies(kind: Kind, batch: number, requests: number, run: string): string[] {
+  return Array.from({ length: requests }, (_, r) => {
+    if (batch === 1) return eventText(kind, run, r);
+    return `[${Array.from({ length: batch }, (_, i) => eventText(kind, run, r * batch + i)).join(',')}]`;
+  });
+}
