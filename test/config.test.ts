@@ -315,7 +315,7 @@ test('readConfig never throws, and says why when there is no config', () => {
     return (config === null) === found.some(({ level }) => level === 'error');
   };
   fc.assert(fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.json()), holds), {
-    numRuns: 100,
+    numRuns: 60,
   });
   const cut = fc.tuple(fc.nat(sample.length), fc.nat(12), fc.string({ maxLength: 8 }));
   const changed = cut.map(
@@ -341,6 +341,6 @@ test('readConfig never throws, and says why when there is no config', () => {
   );
   fc.assert(
     fc.property(value, places, (v, place) => holds(JSON.stringify(place(v)))),
-    { numRuns: 100 },
+    { numRuns: 60 },
   );
-});
+}, 30_000);
