@@ -2,7 +2,8 @@ import type { DecodedEvent, EventError, Verdict } from '../event.ts';
 import type { LogRecord } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
 import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
-import type { CommitGroups, Item } from './group.ts';
+import type { CommitGroups } from './group.ts';
+import { type Item, makeItem } from './item.ts';
 import type { EventReply } from './reply.ts';
 import { refuse, type Source } from './sources/source.ts';
 import { validateEvent } from './validate.ts';
@@ -63,37 +64,24 @@ function replyOf(event: DecodedEvent, verdict: Verdict, changed: boolean): Event
 }
 
 function itemOf(event: DecodedEvent, source: Source, platform: Platform): Item {
-  return {
-    record: { topic: source.config.topic, key: event.key, value: event.data, headers: event.headers },
-    claim: {
-      key: platform.digest(event.identity),
-      print: event.data === null ? 0 : platform.checksum(event.data),
-    },
-    wanted: 'accepted',
-    verdict: null,
-    code: null,
-    changed: false,
-    submission: null,
+  const claim = {
+    key: platform.digest(event.identity),
+    print: event.data === null ? 0 : platform.checksum(event.data),
   };
+  return makeItem(recordOf(event, source), claim, 'accepted');
 }
 
 function rejectedItem(event: DecodedEvent, source: Source): Item {
   const oversize = event.errors.some((error) => error.code === 'event_too_large');
-  const record = rejectedRecord(
-    { topic: source.config.topic, key: event.key, value: event.data, headers: event.headers },
-    event.errors,
-    source.name,
-    oversize,
+  return makeItem(
+    rejectedRecord(recordOf(event, source), event.errors, source.name, oversize),
+    null,
+    'rejected',
   );
-  return {
-    record,
-    claim: null,
-    wanted: 'rejected',
-    verdict: null,
-    code: null,
-    changed: false,
-    submission: null,
-  };
+}
+
+function recordOf(event: DecodedEvent, source: Source): LogRecord {
+  return { topic: source.config.topic, key: event.key, value: event.data, headers: event.headers };
 }
 
 /** The record that keeps a refused event, with its reasons; without its payload when that is over a size limit. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { CommitGroups, type Item } from '../../src/gateway/group.ts';
+import { CommitGroups } from '../../src/gateway/group.ts';
+import { type Item, makeItem } from '../../src/gateway/item.ts';
 import {
   type Claim,
   type ClaimOutcome,
@@ -86,15 +87,8 @@ function setup(options: { outage?: 'accept' | 'refuse'; timeout?: number; lease?
 const claimOf = (id: string, print = 1): Claim => ({ key: id, print });
 
 function item(id: string, print = 1): Item {
-  return {
-    record: { topic: 't', key: null, value: new Uint8Array([print]), headers: { ce_id: id } },
-    claim: claimOf(id, print),
-    wanted: 'accepted',
-    verdict: null,
-    code: null,
-    changed: false,
-    submission: null,
-  };
+  const record = { topic: 't', key: null, value: new Uint8Array([print]), headers: { ce_id: id } };
+  return makeItem(record, claimOf(id, print), 'accepted');
 }
 
 /** A promise to be resolved by hand. */
