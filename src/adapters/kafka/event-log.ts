@@ -1,0 +1,148 @@
+import type { KafkaConfig } from '../../config.ts';
+import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
+import { TopicAppender } from './append.ts';
+import { type OnLog, withAdmin } from './client.ts';
+import { type GroupTiming, KafkaConsumption } from './consume.ts';
+import { createMissing, loadTopics, rootCause, type TopicInfo } from './topics.ts';
+
+export interface KafkaEventLogOptions {
+  config: KafkaConfig;
+  /** What is appended to or read: missing ones are a problem, or are created when `config.create` is set. */
+  topics: string[];
+  onLog: OnLog;
+  /** Milliseconds; for tests that cannot wait for Kafka's usual ones. */
+  group?: Partial<GroupTiming>;
+}
+
+/** Milliseconds between two looks at the topics, when all is well and when not. */
+const LOOK_MS = 30_000;
+const LOOK_AGAIN_MS = 1_500;
+const ADMIN_MS = 10_000;
+
+/** The log in Kafka. Opens at once, also with no broker there: it connects by itself, and again after a loss. */
+export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
+  const { config, onLog } = options;
+  const appenders = new Map<string, TopicAppender>();
+  const consumptions = new Set<KafkaConsumption>();
+  const closing = new AbortController();
+  let brokerProblem: string | null = `Kafka ${config.brokers}: not connected yet`;
+
+  const load = async (topic: string): Promise<TopicInfo> => {
+    const info = (await withAdmin(config, onLog, ADMIN_MS / 2, (admin) => loadTopics(admin, [topic]))).get(
+      topic,
+    )!;
+    if (info instanceof Error) throw info;
+    return info;
+  };
+
+  const appenderOf = (topic: string): TopicAppender => {
+    let appender = appenders.get(topic);
+    if (appender === undefined) {
+      appender = new TopicAppender({ topic, config, onLog, load });
+      appenders.set(topic, appender);
+    }
+    return appender;
+  };
+  for (const topic of options.topics) appenderOf(topic);
+
+  const problem = (): string | null => {
+    if (brokerProblem !== null) return brokerProblem;
+    for (const [topic, { error }] of appenders) {
+      if (error !== null) return `Kafka topic ${topic}: ${error.message}`;
+    }
+    return null;
+  };
+
+  const look = async (): Promise<void> => {
+    try {
+      await withAdmin(config, onLog, ADMIN_MS, async (admin) => {
+        if (config.create !== null) await createMissing(admin, options.topics, config.create, onLog);
+        const loaded = await loadTopics(admin, [...appenders.keys()]);
+        for (const [topic, info] of loaded) appenders.get(topic)!.update(info);
+      });
+      if (brokerProblem !== null) onLog('info', 'connected to Kafka', { brokers: config.brokers });
+      brokerProblem = null;
+    } catch (error) {
+      brokerProblem = `Kafka ${config.brokers}: ${rootCause(error).message}`;
+      onLog('warn', 'Kafka cannot be reached', { brokers: config.brokers, error: rootCause(error).message });
+    }
+  };
+  const looking = (async () => {
+    while (!closing.signal.aborted) {
+      await look();
+      await pause(
+        (problem() === null ? LOOK_MS : LOOK_AGAIN_MS) * (0.75 + Math.random() / 2),
+        closing.signal,
+      );
+    }
+  })();
+
+  let closed: Promise<void> | null = null;
+  const close = async (): Promise<void> => {
+    closing.abort();
+    await Promise.all([...consumptions].map((one) => one.stop()));
+    await Promise.all([...appenders.values()].map((appender) => appender.close()));
+    await looking;
+  };
+
+  return {
+    problem,
+    append: async (records) => {
+      const verdicts = records.map((): AppendVerdict => 'failed');
+      const parts = byTopic(records).map(([topic, part]) =>
+        appenderOf(topic).append(part.records, part.places, verdicts),
+      );
+      await Promise.all(parts);
+      return verdicts;
+    },
+    consume: async (consume, sink) => {
+      const consumption = new KafkaConsumption({
+        ...consume,
+        config,
+        onLog,
+        sink,
+        timing: options.group ?? {},
+      });
+      consumptions.add(consumption);
+      consumption.ended.then(() => consumptions.delete(consumption));
+      await consumption.started;
+      return consumption;
+    },
+    close: () => {
+      closed ??= close();
+      return closed;
+    },
+  };
+}
+
+interface Part {
+  records: LogRecord[];
+  places: number[];
+}
+
+function byTopic(records: LogRecord[]): [string, Part][] {
+  const parts = new Map<string, Part>();
+  for (let place = 0; place < records.length; place++) {
+    const record = records[place]!;
+    let part = parts.get(record.topic);
+    if (part === undefined) {
+      part = { records: [], places: [] };
+      parts.set(record.topic, part);
+    }
+    part.records.push(record);
+    part.places.push(place);
+  }
+  return [...parts];
+}
+
+/** Resolves after `ms`, or at once when aborted. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener('abort', () => {
+    clearTimeout(timer);
+    resolve();
+  });
+  return promise;
+}

@@ -1,0 +1,268 @@
+import {
+  type Cluster,
+  type Consumer,
+  type EachBatchPayload,
+  type KafkaMessage,
+  PartitionAssigners,
+} from 'kafkajs';
+import type { KafkaConfig } from '../../config.ts';
+import type { ConsumeOptions, Partition, RecordSink, StoredRecord } from '../../ports/event-log.ts';
+import { type Client, kafkaClient, type OnLog, withAdmin, within } from './client.ts';
+import { type Position, startPositions } from './positions.ts';
+import { rootCause } from './topics.ts';
+
+/** Milliseconds. */
+export interface GroupTiming {
+  /** After which the group gives up a member that is silent. */
+  session: number;
+  /** That members have to finish and join again. */
+  rebalance: number;
+  heartbeat: number;
+  /** That a fetch waits for records. */
+  wait: number;
+  /** After which the number of partitions is looked at again. */
+  metadata: number;
+}
+
+export interface MemberOptions extends ConsumeOptions {
+  config: KafkaConfig;
+  onLog: OnLog;
+  sink: RecordSink;
+  timing: GroupTiming;
+  /** Called each time that partitions are ours. */
+  onHeld(): void;
+  /** Called once, when reading stopped with an error. */
+  onCrash(error: Error): void;
+}
+
+/**
+ * One member of a group, from joining to leaving or to the first crash: one kafkajs consumer.
+ *
+ * kafkajs gives partitions up without asking, and reads on before anybody is told what is assigned. Both
+ * are held up where it asks its cluster for something, which is reached through the assigner: it looks
+ * for the group's coordinator before each join, and for fresh metadata before each fetch.
+ */
+export class GroupMember {
+  readonly #options: MemberOptions;
+  readonly #client: Client;
+  readonly #consumer: Consumer;
+  /** joined: assigned, but the sink does not know yet. revoking: the sink may still commit. */
+  #phase: 'out' | 'joined' | 'held' | 'revoking' = 'out';
+  #assigned: Partition[] = [];
+  #leader = false;
+  #starting: Promise<void> | null = null;
+  #revoking: Promise<void> | null = null;
+  readonly #paused = new Set<string>();
+  #heartbeat: (() => Promise<void>) | null = null;
+  /** kafkajs' consumer has then stopped and takes no calls. */
+  #crashed = false;
+  /** When the broker last let us get on. */
+  progress = Date.now();
+
+  constructor(options: MemberOptions) {
+    this.#options = options;
+    const { config, onLog, group, timing } = options;
+    // What kafkajs cannot settle in some seconds is a crash: our own restart tells the sink.
+    const retry = {
+      retries: 5,
+      initialRetryTime: 200,
+      maxRetryTime: 3_000,
+      restartOnFailure: async () => false,
+    };
+    this.#client = kafkaClient(config, onLog, retry);
+    this.#consumer = this.#client.kafka.consumer({
+      groupId: group,
+      retry,
+      sessionTimeout: timing.session,
+      rebalanceTimeout: timing.rebalance,
+      heartbeatInterval: timing.heartbeat,
+      maxWaitTimeInMs: timing.wait,
+      metadataMaxAge: timing.metadata,
+      allowAutoTopicCreation: false,
+      partitionAssigners: [
+        (parts) => {
+          this.#hook(parts.cluster);
+          return PartitionAssigners.roundRobin(parts);
+        },
+      ],
+    });
+    const { events } = this.#consumer;
+    this.#consumer.on(events.GROUP_JOIN, ({ payload }) => {
+      this.progress = Date.now();
+      this.#leader = payload.isLeader;
+      this.#assigned = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
+        partitions.map((partition) => ({ topic, partition })),
+      );
+      this.#phase = 'joined';
+    });
+    this.#consumer.on(events.FETCH, () => {
+      this.progress = Date.now();
+    });
+    this.#consumer.on(events.CRASH, ({ payload }) => {
+      this.#crashed = true;
+      options.onCrash(payload.error);
+    });
+  }
+
+  /** Resolves when reading has begun or has crashed. Rejects when the broker cannot be reached. */
+  async run(): Promise<void> {
+    await this.#consumer.connect();
+    // From the beginning is for positions that are out of range only: others are set explicitly.
+    await this.#consumer.subscribe({ topics: this.#options.topics, fromBeginning: true });
+    await this.#consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      eachBatch: (payload) => this.#deliver(payload),
+    });
+  }
+
+  /** Rejects when the partitions are no longer ours, or the broker says so. */
+  async commit(positions: Position[]): Promise<void> {
+    if (this.#phase !== 'held' && this.#phase !== 'revoking')
+      throw new Error('not a member of the group now');
+    const held = new Set(this.#assigned.map(keyOf));
+    const ours = positions.filter((one) => held.has(keyOf(one)));
+    if (ours.length > 0) await this.#commit(ours);
+  }
+
+  pause(partitions: Partition[]): void {
+    if (this.#phase !== 'held') return;
+    for (const one of partitions) this.#paused.add(keyOf(one));
+    this.#consumer.pause(listed(partitions));
+  }
+
+  resume(partitions: Partition[]): void {
+    if (this.#phase !== 'held') return;
+    for (const one of partitions) this.#paused.delete(keyOf(one));
+    this.#consumer.resume(listed(partitions));
+  }
+
+  /** Gives the partitions up after `revoked`, leaves the group, and cuts the connections. */
+  async leave(): Promise<void> {
+    await this.revoke();
+    this.#phase = 'out';
+    await within(5_000, () => this.#consumer.disconnect()).catch((error) => {
+      this.#options.onLog('debug', 'group not left', { group: this.#options.group, error: error.message });
+    });
+    this.#client.destroy();
+  }
+
+  /** Lets the sink finish, while the group still hears from us. */
+  revoke(): Promise<void> {
+    if (this.#phase === 'held') {
+      this.#phase = 'revoking';
+      this.#revoking = this.#revoke().finally(() => {
+        this.#phase = 'out';
+        this.#revoking = null;
+        this.#paused.clear();
+        this.progress = Date.now();
+      });
+    }
+    return this.#revoking ?? Promise.resolve();
+  }
+
+  async #revoke(): Promise<void> {
+    const { sink, timing, onLog, group } = this.#options;
+    // No batch yet, no work: then there is nothing to wait for either. The answer tells of the rebalance that we know of.
+    const beat = setInterval(() => this.#heartbeat?.().catch(() => {}), timing.heartbeat);
+    try {
+      // Otherwise what is dropped meanwhile would be fetched again and again.
+      if (!this.#crashed) this.#consumer.pause(listed(this.#assigned));
+      // Some of the time is over when we learn of the rebalance, and some is needed to join.
+      await within(Math.max(timing.rebalance - 3 * timing.heartbeat, timing.rebalance / 2), () =>
+        sink.revoked(),
+      );
+    } catch (error) {
+      onLog('warn', 'partitions given up before their work was finished', {
+        group,
+        error: rootCause(error).message,
+      });
+    } finally {
+      clearInterval(beat);
+      if (!this.#crashed) this.#consumer.resume(listed(this.#assigned));
+    }
+  }
+
+  #hook(cluster: Cluster): void {
+    const findGroupCoordinator = cluster.findGroupCoordinator.bind(cluster);
+    cluster.findGroupCoordinator = async (query) => {
+      await this.revoke();
+      this.#phase = 'out';
+      return findGroupCoordinator(query);
+    };
+    const refreshMetadataIfNecessary = cluster.refreshMetadataIfNecessary.bind(cluster);
+    cluster.refreshMetadataIfNecessary = async () => {
+      if (this.#phase === 'joined') {
+        this.#starting ??= this.#start().finally(() => {
+          this.#starting = null;
+        });
+        await this.#starting;
+      }
+      return refreshMetadataIfNecessary();
+    };
+  }
+
+  /** Sets where to read each partition, then gives them to the sink. */
+  async #start(): Promise<void> {
+    const { config, onLog, group, topics, from, sink } = this.#options;
+    const assigned = this.#assigned;
+    const positions = await withAdmin(config, onLog, 10_000, (admin) =>
+      startPositions({
+        admin,
+        group,
+        topics,
+        from,
+        leader: this.#leader,
+        assigned,
+        commit: (found) => this.#commit(found),
+      }),
+    ).catch((error) => {
+      // Unwrapped, kafkajs sees by itself that it has to join again.
+      throw rootCause(error);
+    });
+    if (this.#phase !== 'joined' || this.#assigned !== assigned) return;
+    for (const { topic, partition, offset } of positions) {
+      this.#consumer.seek({ topic, partition, offset: String(offset) });
+    }
+    this.#phase = 'held';
+    sink.assigned(assigned);
+    this.#options.onHeld();
+  }
+
+  async #commit(positions: Position[]): Promise<void> {
+    const offsets = positions.map((one) => ({ ...one, offset: String(one.offset) }));
+    await this.#consumer.commitOffsets(offsets).catch((error) => {
+      throw rootCause(error);
+    });
+  }
+
+  async #deliver({ batch, resolveOffset, heartbeat, isStale }: EachBatchPayload): Promise<void> {
+    this.#heartbeat = heartbeat;
+    const { topic, partition, messages } = batch;
+    // Fetched before the pause or the rebalance: not resolved, so it is fetched again.
+    if (this.#phase !== 'held' || isStale() || this.#paused.has(keyOf(batch))) return;
+    const records = messages.map((message) => stored(topic, partition, message));
+    this.#options.sink.records({ topic, partition }, records, Number(batch.highWatermark));
+    resolveOffset(messages.at(-1)!.offset);
+  }
+}
+
+/** The form that kafkajs wants. */
+function listed(partitions: Partition[]): { topic: string; partitions: number[] }[] {
+  return partitions.map(({ topic, partition }) => ({ topic, partitions: [partition] }));
+}
+
+function keyOf({ topic, partition }: Partition): string {
+  return `${topic}/${partition}`;
+}
+
+function stored(topic: string, partition: number, message: KafkaMessage): StoredRecord {
+  const headers: Record<string, Uint8Array> = {};
+  for (const name in message.headers) {
+    const value = message.headers[name];
+    // A repeated name comes as a list; the last one counts.
+    headers[name] = ((Array.isArray(value) ? value.at(-1) : value) ?? Buffer.alloc(0)) as Uint8Array;
+  }
+  const { key, value, offset, timestamp } = message;
+  return { topic, partition, key, value, headers, offset: Number(offset), timestamp: Number(timestamp) };
+}
