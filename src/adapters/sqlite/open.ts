@@ -24,6 +24,7 @@ export function openDatabase(folder: string, file: string, schema: Schema): Data
     db.exec('PRAGMA locking_mode = EXCLUSIVE');
     db.exec('PRAGMA journal_mode = WAL');
     db.exec('PRAGMA synchronous = NORMAL');
+    db.exec('PRAGMA journal_size_limit = 67108864');
     transaction(db, () => prepareSchema(db, schema));
     return db;
   } catch (error) {

@@ -1,0 +1,191 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { LogRecord, Partition, RecordHeaders, StoredRecord } from '../../ports/event-log.ts';
+import type { Schema } from './open.ts';
+
+/**
+ * `topics.next` is the offset that the next record gets and never falls, `first` the oldest one kept,
+ * `bytes` the size of what is kept. `positions.next` is what a group reads next.
+ */
+export const schema: Schema = {
+  version: 1,
+  sql: `
+    CREATE TABLE topics (
+      id INTEGER PRIMARY KEY,
+      name TEXT NOT NULL UNIQUE,
+      first INTEGER NOT NULL DEFAULT 0,
+      next INTEGER NOT NULL DEFAULT 0,
+      bytes INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE records (
+      topic INTEGER NOT NULL,
+      offset INTEGER NOT NULL,
+      timestamp INTEGER NOT NULL,
+      bytes INTEGER NOT NULL,
+      key BLOB,
+      headers TEXT NOT NULL,
+      value BLOB,
+      PRIMARY KEY (topic, offset)
+    ) WITHOUT ROWID;
+    CREATE TABLE positions (
+      reader TEXT NOT NULL,
+      topic INTEGER NOT NULL,
+      next INTEGER NOT NULL,
+      PRIMARY KEY (reader, topic)
+    ) WITHOUT ROWID;
+  `,
+};
+
+/** A topic as its row says; kept in memory and changed after the row is. */
+export interface Topic {
+  readonly id: number;
+  readonly name: string;
+  first: number;
+  next: number;
+  bytes: number;
+}
+
+/** One record as it goes into its row. */
+export interface Row {
+  key: Uint8Array | null;
+  headers: string;
+  value: Uint8Array | null;
+  /** Of key, headers and value. */
+  bytes: number;
+}
+
+/** The statements on the log's tables. */
+export class Tables {
+  readonly topics = new Map<string, Topic>();
+  readonly #addTopic: StatementSync;
+  readonly #saveTopic: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #insertProbe: StatementSync;
+  readonly #read: StatementSync;
+  readonly #sizes: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #position: StatementSync;
+  readonly #savePosition: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#addTopic = db.prepare('INSERT INTO topics (name) VALUES (?)');
+    this.#saveTopic = db.prepare('UPDATE topics SET first = ?, next = ?, bytes = ? WHERE id = ?');
+    this.#insert = db.prepare('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)');
+    this.#insertProbe = db.prepare(
+      "INSERT OR REPLACE INTO records VALUES (0, 0, 0, 0, NULL, '', zeroblob(?))",
+    );
+    this.#read = db.prepare(
+      'SELECT offset, timestamp, bytes, key, headers, value FROM records WHERE topic = ? AND offset >= ? ORDER BY offset LIMIT ?',
+    );
+    this.#sizes = db.prepare(
+      'SELECT offset, timestamp, bytes FROM records WHERE topic = ? AND offset >= ? ORDER BY offset LIMIT ?',
+    );
+    this.#delete = db.prepare('DELETE FROM records WHERE topic = ? AND offset < ?');
+    this.#position = db.prepare('SELECT next FROM positions WHERE reader = ? AND topic = ?');
+    this.#savePosition = db.prepare(
+      'INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next = excluded.next',
+    );
+    const rows = db.prepare('SELECT id, name, first, next, bytes FROM topics').all();
+    for (const row of rows as unknown as Topic[]) this.topics.set(row.name, { ...row });
+  }
+
+  /** The topic of this name, which is made when there is none: outside of transactions, which may be undone. */
+  topic(name: string): Topic {
+    const known = this.topics.get(name);
+    if (known !== undefined) return known;
+    const id = Number(this.#addTopic.run(name).lastInsertRowid);
+    const topic = { id, name, first: 0, next: 0, bytes: 0 };
+    this.topics.set(name, topic);
+    return topic;
+  }
+
+  /** Bytes of all records. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const topic of this.topics.values()) bytes += topic.bytes;
+    return bytes;
+  }
+
+  /** Writes a record of `bytes` that belongs to no topic, and deletes it again. */
+  probe(commit: (work: () => void) => void, bytes: number): void {
+    commit(() => this.#insertProbe.run(bytes));
+    commit(() => this.#delete.run(0, 1));
+  }
+
+  saveTopic({ id, first, next, bytes }: Topic): void {
+    this.#saveTopic.run(first, next, bytes, id);
+  }
+
+  insert(topic: Topic, offset: number, timestamp: number, { bytes, key, headers, value }: Row): void {
+    this.#insert.run(topic.id, offset, timestamp, bytes, key, headers, value);
+  }
+
+  /** Records from `offset` on: at most `count`, and none more once `size` bytes are reached. */
+  read(topic: Topic, partition: Partition, offset: number, count: number, size: number): StoredRecord[] {
+    const records: StoredRecord[] = [];
+    let bytes = 0;
+    for (const row of this.#read.iterate(topic.id, offset, count)) {
+      records.push({
+        topic: partition.topic,
+        partition: partition.partition,
+        offset: row.offset as number,
+        timestamp: row.timestamp as number,
+        key: row.key as Uint8Array | null,
+        value: row.value as Uint8Array | null,
+        headers: parseHeaders(row.headers as string),
+      });
+      bytes += row.bytes as number;
+      if (bytes >= size) break;
+    }
+    return records;
+  }
+
+  /** The oldest records' offsets, ages and sizes. */
+  oldest(topic: Topic, count: number): { offset: number; timestamp: number; bytes: number }[] {
+    return this.#sizes.all(topic.id, topic.first, count) as never;
+  }
+
+  /** Deletes everything before `offset`. */
+  deleteBefore(topic: Topic, offset: number): void {
+    this.#delete.run(topic.id, offset);
+  }
+
+  /** What a group reads next, or null when it has no position yet. */
+  position(group: string, topic: Topic): number | null {
+    return (this.#position.get(group, topic.id)?.next as number | undefined) ?? null;
+  }
+
+  savePosition(group: string, topic: Topic, next: number): void {
+    this.#savePosition.run(group, topic.id, next);
+  }
+}
+
+/** A record in the form of its row. */
+export function toRow({ key, value, headers }: LogRecord): Row {
+  const bytes = typeof key === 'string' ? Buffer.from(key) : key;
+  const text = formatHeaders(headers);
+  return {
+    key: bytes,
+    value,
+    headers: text,
+    bytes: (bytes?.length ?? 0) + (value?.length ?? 0) + text.length,
+  };
+}
+
+/** As JSON, so that the file can be read with other tools; what is not text is `[base64]`. */
+function formatHeaders(headers: RecordHeaders): string {
+  const entries = Object.entries(headers).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? value : [Buffer.from(value).toString('base64')],
+  ]);
+  return JSON.stringify(entries);
+}
+
+function parseHeaders(text: string): Record<string, Uint8Array> {
+  const entries: [string, string | [string]][] = JSON.parse(text);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [
+      name,
+      typeof value === 'string' ? Buffer.from(value) : Buffer.from(value[0], 'base64'),
+    ]),
+  );
+}
