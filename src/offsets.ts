@@ -4,26 +4,36 @@
  */
 export class OffsetTracker {
   /** Begun and not known to be part of the prefix, in order. */
-  readonly #begun: number[] = [];
+  #begun: number[] = [];
   #head = 0;
+  #last = -1;
   readonly #finished = new Set<number>();
   #next: number | null = null;
 
-  /** Notes that `offset` is in work. */
-  begin(offset: number): void {
+  /** Notes that `offset` is in work. False when it, or a later one, was begun before: it is not taken. */
+  begin(offset: number): boolean {
+    if (offset <= this.#last) return false;
+    this.#last = offset;
     this.#begun.push(offset);
+    return true;
   }
 
-  /** Notes that `offset` needs no more work. */
+  /** Notes that `offset` needs no more work. Does nothing when it is not in work. */
   finish(offset: number): void {
-    this.#finished.add(offset);
+    if (offset !== this.#begun[this.#head]) {
+      if (this.#isOpen(offset)) this.#finished.add(offset);
+      return;
+    }
+    this.#head++;
+    let last = offset;
     while (this.#head < this.#begun.length && this.#finished.delete(this.#begun[this.#head]!)) {
-      this.#next = this.#begun[this.#head]! + 1;
+      last = this.#begun[this.#head]!;
       this.#head++;
     }
+    this.#next = last + 1;
     // Half of the array is spent: copy the rest down, so that each offset is moved once on average.
     if (this.#head > 1024 && this.#head * 2 > this.#begun.length) {
-      this.#begun.splice(0, this.#head);
+      this.#begun = this.#begun.slice(this.#head);
       this.#head = 0;
     }
   }
@@ -41,5 +51,18 @@ export class OffsetTracker {
   /** The lowest offset in work, or null. */
   get oldest(): number | null {
     return this.#begun[this.#head] ?? null;
+  }
+
+  #isOpen(offset: number): boolean {
+    let low = this.#head;
+    let high = this.#begun.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      const found = this.#begun[middle]!;
+      if (found === offset) return true;
+      if (found < offset) low = middle + 1;
+      else high = middle - 1;
+    }
+    return false;
   }
 }

@@ -1,0 +1,42 @@
+import type { StoredRecord } from '../ports/event-log.ts';
+import type { Holding } from './commits.ts';
+import type { Answer } from './conclude.ts';
+import type { Caller, Invocation } from './invoke/invoker.ts';
+
+/** One event on its way to a function. */
+export interface Delivery {
+  record: StoredRecord;
+  holding: Holding;
+  /** Bytes, about. */
+  size: number;
+  /** When it came, on the monotonic clock in milliseconds. */
+  arrived: number;
+}
+
+/** Events that are sent together, over all attempts. */
+export class Call implements Caller {
+  readonly deliveries: readonly Delivery[];
+  readonly records: readonly StoredRecord[];
+  readonly #concluded: (call: Call) => void;
+  /** Attempts begun, without those that cost none. */
+  attempts = 0;
+  /** A stale connection may be tried again once per attempt. */
+  fresh = true;
+  /** When the first attempt began, in milliseconds since 1970. */
+  firstTime = 0;
+  answer: Answer | null = null;
+  invocation: Invocation | null = null;
+  timer: NodeJS.Timeout | null = null;
+
+  constructor(deliveries: readonly Delivery[], concluded: (call: Call) => void) {
+    this.deliveries = deliveries;
+    this.records = deliveries.map(({ record }) => record);
+    this.#concluded = concluded;
+  }
+
+  answered(answer: Answer): void {
+    this.answer = answer;
+    this.invocation = null;
+    this.#concluded(this);
+  }
+}

@@ -1,0 +1,140 @@
+import { isUtf8 } from 'node:buffer';
+import type { StoredRecord } from '../ports/event-log.ts';
+
+/** CloudEvents context attributes by name, as text. */
+export type Attributes = Record<string, string>;
+
+/** A record seen as a CloudEvent. */
+export interface CloudEvent {
+  /** Context attributes without `datacontenttype`; always with id, source, type and specversion. */
+  attributes: Attributes;
+  contentType: string | null;
+  /** The data's bytes; null for an event without data. */
+  data: Uint8Array | null;
+}
+
+/** Names that the CloudEvents specification allows; `data` is forbidden for attributes. */
+const ATTRIBUTE = /^[a-z0-9]+$/;
+const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;
+/** What an HTTP header can carry; anything else in a foreign record is not a media type. */
+const PRINTABLE = /^[!-~][ -~]*$/;
+
+/** A view of the same bytes, which is cheaper to turn into text than a Uint8Array. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Text of a record's header, or null when there is none. */
+export function headerText(record: StoredRecord, name: string): string | null {
+  const bytes = Object.hasOwn(record.headers, name) ? record.headers[name] : undefined;
+  return bytes === undefined ? null : asBuffer(bytes).toString('utf8');
+}
+
+/** The record's `content-type`, or null. */
+export function contentTypeOf(record: StoredRecord): string | null {
+  const text = headerText(record, 'content-type') ?? headerText(record, 'ce_datacontenttype');
+  return text !== null && PRINTABLE.test(text) ? text : null;
+}
+
+/** True for JSON and everything with a `+json` suffix. */
+export function isJsonType(contentType: string): boolean {
+  return JSON_TYPE.test(contentType);
+}
+
+/** True for a CloudEvent in structured mode (CloudEvents Kafka binding, section 3.3). */
+export function isStructured(contentType: string | null): boolean {
+  return contentType?.slice(0, 23).toLowerCase() === 'application/cloudevents';
+}
+
+/** Parsed JSON of UTF-8 bytes, or undefined when they are something else. */
+export function parseJson(bytes: Uint8Array): unknown {
+  if (!isUtf8(bytes)) return undefined;
+  try {
+    return JSON.parse(asBuffer(bytes).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads a record by the CloudEvents Kafka binding. A record that is no CloudEvent gets an id from its place
+ * in the log, the source `kafka:{topic}` and the type `kafka.record`.
+ */
+export function cloudEvent(record: StoredRecord): CloudEvent {
+  let contentType = contentTypeOf(record);
+  if (isStructured(contentType)) {
+    const event = fromStructured(record);
+    if (event !== null) return event;
+    // Sent on under that type it would be taken for what it is not.
+    contentType = null;
+  }
+  const attributes: Attributes = { specversion: '1.0' };
+  const { headers } = record;
+  for (const name in headers) {
+    if (!name.startsWith('ce_') || name === 'ce_datacontenttype') continue;
+    setAttribute(attributes, name.slice(3), asBuffer(headers[name]!).toString('utf8'));
+  }
+  return { attributes: complete(attributes, record), contentType, data: record.value };
+}
+
+function setAttribute(attributes: Attributes, name: string, value: string): void {
+  // Anybody who can write to the topic names these: `constructor` would hide what the object is.
+  if (ATTRIBUTE.test(name) && name !== 'data' && name !== 'constructor') attributes[name] = value;
+}
+
+function complete(attributes: Attributes, record: StoredRecord): Attributes {
+  if (!attributes.id) {
+    attributes.id = `${record.topic}-${record.partition}-${record.offset}`;
+    const time = new Date(record.timestamp);
+    if (!attributes.time && !Number.isNaN(time.getTime())) attributes.time = time.toISOString();
+  }
+  attributes.source ||= `kafka:${encodeURIComponent(record.topic)}`;
+  attributes.type ||= 'kafka.record';
+  return attributes;
+}
+
+function fromStructured(record: StoredRecord): CloudEvent | null {
+  const json = record.value === null ? undefined : parseJson(record.value);
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return null;
+  const members = json as Record<string, unknown>;
+  const attributes: Attributes = { specversion: '1.0' };
+  for (const [name, value] of Object.entries(members)) {
+    const plain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+    if (plain && name !== 'datacontenttype') setAttribute(attributes, name, String(value));
+  }
+  const type = members.datacontenttype;
+  const contentType = typeof type === 'string' && PRINTABLE.test(type) ? type : null;
+  return { attributes: complete(attributes, record), ...structuredData(members, record, contentType) };
+}
+
+function structuredData(
+  members: Record<string, unknown>,
+  record: StoredRecord,
+  contentType: string | null,
+): { contentType: string | null; data: Uint8Array | null } {
+  const base64 = members.data_base64;
+  if (typeof base64 === 'string') return { contentType, data: Buffer.from(base64, 'base64') };
+  if (!Object.hasOwn(members, 'data')) return { contentType, data: null };
+  const text = members.data;
+  if (typeof text === 'string' && contentType !== null && !isJsonType(contentType)) {
+    return { contentType, data: Buffer.from(text) };
+  }
+  return { contentType: contentType ?? 'application/json', data: Buffer.from(dataText(record.value!)) };
+}
+
+/** The JSON text of the member `data`, with each number as it was written: 64-bit integers stay exact. */
+function dataText(bytes: Uint8Array): string {
+  const json = JSON as unknown as {
+    parse(
+      text: string,
+      reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
+    ): {
+      data: unknown;
+    };
+    rawJSON(text: string): unknown;
+  };
+  const { data } = json.parse(asBuffer(bytes).toString('utf8'), (_key, value, { source }) =>
+    typeof value === 'number' && source !== undefined ? json.rawJSON(source) : value,
+  );
+  return JSON.stringify(data);
+}

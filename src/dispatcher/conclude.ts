@@ -1,0 +1,45 @@
+/** Why a call got no answer. */
+export type CallFault =
+  | 'timeout'
+  | 'unreachable'
+  | 'connection_lost'
+  | 'stale_connection'
+  | 'bad_reply'
+  | 'invalid_call'
+  | 'aborted';
+
+/** What came of one call. */
+export interface Answer {
+  /** Null when no whole answer came. */
+  status: number | null;
+  fault: CallFault | null;
+  retryAfter: string | string[] | null;
+  /** A few words for people; holds no secrets of the config. */
+  detail: string;
+  /** Milliseconds of the call. */
+  ms: number;
+}
+
+/** `again` costs no attempt. */
+export type Conclusion = 'done' | 'retry' | 'again' | 'refused';
+
+const RETRIED = new Set([404, 408, 409, 425, 429]);
+
+/** What follows from an answer: 3xx and most 4xx will not get better, everything else may. */
+export function conclude({ status, fault }: Answer): Conclusion {
+  if (fault === 'stale_connection') return 'again';
+  if (fault === 'invalid_call') return 'refused';
+  if (status === null || fault !== null) return 'retry';
+  if (status >= 200 && status < 300) return 'done';
+  return status >= 500 || RETRIED.has(status) ? 'retry' : 'refused';
+}
+
+/** The fixed word for an answer that is not `done`. */
+export function reasonOf({ status, fault }: Answer): string {
+  if (fault !== null) return fault;
+  if (status === null) return 'bad_reply';
+  if (status === 429) return 'throttled';
+  if (status >= 500) return 'server_error';
+  if (RETRIED.has(status)) return 'not_ready';
+  return status >= 300 && status < 400 ? 'redirect' : 'refused';
+}

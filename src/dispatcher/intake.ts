@@ -1,0 +1,67 @@
+import type { Consumption } from '../ports/event-log.ts';
+import type { Commits, Holding } from './commits.ts';
+
+const FEWEST = 100;
+const MOST = 2_000;
+const BYTES = 16 * 1024 * 1024;
+/** Offsets of one partition that may wait behind one that does not get done: so many are read again after a crash. */
+const WINDOW = 50_000;
+
+/**
+ * What a subscription holds in memory, and the back-pressure from it: partitions are paused above a limit
+ * and resumed at half of it.
+ */
+export class Intake {
+  readonly #limit: number;
+  readonly #commits: Commits;
+  #events = 0;
+  #bytes = 0;
+  #full = false;
+
+  /** For so many calls at once, each with up to so many events. */
+  constructor(calls: number, events: number, commits: Commits) {
+    const limit = Math.min(MOST, Math.max(FEWEST, 4 * calls * events));
+    // Less than one full batch would never be sent before its time.
+    this.#limit = Math.max(limit, 2 * events);
+    this.#commits = commits;
+  }
+
+  add(bytes: number): void {
+    this.#events++;
+    this.#bytes += bytes;
+  }
+
+  settle(bytes: number): void {
+    this.#events--;
+    this.#bytes -= bytes;
+  }
+
+  reset(): void {
+    this.#events = 0;
+    this.#bytes = 0;
+    this.#full = false;
+  }
+
+  /** Pauses or resumes what has to be. */
+  regulate(consumption: Consumption): void {
+    const share = this.#full ? 0.5 : 1;
+    this.#full = this.#events > this.#limit * share || this.#bytes > BYTES * share;
+    let changed: Holding[] | null = null;
+    for (const holding of this.#commits.holdings) {
+      const isHeld = this.#full || holding.tracker.open > (holding.paused ? WINDOW / 2 : WINDOW);
+      if (isHeld === holding.paused) continue;
+      holding.paused = isHeld;
+      changed ??= [];
+      changed.push(holding);
+    }
+    if (changed === null) return;
+    const paused = changed.filter((holding) => holding.paused);
+    if (paused.length > 0) consumption.pause(paused.map(placeOf));
+    if (paused.length === changed.length) return;
+    consumption.resume(changed.filter((holding) => !holding.paused).map(placeOf));
+  }
+}
+
+function placeOf({ topic, partition }: Holding): { topic: string; partition: number } {
+  return { topic, partition };
+}

@@ -1,0 +1,117 @@
+import { isUtf8 } from 'node:buffer';
+import { hash } from 'node:crypto';
+import type { StoredRecord } from '../../ports/event-log.ts';
+import {
+  asBuffer,
+  type CloudEvent,
+  cloudEvent,
+  contentTypeOf,
+  headerText,
+  isJsonType,
+  isStructured,
+  parseJson,
+} from '../cloudevent.ts';
+
+/** One request, but for what is the same in all: `headers` are name, value, name, value. */
+export interface Message {
+  headers: string[];
+  body: Uint8Array | null;
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]*)?$/;
+const TRACESTATE = /^[ -~]{1,512}$/;
+const SAFE = /^[!#$&-~]*$/;
+const LONGEST_KEY = 255;
+
+/** A header value by the CloudEvents HTTP binding (section 3.1.3.2): percent-encoded where it must be. */
+export function headerValue(text: string): string {
+  if (SAFE.test(text)) return text;
+  let encoded = '';
+  for (const byte of Buffer.from(text, 'utf8')) {
+    const plain = byte > 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x25;
+    encoded += plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}
+
+/** One event in binary mode: attributes in headers, the data as it is. */
+export function binaryMessage(record: StoredRecord, subscription: string): Message {
+  const event = cloudEvent(record);
+  const headers: string[] = [];
+  for (const name in event.attributes) headers.push(`ce-${name}`, headerValue(event.attributes[name]!));
+  if (event.contentType !== null) headers.push('content-type', event.contentType);
+  pushTrace(headers, record);
+  headers.push('idempotency-key', idempotencyKey(event, subscription));
+  return { headers, body: event.data };
+}
+
+/** One event in structured mode. */
+export function structuredMessage(record: StoredRecord, subscription: string): Message {
+  const headers = ['content-type', 'application/cloudevents+json; charset=utf-8'];
+  pushTrace(headers, record);
+  const event = cloudEvent(record);
+  headers.push('idempotency-key', idempotencyKey(event, subscription));
+  return { headers, body: Buffer.concat(envelope(record, event)) };
+}
+
+/** Events as a CloudEvents batch. */
+export function batchMessage(records: readonly StoredRecord[], subscription: string): Message {
+  const headers = ['content-type', 'application/cloudevents-batch+json; charset=utf-8'];
+  const parts: Buffer[] = [];
+  const keys: string[] = [];
+  for (const record of records) {
+    const event = cloudEvent(record);
+    parts.push(parts.length === 0 ? OPEN : COMMA, ...envelope(record, event));
+    keys.push(identity(event, subscription));
+  }
+  parts.push(CLOSE);
+  if (records.length === 1) pushTrace(headers, records[0]!);
+  headers.push('idempotency-key', `"${hash('sha256', JSON.stringify(keys), 'base64url')}"`);
+  return { headers, body: Buffer.concat(parts) };
+}
+
+const OPEN = Buffer.from('[');
+const COMMA = Buffer.from(',');
+const CLOSE = Buffer.from(']');
+const END = Buffer.from('}');
+
+/** The JSON event format in pieces, with JSON data byte for byte, so that no number changes. */
+function envelope(record: StoredRecord, { attributes, contentType, data }: CloudEvent): Buffer[] {
+  if (isStructured(contentTypeOf(record)) && isObject(record.value)) return [asBuffer(record.value!)];
+  let head = '{';
+  for (const name in attributes) head += `"${name}":${JSON.stringify(attributes[name])},`;
+  if (contentType !== null) head += `"datacontenttype":${JSON.stringify(contentType)},`;
+  if (data === null) return [Buffer.from(`${head.slice(0, -1)}}`)];
+  const json = contentType === null || isJsonType(contentType);
+  // A record that only claims to be JSON would spoil its whole batch.
+  if (json && parseJson(data) !== undefined) return [Buffer.from(`${head}"data":`), asBuffer(data), END];
+  if (!json && contentType.toLowerCase().startsWith('text/') && isUtf8(data)) {
+    return [Buffer.from(`${head}"data":${JSON.stringify(asBuffer(data).toString('utf8'))}}`)];
+  }
+  return [Buffer.from(`${head}"data_base64":"${asBuffer(data).toString('base64')}"}`)];
+}
+
+function isObject(value: Uint8Array | null): boolean {
+  const json = value === null ? undefined : parseJson(value);
+  return typeof json === 'object' && json !== null && !Array.isArray(json);
+}
+
+/** The same on every attempt; another for the same id from another source, as ids are unique per source. */
+function identity({ attributes }: CloudEvent, subscription: string): string {
+  return `${subscription}:${headerValue(attributes.source!)}:${headerValue(attributes.id!)}`;
+}
+
+/** A structured-field string, as the Idempotency-Key draft wants it. */
+function idempotencyKey(event: CloudEvent, subscription: string): string {
+  const text = identity(event, subscription);
+  if (text.length > LONGEST_KEY) return `"${hash('sha256', text, 'base64url')}"`;
+  return `"${text.includes('\\') ? text.replaceAll('\\', '\\\\') : text}"`;
+}
+
+function pushTrace(headers: string[], record: StoredRecord): void {
+  const parent = headerText(record, 'traceparent');
+  if (parent === null || !TRACEPARENT.test(parent)) return;
+  headers.push('traceparent', parent);
+  const state = headerText(record, 'tracestate');
+  if (state !== null && TRACESTATE.test(state)) headers.push('tracestate', state);
+}

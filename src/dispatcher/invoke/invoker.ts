@@ -1,0 +1,24 @@
+import type { StoredRecord } from '../../ports/event-log.ts';
+import type { Answer } from '../conclude.ts';
+
+/** Who is told how a call ended. */
+export interface Caller {
+  answered(answer: Answer): void;
+}
+
+/** A call on its way. */
+export interface Invocation {
+  /** Ends it with the fault `aborted`; the caller is told before this returns. Does nothing when it has ended. */
+  abort(): void;
+}
+
+/** Calls one subscription's function. */
+export interface Invoker {
+  /**
+   * Begins a call with these events. The caller is told once how it ended, maybe before this returns. With
+   * `fresh` false, a connection that turns out to be closed is a `connection_lost`, not a `stale_connection`.
+   */
+  invoke(records: readonly StoredRecord[], caller: Caller, fresh: boolean): Invocation;
+  /** Drops all connections. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,253 @@
+import type { SubscriptionConfig } from '../config.ts';
+import type { Consumption, EventLog, Partition, RecordSink, StoredRecord } from '../ports/event-log.ts';
+import type { Report } from '../ports/report.ts';
+import { type BatchLimits, batchLength, SINGLE } from './batch.ts';
+import type { Delivery } from './call.ts';
+import { Commits, type Holding } from './commits.ts';
+import { Deliverer } from './deliver.ts';
+import type { Filter } from './filter.ts';
+import { Intake } from './intake.ts';
+import type { Invoker } from './invoke/invoker.ts';
+import { Queue } from './queue.ts';
+
+export interface RunOptions {
+  subscription: SubscriptionConfig;
+  filter: Filter | null;
+  invoker: Invoker;
+  log: EventLog;
+  report: Report;
+  now: () => number;
+  random: () => number;
+  /** Reading stopped by itself. The run is of no more use. */
+  failed(error: Error): void;
+}
+
+/** Milliseconds: a group waits for nobody longer than that before it moves partitions. */
+const LONGEST_RELEASE = 20_000;
+
+/** One reader of a subscription's topics: from records to concluded deliveries and committed positions. */
+export class Run implements RecordSink {
+  readonly #options: RunOptions;
+  readonly #limits: BatchLimits;
+  readonly #commits: Commits;
+  readonly #intake: Intake;
+  readonly #queue = new Queue<Delivery>();
+  #deliverer: Deliverer;
+  #consumption: Consumption | null = null;
+  /** Partitions are being given up: nothing new is begun. */
+  #releasing: Promise<void> | null = null;
+  #over = false;
+  #releaseMs: number;
+  #turning = false;
+  #batchTimer: NodeJS.Timeout | null = null;
+  #whenIdle: (() => void) | null = null;
+
+  constructor(options: RunOptions) {
+    const { subscription } = options;
+    this.#options = options;
+    this.#limits = subscription.function.http.mode === 'batch' ? subscription.batch : SINGLE;
+    this.#releaseMs = Math.min(subscription.timeout, LONGEST_RELEASE);
+    this.#commits = new Commits(async (positions) => {
+      if (this.#consumption === null) throw new Error('not reading yet');
+      await this.#consumption.commit(positions);
+    });
+    this.#intake = new Intake(subscription.concurrency, this.#limits.events, this.#commits);
+    this.#deliverer = this.#makeDeliverer();
+  }
+
+  /** Begins to read; resolves when the log says that it does. */
+  async start(): Promise<void> {
+    const { group, topics, from } = this.#options.subscription;
+    this.#consumption = await this.#options.log.consume({ group, topics, from }, this);
+    if (this.#over) await this.#consumption.stop();
+    else this.#intake.regulate(this.#consumption);
+  }
+
+  /** Stops reading; calls in flight may take `ms` to end, what is concluded by then is committed. */
+  async stop(ms: number): Promise<void> {
+    this.#over = true;
+    this.#releaseMs = Math.min(this.#releaseMs, ms);
+    try {
+      await this.#consumption?.stop();
+    } finally {
+      await this.revoked();
+    }
+  }
+
+  /** Drops everything at once, as the partitions are lost already. */
+  abandon(): void {
+    this.#over = true;
+    this.#forget();
+    // Ends what the log still holds for it; there is nothing left to say about failures.
+    this.#consumption?.stop().catch(() => {});
+  }
+
+  assigned(partitions: Partition[]): void {
+    if (!this.#over) this.#commits.assign(partitions);
+  }
+
+  records(partition: Partition, records: StoredRecord[], end: number): void {
+    const holding = this.#commits.find(partition);
+    if (holding === undefined || this.#isClosing) return;
+    holding.end = end;
+    const { filter } = this.#options;
+    const errors = filter?.errors ?? 0;
+    const arrived = performance.now();
+    let filtered = 0;
+    for (const record of records) {
+      if (!holding.tracker.begin(record.offset)) continue;
+      if (filter !== null && !filter.match(record)) {
+        this.#commits.finish(holding, record.offset);
+        filtered++;
+        continue;
+      }
+      const delivery = { record, holding, size: sizeOf(record), arrived };
+      this.#intake.add(delivery.size);
+      this.#queue.push(delivery);
+    }
+    const failed = (filter?.errors ?? 0) - errors;
+    this.#reportFiltered(filtered - failed, null);
+    this.#reportFiltered(failed, 'filter_error');
+    this.#regulate();
+    this.#turnSoon();
+  }
+
+  revoked(): Promise<void> {
+    this.#releasing ??= this.#release().finally(() => {
+      this.#releasing = null;
+    });
+    return this.#releasing;
+  }
+
+  failed(error: Error): void {
+    if (this.#over) return;
+    this.abandon();
+    this.#options.failed(error);
+  }
+
+  get problem(): string | null {
+    return this.#commits.problem;
+  }
+
+  get inflight(): number {
+    return this.#deliverer.inflight;
+  }
+
+  get holdings(): Iterable<Holding> {
+    return this.#commits.holdings;
+  }
+
+  /** Time of the oldest record that is held, in milliseconds since 1970; null when none is. */
+  oldest(): number | null {
+    let oldest: number | null = null;
+    for (const held of [this.#queue, this.#deliverer.deliveries()]) {
+      for (const { record } of held) {
+        if (oldest === null || record.timestamp < oldest) oldest = record.timestamp;
+      }
+    }
+    return oldest;
+  }
+
+  get #isClosing(): boolean {
+    return this.#over || this.#releasing !== null;
+  }
+
+  async #release(): Promise<void> {
+    this.#clearQueue();
+    this.#deliverer.close();
+    if (!this.#deliverer.isIdle) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, this.#releaseMs);
+        this.#whenIdle = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      this.#whenIdle = null;
+    }
+    await this.#commits.flush();
+    this.#forget();
+    this.#deliverer = this.#makeDeliverer();
+  }
+
+  #forget(): void {
+    this.#commits.forget();
+    this.#clearQueue();
+    this.#deliverer.abort();
+    this.#intake.reset();
+    this.#whenIdle?.();
+  }
+
+  #clearQueue(): void {
+    this.#queue.clear();
+    if (this.#batchTimer !== null) clearTimeout(this.#batchTimer);
+    this.#batchTimer = null;
+  }
+
+  /** Not at once: undici still counts a connection as busy while it tells how the call ended. */
+  readonly #turnSoon = (): void => {
+    if (this.#deliverer.isIdle) this.#whenIdle?.();
+    if (this.#turning) return;
+    this.#turning = true;
+    queueMicrotask(this.#turn);
+  };
+
+  /** Begins as many calls as there are free places. */
+  readonly #turn = (): void => {
+    const { concurrency } = this.#options.subscription;
+    while (!this.#isClosing && this.#deliverer.inflight < concurrency) {
+      const call = this.#deliverer.due();
+      if (call !== undefined) this.#deliverer.begin(call);
+      else if (!this.#deliverNew()) break;
+    }
+    this.#turning = false;
+    this.#regulate();
+  };
+
+  /** False when there is nothing to send yet. */
+  #deliverNew(): boolean {
+    const now = performance.now();
+    const length = batchLength(this.#queue, this.#limits, now);
+    if (length > 0) {
+      this.#deliverer.deliver(Array.from({ length }, () => this.#queue.shift()!));
+      return true;
+    }
+    if (this.#queue.length > 0 && this.#batchTimer === null) {
+      const wait = this.#queue.at(0).arrived + this.#limits.wait - now;
+      this.#batchTimer = setTimeout(this.#batchDue, Math.ceil(wait));
+    }
+    return false;
+  }
+
+  readonly #batchDue = (): void => {
+    this.#batchTimer = null;
+    this.#turnSoon();
+  };
+
+  readonly #settled = ({ holding, record, size }: Delivery): void => {
+    if (holding.lost) return;
+    this.#intake.settle(size);
+    this.#commits.finish(holding, record.offset);
+  };
+
+  #regulate(): void {
+    if (this.#consumption !== null && !this.#isClosing) this.#intake.regulate(this.#consumption);
+  }
+
+  #makeDeliverer(): Deliverer {
+    return new Deliverer({ ...this.#options, settled: this.#settled, changed: this.#turnSoon });
+  }
+
+  #reportFiltered(events: number, reason: string | null): void {
+    if (events === 0) return;
+    const { report, subscription } = this.#options;
+    const facts = { subscription: subscription.name, events, ms: null, status: null, reason };
+    report.delivery({ ...facts, outcome: 'filtered' });
+  }
+}
+
+function sizeOf({ key, value, headers }: StoredRecord): number {
+  let bytes = (key?.length ?? 0) + (value?.length ?? 0);
+  for (const name in headers) bytes += name.length + headers[name]!.length;
+  return bytes;
+}
