@@ -225,7 +225,6 @@ export class Run implements RecordSink {
   };
 
   readonly #settled = ({ holding, record, size }: Delivery): void => {
-    if (holding.lost) return;
     this.#intake.settle(size);
     this.#commits.finish(holding, record.offset);
   };

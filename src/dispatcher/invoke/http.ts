@@ -163,10 +163,9 @@ class HttpCall implements Dispatcher.DispatchHandler, Invocation {
       case 'UND_ERR_CLOSED':
         return 'aborted';
       default:
-        // llhttp's errors and undici's about the reply; all others come from connecting.
-        return /^(?:HPE_|UND_ERR_(?:HEADERS|RESPONSE|RES_|REQ_))/.test(error.code ?? '')
-          ? 'bad_reply'
-          : 'unreachable';
+        if (this.#controller === null) return 'unreachable';
+        // The parser's errors and undici's about the reply, or the system's about the connection.
+        return error.code === undefined || /^(?:HPE|UND)_/.test(error.code) ? 'bad_reply' : 'connection_lost';
     }
   }
 

@@ -1,0 +1,219 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
+import type { SubscriptionConfig } from '../../src/config.ts';
+import { type Dispatcher, startDispatcher } from '../../src/dispatcher/subscriptions.ts';
+import type {
+  Consumption,
+  EventLog,
+  LogRecord,
+  RecordSink,
+  StoredRecord,
+} from '../../src/ports/event-log.ts';
+import type { DeliveryFacts, DeliveryOutcome, Report } from '../../src/ports/report.ts';
+import { bodyOf, httpFunction, type TestServer } from './functions.ts';
+
+/** Something to await: `until` resolves as soon as its condition holds after a change. */
+export class Changes {
+  #waiting: { holds: () => boolean; resolve: () => void }[] = [];
+
+  changed(): void {
+    const met = this.#waiting.filter(({ holds }) => holds());
+    this.#waiting = this.#waiting.filter((one) => !met.includes(one));
+    for (const { resolve } of met) resolve();
+  }
+
+  until(holds: () => boolean): Promise<void> {
+    if (holds()) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ holds, resolve }));
+  }
+}
+
+/** Keeps what the dispatcher reports. */
+export class Facts extends Changes implements Report {
+  readonly all: DeliveryFacts[] = [];
+
+  group(): void {}
+  request(): void {}
+  delivery(facts: DeliveryFacts): void {
+    this.all.push(facts);
+    this.changed();
+  }
+
+  events(outcome: DeliveryOutcome, subscription?: string): number {
+    return this.all
+      .filter((one) => one.outcome === outcome && (subscription ?? one.subscription) === one.subscription)
+      .reduce((sum, { events }) => sum + events, 0);
+  }
+
+  reasons(outcome: DeliveryOutcome): (string | null)[] {
+    return this.all.filter((one) => one.outcome === outcome).map(({ reason }) => reason);
+  }
+}
+
+export interface Received {
+  id: string;
+  request: IncomingMessage;
+  body: string;
+}
+
+/** A function that keeps the ids it got. `answer` ends the response, else it is a 200. */
+export class TestFunction extends Changes {
+  readonly received: Received[] = [];
+  server!: TestServer;
+
+  static async start(
+    answer: (one: Received, response: ServerResponse) => unknown = (_, response) => response.end(),
+  ): Promise<TestFunction> {
+    const made = new TestFunction();
+    made.server = await httpFunction(async (request, response) => {
+      const body = (await bodyOf(request)).toString();
+      const one = { id: String(request.headers['ce-id'] ?? ''), request, body };
+      made.received.push(one);
+      await answer(one, response);
+      made.changed();
+    });
+    return made;
+  }
+
+  get ids(): string[] {
+    return this.received.map(({ id }) => id);
+  }
+}
+
+/** A log in a folder of its own, and everything that must be closed at the end. */
+export class Rig {
+  readonly facts = new Facts();
+  log!: EventLog;
+  #path = '';
+  readonly #functions: TestFunction[] = [];
+  readonly #dispatchers: Dispatcher[] = [];
+
+  async open(): Promise<void> {
+    this.#path = await mkdtemp(join(tmpdir(), 'postern-dispatcher-'));
+    this.log = this.#openLog();
+  }
+
+  async close(): Promise<void> {
+    for (const dispatcher of this.#dispatchers) await dispatcher.stop(100);
+    for (const one of this.#functions) await one.server.close();
+    await this.log.close();
+    await rm(this.#path, { recursive: true });
+  }
+
+  /** Closes and opens the log, as a new process would. */
+  async reopen(): Promise<void> {
+    await this.log.close();
+    this.log = this.#openLog();
+  }
+
+  async function(answer?: Parameters<typeof TestFunction.start>[0]): Promise<TestFunction> {
+    const made = await TestFunction.start(answer);
+    this.#functions.push(made);
+    return made;
+  }
+
+  async start(subscriptions: SubscriptionConfig[], log: EventLog = this.log): Promise<Dispatcher> {
+    const dispatcher = await startDispatcher({ subscriptions, log, report: this.facts });
+    this.#dispatchers.push(dispatcher);
+    return dispatcher;
+  }
+
+  async append(ids: string[], value: (id: string) => string = (id) => `{"id":"${id}"}`): Promise<void> {
+    const verdicts = await this.log.append(ids.map((id) => eventRecord(id, value(id))));
+    if (verdicts.some((verdict) => verdict !== 'stored')) throw new Error(`not stored: ${verdicts}`);
+  }
+
+  /** All records of a topic, read by a group of their own; waits until there are `count`. */
+  async read(topic: string, count: number): Promise<StoredRecord[]> {
+    const seen: StoredRecord[] = [];
+    const changes = new Changes();
+    const sink: RecordSink = {
+      assigned() {},
+      records(_, records) {
+        seen.push(...records);
+        changes.changed();
+      },
+      async revoked() {},
+      failed(error) {
+        throw error;
+      },
+    };
+    const group = `reader-${topic}-${performance.now()}`;
+    const consumption = await this.log.consume({ group, topics: [topic], from: 'earliest' }, sink);
+    await changes.until(() => seen.length >= count);
+    await consumption.stop();
+    return seen;
+  }
+
+  #openLog(): EventLog {
+    return sqliteEventLog({
+      path: this.#path,
+      retention: { age: 60_000_000, size: 2 ** 40 },
+      onError(error) {
+        throw error;
+      },
+    });
+  }
+}
+
+export function eventRecord(id: string, value: string): LogRecord {
+  return {
+    topic: 'orders',
+    key: id,
+    value: Buffer.from(value),
+    headers: {
+      ce_specversion: '1.0',
+      ce_id: id,
+      ce_source: '/shop',
+      ce_type: 'shop.order',
+      'content-type': 'application/json',
+    },
+  };
+}
+
+/** The log with some of its steps changed. */
+export function changedLog(
+  log: EventLog,
+  changes: {
+    append?: (records: LogRecord[]) => ReturnType<EventLog['append']>;
+    consume?: EventLog['consume'];
+    consumption?: (real: Consumption) => Consumption;
+  },
+): EventLog {
+  return {
+    append: changes.append ?? ((records) => log.append(records)),
+    async consume(options, sink) {
+      const real = await (changes.consume ?? log.consume.bind(log))(options, sink);
+      return changes.consumption?.(real) ?? real;
+    },
+    problem: () => log.problem(),
+    close: () => log.close(),
+  };
+}
+
+export function subscription(
+  target: TestFunction,
+  changes: Partial<SubscriptionConfig> & { mode?: 'binary' | 'structured' | 'batch' } = {},
+): SubscriptionConfig {
+  const { mode = 'binary', ...rest } = changes;
+  return {
+    name: 'mail',
+    group: `postern.${rest.name ?? 'mail'}`,
+    topics: ['orders'],
+    from: 'earliest',
+    filter: null,
+    function: { http: { url: target.server.url, mode, headers: {} } },
+    timeout: 10_000,
+    concurrency: 4,
+    batch: { events: 10, wait: 20, size: 1_000_000 },
+    retry: { attempts: 3, min: 1, max: 5 },
+    deadLetter: `${rest.name ?? 'mail'}.dead`,
+    ...rest,
+  } as SubscriptionConfig;
+}
+
+export const numbered = (count: number, from = 0): string[] =>
+  Array.from({ length: count }, (_, i) => `e${from + i}`);
