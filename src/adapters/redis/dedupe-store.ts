@@ -1,10 +1,11 @@
-import { Command, Redis, ReplyError } from 'ioredis';
+import { Redis, ReplyError } from 'ioredis';
 import {
   type Claim,
   type ClaimOutcome,
   type DedupeStore,
   StoreUnavailable,
 } from '../../ports/dedupe-store.ts';
+import { ScriptCall, scriptArguments } from './call.ts';
 import { ServerClock } from './clock.ts';
 import { claimScript, confirmScript, outcomes, releaseScript, type Script } from './scripts.ts';
 
@@ -94,10 +95,7 @@ class RedisDedupeStore implements DedupeStore {
     if (!this.#usable) return Promise.reject(new StoreUnavailable(this.#reason));
     const { prefix, timeout } = this.#options;
     const deadline = this.#clock.at(performance.now() + timeout);
-    const args: (string | number)[] = [script.sha, claims.length];
-    for (const claim of claims) args.push(prefix + claim.key);
-    args.push(deadline, life, `${owner}:`);
-    for (const claim of claims) args.push(claim.print);
+    const args = scriptArguments(claims, prefix, [deadline, life, `${owner}:`]);
     return new Promise((resolve, reject) => {
       let settled = false;
       const settle = (error: Error | null, reply?: number[]) => {
@@ -105,30 +103,26 @@ class RedisDedupeStore implements DedupeStore {
         settled = true;
         clearTimeout(timer);
         if (error === null) resolve(reply!);
-        else
-          reject(
-            new StoreUnavailable(error.name === 'MaxRetriesPerRequestError' ? this.#reason : error.message, {
-              cause: error,
-            }),
-          );
+        else reject(this.#unavailable(error));
       };
       const timer = setTimeout(() => {
         // Timers run before sockets are read: after a busy moment of ours the answer may be there already.
         setImmediate(() => {
           if (settled) return;
-          settle(new Error(`no answer from Redis within ${timeout} ms`));
+          this.#reason = `no answer from Redis within ${timeout} ms`;
+          settle(new StoreUnavailable(this.#reason));
           this.#redis.stream?.destroy();
         });
       }, timeout);
-      this.#send('evalsha', args)
+      this.#send(new ScriptCall('evalsha', script.sha, args))
         .catch((error: Error) => {
           // The server has been restarted behind a proxy, or its scripts were flushed.
           if (!(error instanceof ReplyError) || !error.message.startsWith('NOSCRIPT')) throw error;
-          return this.#send('eval', [script.text, ...args.slice(1)]);
+          return this.#send(new ScriptCall('eval', script.text, args));
         })
         .then((reply) => {
           this.#clock.sample(reply[0]!, performance.now());
-          if (reply[1] === -1) settle(new Error('Redis answered too late'));
+          if (reply[1] === -1) settle(new StoreUnavailable('the call came to Redis too late'));
           else settle(null, reply);
         })
         .catch(settle);
@@ -136,7 +130,7 @@ class RedisDedupeStore implements DedupeStore {
   }
 
   /** Writes a command; those of the same tick go out in one packet, in order. */
-  #send(name: string, args: (string | number)[]): Promise<number[]> {
+  #send(call: ScriptCall): Promise<number[]> {
     const { stream } = this.#redis;
     if (!this.#corked) {
       this.#corked = true;
@@ -146,9 +140,8 @@ class RedisDedupeStore implements DedupeStore {
         stream.uncork();
       });
     }
-    const command = new Command(name, args);
-    this.#redis.sendCommand(command);
-    return command.promise as Promise<number[]>;
+    this.#redis.sendCommand(call);
+    return call.promise as Promise<number[]>;
   }
 
   /** What must be known and loaded before the first call on a new connection. */
@@ -178,6 +171,13 @@ class RedisDedupeStore implements DedupeStore {
     const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1];
     if (limit === undefined || limit === '0' || policy === undefined || policy === 'noeviction') return;
     this.#report(new Error(`Redis may forget ids too early: maxmemory-policy is ${policy}, not noeviction`));
+  }
+
+  /** The client's own messages are about its options; what the server says is worth reading. */
+  #unavailable(error: Error): StoreUnavailable {
+    if (error instanceof StoreUnavailable) return error;
+    const reason = error instanceof ReplyError ? error.message : this.#reason;
+    return new StoreUnavailable(reason, { cause: error });
   }
 
   #report(error: Error): void {
