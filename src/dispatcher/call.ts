@@ -13,6 +13,14 @@ export interface Delivery {
   arrived: number;
 }
 
+/** A record that has just come; `arrived` is the monotonic clock's time in milliseconds. */
+export function deliveryOf(record: StoredRecord, holding: Holding, arrived: number): Delivery {
+  const { key, value, headers } = record;
+  let size = (key?.length ?? 0) + (value?.length ?? 0);
+  for (const name in headers) size += name.length + headers[name]!.length;
+  return { record, holding, size, arrived };
+}
+
 /** Events that are sent together, over all attempts. */
 export class Call implements Caller {
   readonly deliveries: readonly Delivery[];

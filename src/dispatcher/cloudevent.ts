@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { StoredRecord } from '../ports/event-log.ts';
 
 /** CloudEvents context attributes by name, as text. */
-export type Attributes = Record<string, string>;
+type Attributes = Record<string, string>;
 
 /** A record seen as a CloudEvent. */
 export interface CloudEvent {

@@ -114,7 +114,7 @@ export class DeadLetters {
 }
 
 /** The record as it was, with what became of it in `postern_` headers. Times are RFC 3339. */
-export function deadLetter(letter: Letter, topic: string, subscription: string): LogRecord {
+function deadLetter(letter: Letter, topic: string, subscription: string): LogRecord {
   const { answer, attempts, cut } = letter;
   const { record } = letter.delivery;
   return {

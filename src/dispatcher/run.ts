@@ -2,7 +2,7 @@ import type { SubscriptionConfig } from '../config.ts';
 import type { Consumption, EventLog, Partition, RecordSink, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { type BatchLimits, batchLength, SINGLE } from './batch.ts';
-import type { Delivery } from './call.ts';
+import { type Delivery, deliveryOf } from './call.ts';
 import { Commits, type Holding } from './commits.ts';
 import { Deliverer } from './deliver.ts';
 import type { Filter } from './filter.ts';
@@ -101,7 +101,7 @@ export class Run implements RecordSink {
         filtered++;
         continue;
       }
-      const delivery = { record, holding, size: sizeOf(record), arrived };
+      const delivery = deliveryOf(record, holding, arrived);
       this.#intake.add(delivery.size);
       this.#queue.push(delivery);
     }
@@ -243,10 +243,4 @@ export class Run implements RecordSink {
     const facts = { subscription: subscription.name, events, ms: null, status: null, reason };
     report.delivery({ ...facts, outcome: 'filtered' });
   }
-}
-
-function sizeOf({ key, value, headers }: StoredRecord): number {
-  let bytes = (key?.length ?? 0) + (value?.length ?? 0);
-  for (const name in headers) bytes += name.length + headers[name]!.length;
-  return bytes;
 }

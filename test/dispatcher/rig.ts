@@ -32,7 +32,7 @@ export class Changes {
 }
 
 /** Keeps what the dispatcher reports. */
-export class Facts extends Changes implements Report {
+class Facts extends Changes implements Report {
   readonly all: DeliveryFacts[] = [];
 
   group(): void {}
