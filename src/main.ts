@@ -108,7 +108,14 @@ async function dev(file: string): Promise<void> {
     local === undefined
       ? null
       : await startSampleFunction(Number(local.port), (line) => process.stdout.write(`${line}\n`));
-  await run({ config, base: dirname(resolve(file)), roles: ['gateway', 'dispatcher'], version, drain: 0 });
+  await run({
+    config,
+    base: dirname(resolve(file)),
+    roles: ['gateway', 'dispatcher'],
+    version,
+    data: process.cwd(),
+    drain: 0,
+  });
   sample?.close();
 }
 

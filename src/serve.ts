@@ -24,6 +24,8 @@ export interface RunOptions {
   config: Config;
   /** Folder that relative paths of the config start from. */
   base: string;
+  /** Folder for embedded stores with a relative path; default: `base`. */
+  data?: string;
   roles: Role[];
   version: string;
   /** Milliseconds between failing readiness and closing the door, in which balancers look elsewhere. */
@@ -35,6 +37,7 @@ const DRAIN_MS = 1000;
 /** Runs the roles until SIGTERM or SIGINT and everything is finished. The one place where the parts meet. */
 export async function run(options: RunOptions): Promise<void> {
   const { config, base, version } = options;
+  const data = options.data ?? base;
   const logger = makeLogger(config.logLevel);
   const platform = nodePlatform();
   const state = { stopping: false };
@@ -44,8 +47,8 @@ export async function run(options: RunOptions): Promise<void> {
   const schemas = isGateway
     ? await openSchemas(resolve(base, config.schemas), (problems) => logProblems(logger, problems))
     : null;
-  const log = openLog(config, base, logger);
-  const dedupe = isGateway ? openDedupe(config, base, logger) : null;
+  const log = openLog(config, data, logger);
+  const dedupe = isGateway ? openDedupe(config, data, logger) : null;
   let gateway: Gateway | null = null;
   let dispatcher: Dispatcher | null = null;
 
@@ -142,7 +145,7 @@ function stopSignal(logger: Logger): Promise<void> {
   });
 }
 
-function openLog(config: Config, base: string, logger: Logger): EventLog {
+function openLog(config: Config, folder: string, logger: Logger): EventLog {
   const { store } = config.log;
   if ('kafka' in store) {
     const topics = new Set<string>();
@@ -159,7 +162,7 @@ function openLog(config: Config, base: string, logger: Logger): EventLog {
   }
   const { path, retention } = store.embedded;
   return sqliteEventLog({
-    path: resolve(base, path),
+    path: resolve(folder, path),
     retention,
     onError: (error) => logger.error({ err: error }, 'embedded log'),
   });
@@ -170,7 +173,7 @@ interface Dedupe {
   problem(): string | null;
 }
 
-function openDedupe(config: Config, base: string, logger: Logger): Dedupe {
+function openDedupe(config: Config, folder: string, logger: Logger): Dedupe {
   const { store, window, lease } = config.dedupe;
   let failing: string | null = null;
   const onError = (error: Error) => {
@@ -180,7 +183,7 @@ function openDedupe(config: Config, base: string, logger: Logger): Dedupe {
   const opened =
     'redis' in store
       ? redisDedupeStore({ ...store.redis, window, lease, onError })
-      : sqliteDedupeStore({ path: resolve(base, store.embedded.path), window, lease, onError });
+      : sqliteDedupeStore({ path: resolve(folder, store.embedded.path), window, lease, onError });
   return { store: watched(opened, () => (failing = null)), problem: () => failing };
 }
 

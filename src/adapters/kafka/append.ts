@@ -1,9 +1,12 @@
-import { CompressionTypes, KafkaJSNonRetriableError, type Producer } from 'kafkajs';
+import kafkajs, { CompressionTypes, type Producer } from 'kafkajs';
 import type { KafkaConfig } from '../../config.ts';
 import type { AppendVerdict, LogRecord } from '../../ports/event-log.ts';
 import { type Client, kafkaClient, type OnLog, within } from './client.ts';
 import { plan, type Round } from './plan.ts';
 import { rootCause, type TopicInfo } from './topics.ts';
+
+// Node finds only some of kafkajs' names in its CommonJS.
+const { KafkaJSNonRetriableError } = kafkajs;
 
 /** Milliseconds for one send with all its retries: enough for a leader to move or a broker to start again. */
 const SEND_MS = 12_000;
@@ -19,6 +22,8 @@ export interface TopicAppenderOptions {
   onLog: OnLog;
   /** Asks the broker about the topic; rejects when it gives no answer. */
   load(topic: string): Promise<TopicInfo>;
+  /** Called when an append failed. */
+  onTrouble(): void;
 }
 
 /**
@@ -105,6 +110,7 @@ export class TopicAppender {
       this.#info = null;
       this.error = rootCause(error);
       onLog('error', 'append failed', { topic, error: this.error.message, records: round.places.length });
+      this.#options.onTrouble();
       return false;
     }
     this.error = null;

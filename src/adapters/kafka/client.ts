@@ -83,33 +83,41 @@ function tlsOptions({ verify, ...rest }: NonNullable<KafkaConfig['tls']>): objec
   return { ...rest, rejectUnauthorized: verify };
 }
 
-/** Runs `use` with an admin of its own; rejects after `timeout` ms at the latest. */
+/** Runs `use` with an admin of its own; rejects after `timeout` ms at the latest, and at once when aborted. */
 export async function withAdmin<T>(
   config: KafkaConfig,
   onLog: OnLog,
   timeout: number,
   use: (admin: Admin) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   const client = kafkaClient(config, onLog, { retries: 1, initialRetryTime: 100 });
   const admin = client.kafka.admin();
   try {
-    return await within(timeout, async () => {
-      await admin.connect();
-      return use(admin);
-    });
+    return await within(
+      timeout,
+      async () => {
+        await admin.connect();
+        return use(admin);
+      },
+      signal,
+    );
   } finally {
     client.destroy();
   }
 }
 
-/** Rejects when `work` is not done after `ms`; the work itself is not stopped. */
-export async function within<T>(ms: number, work: () => Promise<T>): Promise<T> {
+/** Rejects when `work` is not done after `ms` or when aborted; the work itself is not stopped. */
+export async function within<T>(ms: number, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  const onAbort = () => reject(new Error('closed meanwhile'));
+  signal?.addEventListener('abort', onAbort);
   try {
     return await Promise.race([work(), promise]);
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 

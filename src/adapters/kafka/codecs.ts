@@ -1,6 +1,9 @@
 import { promisify } from 'node:util';
 import { zstdDecompress } from 'node:zlib';
-import { CompressionCodecs, CompressionTypes } from 'kafkajs';
+import kafkajs, { CompressionTypes } from 'kafkajs';
+
+// Node finds only some of kafkajs' names in its CommonJS.
+const { CompressionCodecs } = kafkajs;
 
 const unzstd = promisify(zstdDecompress);
 

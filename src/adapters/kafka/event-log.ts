@@ -1,3 +1,4 @@
+import type { Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../config.ts';
 import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
 import { TopicAppender } from './append.ts';
@@ -25,6 +26,7 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
   const appenders = new Map<string, TopicAppender>();
   const consumptions = new Set<KafkaConsumption>();
   const closing = new AbortController();
+  let lookNow = () => {};
   let brokerProblem: string | null = `Kafka ${config.brokers}: not connected yet`;
 
   const load = async (topic: string): Promise<TopicInfo> => {
@@ -38,7 +40,7 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
   const appenderOf = (topic: string): TopicAppender => {
     let appender = appenders.get(topic);
     if (appender === undefined) {
-      appender = new TopicAppender({ topic, config, onLog, load });
+      appender = new TopicAppender({ topic, config, onLog, load, onTrouble: () => lookNow() });
       appenders.set(topic, appender);
     }
     return appender;
@@ -55,14 +57,16 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
 
   const look = async (): Promise<void> => {
     try {
-      await withAdmin(config, onLog, ADMIN_MS, async (admin) => {
+      const contact = async (admin: Admin) => {
         if (config.create !== null) await createMissing(admin, options.topics, config.create, onLog);
         const loaded = await loadTopics(admin, [...appenders.keys()]);
         for (const [topic, info] of loaded) appenders.get(topic)!.update(info);
-      });
+      };
+      await withAdmin(config, onLog, ADMIN_MS, contact, closing.signal);
       if (brokerProblem !== null) onLog('info', 'connected to Kafka', { brokers: config.brokers });
       brokerProblem = null;
     } catch (error) {
+      if (closing.signal.aborted) return;
       brokerProblem = `Kafka ${config.brokers}: ${rootCause(error).message}`;
       onLog('warn', 'Kafka cannot be reached', { brokers: config.brokers, error: rootCause(error).message });
     }
@@ -70,16 +74,21 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
   const looking = (async () => {
     while (!closing.signal.aborted) {
       await look();
-      await pause(
-        (problem() === null ? LOOK_MS : LOOK_AGAIN_MS) * (0.75 + Math.random() / 2),
-        closing.signal,
-      );
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const wait = problem() === null ? LOOK_MS : LOOK_AGAIN_MS;
+      const timer = setTimeout(resolve, wait * (0.75 + Math.random() / 2));
+      // An append that failed is a reason to look at once.
+      lookNow = resolve;
+      if (closing.signal.aborted) resolve();
+      await promise;
+      clearTimeout(timer);
     }
   })();
 
   let closed: Promise<void> | null = null;
   const close = async (): Promise<void> => {
     closing.abort();
+    lookNow();
     await Promise.all([...consumptions].map((one) => one.stop()));
     await Promise.all([...appenders.values()].map((appender) => appender.close()));
     await looking;
@@ -133,16 +142,4 @@ function byTopic(records: LogRecord[]): [string, Part][] {
     part.places.push(place);
   }
   return [...parts];
-}
-
-/** Resolves after `ms`, or at once when aborted. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener('abort', () => {
-    clearTimeout(timer);
-    resolve();
-  });
-  return promise;
 }

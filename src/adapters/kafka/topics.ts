@@ -1,6 +1,9 @@
-import { type Admin, ConfigResourceTypes } from 'kafkajs';
+import kafkajs, { type Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../config.ts';
 import type { OnLog } from './client.ts';
+
+// Node finds only some of kafkajs' names in its CommonJS.
+const { ConfigResourceTypes } = kafkajs;
 
 /** What of a topic matters to an append. */
 export interface TopicInfo {

@@ -1,0 +1,102 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A real `postern` process. */
+export interface Postern {
+  url: string;
+  admin: string;
+  pid: number;
+  /** Standard output and standard error so far. */
+  output(): string;
+  kill(signal: NodeJS.Signals): void;
+  /** Resolves with the exit code, or the signal that ended it. */
+  exited: Promise<number | NodeJS.Signals | null>;
+}
+
+export interface PosternOptions {
+  /** The config without its listen addresses. */
+  yaml: string;
+  schemas?: Record<string, unknown>;
+  command?: string[];
+  /** Arguments for Node itself. */
+  node?: string[];
+}
+
+const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+
+/** A port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A folder with a config and schemas, gone after the test run's process. */
+export async function makeProject(options: PosternOptions) {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-e2e-'));
+  const [port, adminPort] = [await freePort(), await freePort()];
+  await mkdir(join(folder, 'schemas'));
+  for (const [name, schema] of Object.entries(options.schemas ?? {})) {
+    await writeFile(join(folder, 'schemas', `${name}.json`), JSON.stringify(schema));
+  }
+  const yaml = options.yaml.replaceAll('{folder}', folder);
+  const gateway = yaml.includes('\ngateway:')
+    ? yaml.replace('\ngateway:', `\ngateway:\n  listen: 127.0.0.1:${port}`)
+    : `${yaml}\ngateway:\n  listen: 127.0.0.1:${port}\n`;
+  const config = join(folder, 'postern.yaml');
+  await writeFile(config, `${gateway}\nadmin:\n  listen: 127.0.0.1:${adminPort}\n`);
+  return { folder, config, port, adminPort, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+export type Project = Awaited<ReturnType<typeof makeProject>>;
+
+/** Starts `postern serve` (or another command) on a project; resolves when it logs that it is ready. */
+export async function startPostern(
+  project: Project,
+  options: Pick<PosternOptions, 'command' | 'node'> = {},
+): Promise<Postern> {
+  const args = [...(options.node ?? []), MAIN, ...(options.command ?? ['serve']), '--config', project.config];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const exited = once(child, 'exit').then(
+    ([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null,
+  );
+  await new Promise<void>((resolve, reject) => {
+    const onData = (bytes: Buffer) => {
+      output += bytes.toString();
+      if (output.includes('"msg":"ready"')) resolve();
+    };
+    child.stdout.on('data', onData);
+    child.stderr.on('data', onData);
+    void exited.then((code) => reject(new Error(`postern ended with ${code}:\n${output}`)));
+  });
+  return {
+    url: `http://127.0.0.1:${project.port}`,
+    admin: `http://127.0.0.1:${project.adminPort}`,
+    pid: child.pid!,
+    output: () => output,
+    kill: (signal) => child.kill(signal),
+    exited,
+  };
+}
+
+/** Runs a command to its end; resolves with its code and output. */
+export async function runPostern(
+  args: string[],
+  input?: string,
+): Promise<{ code: number | null; output: string }> {
+  const child: ChildProcess = spawn(process.execPath, [MAIN, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout!.on('data', (bytes: Buffer) => (output += bytes.toString()));
+  child.stderr!.on('data', (bytes: Buffer) => (output += bytes.toString()));
+  child.stdin!.end(input ?? '');
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, output };
+}
