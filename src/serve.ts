@@ -13,7 +13,7 @@ import type { Config } from './config.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher/subscriptions.ts';
 import { type Gateway, makeGateway } from './gateway/app.ts';
 import { within } from './lifecycle.ts';
-import type { DedupeStore } from './ports/dedupe-store.ts';
+import type { Claim, ClaimOutcome, DedupeStore } from './ports/dedupe-store.ts';
 import type { EventLog } from './ports/event-log.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import { openSchemas } from './schema/load.ts';
@@ -170,33 +170,61 @@ function openLog(config: Config, folder: string, logger: Logger): EventLog {
 
 interface Dedupe {
   store: DedupeStore;
+  /** Why the last claim got no answer, or null. */
   problem(): string | null;
 }
 
 function openDedupe(config: Config, folder: string, logger: Logger): Dedupe {
   const { store, window, lease } = config.dedupe;
-  let failing: string | null = null;
-  const onError = (error: Error) => {
-    failing = error.message;
-    logger.error({ err: error }, 'dedupe store');
-  };
-  const opened =
+  const onError = (error: Error) => logger.error({ err: error }, 'dedupe store');
+  return watched(
     'redis' in store
       ? redisDedupeStore({ ...store.redis, window, lease, onError })
-      : sqliteDedupeStore({ path: resolve(folder, store.embedded.path), window, lease, onError });
-  return { store: watched(opened, () => (failing = null)), problem: () => failing };
+      : sqliteDedupeStore({ path: resolve(folder, store.embedded.path), window, lease, onError }),
+  );
 }
 
-/** The same store, telling when a claim was answered. */
-function watched(store: DedupeStore, answered: () => void): DedupeStore {
-  return {
-    async claim(claims, owner) {
-      const outcomes = await store.claim(claims, owner);
-      answered();
+const PROBE_MS = 1000;
+
+/**
+ * The same store, and whether it answers. While it does not, it is asked now and then: a gateway that is not
+ * ready for want of it gets no requests that would show it come back.
+ */
+function watched(store: DedupeStore): Dedupe {
+  const probe = [{ key: 'probe', print: 0 }];
+  const owner = crypto.randomUUID();
+  let failing: string | null = null;
+  let timer: NodeJS.Timeout | undefined;
+
+  async function claim(claims: readonly Claim[], by: string): Promise<ClaimOutcome[]> {
+    try {
+      const outcomes = await store.claim(claims, by);
+      failing = null;
       return outcomes;
+    } catch (error) {
+      failing = (error as Error).message;
+      timer ??= setTimeout(ask, PROBE_MS);
+      throw error;
+    }
+  }
+
+  async function ask(): Promise<void> {
+    timer = undefined;
+    await claim(probe, owner)
+      .then(() => store.release(probe, owner))
+      .catch(() => {});
+  }
+
+  return {
+    store: {
+      claim,
+      confirm: (claims, by) => store.confirm(claims, by),
+      release: (claims, by) => store.release(claims, by),
+      close() {
+        clearTimeout(timer);
+        return store.close();
+      },
     },
-    confirm: (claims, owner) => store.confirm(claims, owner),
-    release: (claims, owner) => store.release(claims, owner),
-    close: () => store.close(),
+    problem: () => failing,
   };
 }
