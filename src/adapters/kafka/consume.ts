@@ -1,9 +1,9 @@
+import { KafkaJSNotImplemented, KafkaJSSASLAuthenticationError } from 'kafkajs';
 import type { Consumption, Partition } from '../../ports/event-log.ts';
-import { GroupMember, type GroupTiming, type MemberOptions } from './member.ts';
+import type { GroupTiming } from './consumer.ts';
+import { GroupMember, type MemberOptions } from './member.ts';
 import type { Position } from './positions.ts';
 import { rootCause } from './topics.ts';
-
-export type { GroupTiming } from './member.ts';
 
 const TIMING: GroupTiming = {
   session: 30_000,
@@ -14,12 +14,22 @@ const TIMING: GroupTiming = {
 };
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
+/** A member that crashes after that long is no repeated failure. */
+const HEALTHY_MS = 30_000;
+/** Crashes in a row that are kept from the sink: brokers are restarted now and then. */
+const PATIENCE = 5;
+/** What the broker says of a member that others have meanwhile gone on without. */
+const LEFT_BEHIND =
+  /^(REBALANCE_IN_PROGRESS|ILLEGAL_GENERATION|UNKNOWN_MEMBER_ID|NOT_COORDINATOR_FOR_GROUP)$/;
 
 export type ConsumptionOptions = Omit<MemberOptions, 'timing' | 'onHeld' | 'onCrash'> & {
   timing: Partial<GroupTiming>;
 };
 
-/** Reads as a member of a group, and as a new one whenever the one before crashed or got stuck. */
+/**
+ * Reads as a member of a group, and as a new one when the one before crashed or got stuck; ends with the
+ * sink's `failed` when that does not help.
+ */
 export class KafkaConsumption implements Consumption {
   readonly #options: ConsumptionOptions;
   readonly #timing: GroupTiming;
@@ -59,31 +69,33 @@ export class KafkaConsumption implements Consumption {
   }
 
   async #loop(): Promise<void> {
-    const { group, onLog } = this.#options;
-    let wait = FIRST_WAIT_MS;
-    while (!this.#stopped) {
-      const crash = await this.#once(() => {
-        wait = FIRST_WAIT_MS;
-      });
+    const { group, topics, onLog, sink } = this.#options;
+    for (let crashes = 1; ; crashes++) {
+      const begun = Date.now();
+      const crash = await this.#once();
       this.#started.resolve();
       if (crash === null) return;
-      onLog('error', 'reading stopped and is begun anew', { group, error: crash.message });
-      await this.#sleep(wait * (0.5 + Math.random()));
-      wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+      if (Date.now() - begun > HEALTHY_MS) crashes = 1;
+      onLog('error', 'reading stopped', { group, topics, error: crash.message });
+      if (isLasting(crash) || crashes > PATIENCE) {
+        sink.failed(crash);
+        return;
+      }
+      await this.#sleep(
+        Math.min(FIRST_WAIT_MS * 2 ** (crashes - 1), LONGEST_WAIT_MS) * (0.5 + Math.random()),
+      );
+      if (this.#stopped) return;
     }
   }
 
   /** One membership; null when it ended because of `stop`. */
-  async #once(onHeld: () => void): Promise<Error | null> {
+  async #once(): Promise<Error | null> {
     const { promise: crashed, resolve: crash } = Promise.withResolvers<Error>();
     const member = new GroupMember({
       ...this.#options,
       timing: this.#timing,
       onCrash: crash,
-      onHeld: () => {
-        onHeld();
-        this.#started.resolve();
-      },
+      onHeld: () => this.#started.resolve(),
     });
     this.#member = member;
     member.run().catch(crash);
@@ -95,11 +107,7 @@ export class KafkaConsumption implements Consumption {
     clearInterval(watch);
     await member.leave();
     this.#member = null;
-    if (!(end instanceof Error)) return null;
-    const cause = rootCause(end);
-    // What may pass by itself is only logged; the rest is for people.
-    if ('retriable' in cause && cause.retriable === false) this.#options.sink.failed(cause);
-    return cause;
+    return end instanceof Error ? rootCause(end) : null;
   }
 
   /** Milliseconds; longer than any step that makes no progress by rights. */
@@ -113,4 +121,12 @@ export class KafkaConsumption implements Consumption {
     await Promise.race([promise, this.#stopping.promise]);
     clearTimeout(timer);
   }
+}
+
+/** Whether the same would happen again: a right or a setting is wrong, or the data is. */
+function isLasting(error: Error): boolean {
+  if (error instanceof KafkaJSNotImplemented || error instanceof KafkaJSSASLAuthenticationError) return true;
+  if (error instanceof RangeError || error instanceof TypeError) return true;
+  const { type, retriable } = error as { type?: string; retriable?: boolean };
+  return type !== undefined && retriable === false && !LEFT_BEHIND.test(type);
 }

@@ -3,7 +3,8 @@ import type { KafkaConfig } from '../../config.ts';
 import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
 import { TopicAppender } from './append.ts';
 import { type OnLog, withAdmin } from './client.ts';
-import { type GroupTiming, KafkaConsumption } from './consume.ts';
+import { KafkaConsumption } from './consume.ts';
+import type { GroupTiming } from './consumer.ts';
 import { createMissing, loadTopics, rootCause, type TopicInfo } from './topics.ts';
 
 export interface KafkaEventLogOptions {

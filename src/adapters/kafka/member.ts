@@ -1,28 +1,11 @@
-import {
-  type Cluster,
-  type Consumer,
-  type EachBatchPayload,
-  type KafkaMessage,
-  PartitionAssigners,
-} from 'kafkajs';
+import type { Consumer, EachBatchPayload } from 'kafkajs';
 import type { KafkaConfig } from '../../config.ts';
-import type { ConsumeOptions, Partition, RecordSink, StoredRecord } from '../../ports/event-log.ts';
+import type { ConsumeOptions, Partition, RecordSink } from '../../ports/event-log.ts';
 import { type Client, kafkaClient, type OnLog, withAdmin, within } from './client.ts';
+import { type GroupTiming, RETRY, waitingConsumer } from './consumer.ts';
 import { type Position, startPositions } from './positions.ts';
+import { stored } from './stored.ts';
 import { rootCause } from './topics.ts';
-
-/** Milliseconds. */
-export interface GroupTiming {
-  /** After which the group gives up a member that is silent. */
-  session: number;
-  /** That members have to finish and join again. */
-  rebalance: number;
-  heartbeat: number;
-  /** That a fetch waits for records. */
-  wait: number;
-  /** After which the number of partitions is looked at again. */
-  metadata: number;
-}
 
 export interface MemberOptions extends ConsumeOptions {
   config: KafkaConfig;
@@ -35,13 +18,7 @@ export interface MemberOptions extends ConsumeOptions {
   onCrash(error: Error): void;
 }
 
-/**
- * One member of a group, from joining to leaving or to the first crash: one kafkajs consumer.
- *
- * kafkajs gives partitions up without asking, and reads on before anybody is told what is assigned. Both
- * are held up where it asks its cluster for something, which is reached through the assigner: it looks
- * for the group's coordinator before each join, and for fresh metadata before each fetch.
- */
+/** One member of a group, from joining to leaving or to the first crash: one kafkajs consumer. */
 export class GroupMember {
   readonly #options: MemberOptions;
   readonly #client: Client;
@@ -62,29 +39,19 @@ export class GroupMember {
   constructor(options: MemberOptions) {
     this.#options = options;
     const { config, onLog, group, timing } = options;
-    // What kafkajs cannot settle in some seconds is a crash: our own restart tells the sink.
-    const retry = {
-      retries: 5,
-      initialRetryTime: 200,
-      maxRetryTime: 3_000,
-      restartOnFailure: async () => false,
-    };
-    this.#client = kafkaClient(config, onLog, retry);
-    this.#consumer = this.#client.kafka.consumer({
-      groupId: group,
-      retry,
-      sessionTimeout: timing.session,
-      rebalanceTimeout: timing.rebalance,
-      heartbeatInterval: timing.heartbeat,
-      maxWaitTimeInMs: timing.wait,
-      metadataMaxAge: timing.metadata,
-      allowAutoTopicCreation: false,
-      partitionAssigners: [
-        (parts) => {
-          this.#hook(parts.cluster);
-          return PartitionAssigners.roundRobin(parts);
-        },
-      ],
+    this.#client = kafkaClient(config, onLog, RETRY);
+    this.#consumer = waitingConsumer(this.#client.kafka, group, timing, {
+      beforeJoin: async () => {
+        await this.revoke();
+        this.#phase = 'out';
+      },
+      beforeFetch: async () => {
+        if (this.#phase !== 'joined') return;
+        this.#starting ??= this.#start().finally(() => {
+          this.#starting = null;
+        });
+        await this.#starting;
+      },
     });
     const { events } = this.#consumer;
     this.#consumer.on(events.GROUP_JOIN, ({ payload }) => {
@@ -183,25 +150,6 @@ export class GroupMember {
     }
   }
 
-  #hook(cluster: Cluster): void {
-    const findGroupCoordinator = cluster.findGroupCoordinator.bind(cluster);
-    cluster.findGroupCoordinator = async (query) => {
-      await this.revoke();
-      this.#phase = 'out';
-      return findGroupCoordinator(query);
-    };
-    const refreshMetadataIfNecessary = cluster.refreshMetadataIfNecessary.bind(cluster);
-    cluster.refreshMetadataIfNecessary = async () => {
-      if (this.#phase === 'joined') {
-        this.#starting ??= this.#start().finally(() => {
-          this.#starting = null;
-        });
-        await this.#starting;
-      }
-      return refreshMetadataIfNecessary();
-    };
-  }
-
   /** Sets where to read each partition, then gives them to the sink. */
   async #start(): Promise<void> {
     const { config, onLog, group, topics, from, sink } = this.#options;
@@ -254,15 +202,4 @@ function listed(partitions: Partition[]): { topic: string; partitions: number[] 
 
 function keyOf({ topic, partition }: Partition): string {
   return `${topic}/${partition}`;
-}
-
-function stored(topic: string, partition: number, message: KafkaMessage): StoredRecord {
-  const headers: Record<string, Uint8Array> = {};
-  for (const name in message.headers) {
-    const value = message.headers[name];
-    // A repeated name comes as a list; the last one counts.
-    headers[name] = ((Array.isArray(value) ? value.at(-1) : value) ?? Buffer.alloc(0)) as Uint8Array;
-  }
-  const { key, value, offset, timestamp } = message;
-  return { topic, partition, key, value, headers, offset: Number(offset), timestamp: Number(timestamp) };
 }

@@ -1,0 +1,20 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, inject, test } from 'vitest';
+import { counts, makeTopic } from './setting.ts';
+
+test('C43 runs without a warning of its own on this Node, and hides no other', async () => {
+  const brokers = inject('kafkaBrokers');
+  const topic = await makeTopic(brokers, 2);
+  const script = join(import.meta.dirname, 'once.ts');
+  const { stderr } = await promisify(execFile)(process.execPath, [
+    '--trace-warnings',
+    script,
+    brokers,
+    topic,
+  ]);
+  const warnings = stderr.match(/^\(node.*$/gm) ?? [];
+  expect(warnings).toEqual([expect.stringContaining('another warning')]);
+  expect((await counts(brokers, topic)).reduce((sum, one) => sum + one, 0)).toBe(50);
+});
