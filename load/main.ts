@@ -11,10 +11,16 @@ import { freePort, startNode, stopNode } from './process.ts';
 import { cpuMicros, type Outcome, rssMiB, runScenario, type Scenario } from './scenario.ts';
 
 const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: '3' }, scale: { type: 'string', default: '1' } },
+  options: {
+    rounds: { type: 'string', default: '3' },
+    scale: { type: 'string', default: '1' },
+    profile: { type: 'string' },
+  },
 });
 const rounds = Number(options.rounds);
 const scale = Number(options.scale);
+/** `--profile DIR` writes a CPU profile of the gateway there. */
+const profiling = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`];
 
 const scenarios: Scenario[] = [
   { name: 'click, single', kind: 'click', batch: 1, connections: 64, requests: 40_000 },
@@ -54,8 +60,8 @@ log: { kafka: { brokers: ['${kafka.brokers}'], create: { partitions: 4 } } }
 dedupe: { redis: { url: '${redis.url}' } }
 schemas: ${folder}
 sources:
-  click: { protocol: events, topic: click, id: [/id], type: /type, time: /timestamp, key: /anonymousId, schema: click, keys: [load] }
-  iot: { protocol: events, topic: iot, id: [/id], type: sensor.reading, time: /ts, key: /deviceId, schema: iot, keys: [load] }
+  click: { protocol: events, topic: click, id: [/id], type: /type, time: /timestamp, key: /anonymousId, schema: click, keys: [load-click] }
+  iot: { protocol: events, topic: iot, id: [/id], type: sensor.reading, time: /ts, key: /deviceId, schema: iot, keys: [load-iot] }
 `,
 );
 const gateway = await startNode(
@@ -100,7 +106,7 @@ async function measure(scenario: Scenario, run: string): Promise<Row> {
   const pids = { gateway: gateway.pid, redis: redis.pid, kafka: kafka.pid };
   const before = { ...cpuOf(pids), stored: await storedIn(scenario.kind) };
   const outcome = await runScenario(
-    `http://127.0.0.1:${gatewayPort}/events/${scenario.kind}?key=load`,
+    `http://127.0.0.1:${gatewayPort}/events/${scenario.kind}?key=load-${scenario.kind}`,
     scenario,
     run,
     `{"accepted":${scenario.batch},"duplicates":0,"rejected":0,"retry":0,"events":[]}`,

@@ -56,7 +56,7 @@ export async function runScenario(
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     ...(scenario.rate === undefined ? {} : { overallRate: scenario.rate }),
-    ...(expected === undefined ? {} : { expectBody: expected }),
+    ...(expected === undefined ? {} : { verifyBody: (body: unknown) => String(body) === expected }),
     requests: [{ setupRequest: (request) => ({ ...request, body: bodies[next++ % bodies.length]! }) }],
   });
   const seconds = (performance.now() - started) / 1000;
