@@ -161,7 +161,7 @@ class Compilation {
         report(document, 'error', '', error instanceof Error ? error.message : String(error));
       }
     }
-    emitter.guardCycles();
+    emitter.markCycles();
     const fuel: Fuel = { left: 0 };
     const engines = new Map<string, Engine>();
     const engine = (allErrors: boolean, tracks: boolean): Engine => {

@@ -1,6 +1,6 @@
 import { type Draft, shapeOf } from './drafts.ts';
-import { FUEL_KEYWORD } from './keywords.ts';
 import { isObject, type Linker, type Place, type SchemaObject } from './link.ts';
+import { CYCLE_MARK } from './references.ts';
 
 /**
  * Dynamic anchors taken over by the outermost resource that has them. It only grows on the way in, so
@@ -12,12 +12,15 @@ export interface Emitted {
   /** In the words of draft 2020-12 only, without identifiers; `$ref` holds another's key. */
   schema: SchemaObject;
   refs: Set<string>;
-  /** Documents that it is made of. */
-  documents: Set<Place['document']>;
+  /** Has a keyword that asks what has been evaluated. */
   tracks: boolean;
+  /** So short that it is repeated rather than called. */
+  inline: SchemaObject | null;
 }
 
 const MOST_SCHEMAS = 20_000;
+/** Characters of a schema that is repeated wherever it is referred to. */
+const SHORT = 500;
 const DYNAMIC = new Set(['$dynamicRef', '$recursiveRef']);
 
 /** Rewrites schemas of all drafts into one dialect with plain references, for one engine. */
@@ -45,13 +48,15 @@ export class Emitter {
     if (this.#keys.size >= MOST_SCHEMAS) throw new Error('schema has too many references');
     const key = `schema:${this.#keys.size}`;
     this.#keys.set(identity, key);
-    const emitted: Emitted = { schema: {}, refs: new Set(), documents: new Set(), tracks: false };
+    const emitted: Emitted = { schema: {}, refs: new Set(), tracks: false, inline: null };
     this.schemas.set(key, emitted);
     const outer = this.#current;
     this.#current = emitted;
     const body = this.#emit(place.node, scope);
-    emitted.schema = { $id: key, ...(typeof body === 'boolean' ? { allOf: [body] } : body) };
-    emitted.documents.add(place.document);
+    const schema = typeof body === 'boolean' ? { allOf: [body] } : body;
+    emitted.schema = { $id: key, ...schema };
+    const short = emitted.refs.size === 0 && !emitted.tracks && JSON.stringify(schema).length <= SHORT;
+    if (short) emitted.inline = schema;
     this.#current = outer;
     return key;
   }
@@ -63,8 +68,8 @@ export class Emitter {
     return reached;
   }
 
-  /** Puts the fuel keyword where a schema could come back to itself. */
-  guardCycles(): void {
+  /** Marks schemas that could come back to themselves. */
+  markCycles(): void {
     const left = new Map([...this.schemas].map(([key, { refs }]) => [key, new Set(refs)]));
     for (let leaf = true; leaf; ) {
       leaf = false;
@@ -73,7 +78,7 @@ export class Emitter {
         if (refs.size === 0) leaf = left.delete(key);
       }
     }
-    for (const key of left.keys()) this.schemas.get(key)!.schema[FUEL_KEYWORD] = true;
+    for (const key of left.keys()) this.schemas.get(key)!.schema[CYCLE_MARK] = true;
   }
 
   #number(node: unknown): number {
@@ -89,11 +94,10 @@ export class Emitter {
     const scope = enter(outer, place);
     const out: SchemaObject = {};
     const also: unknown[] = [];
-    if (draft <= 7 && typeof node.$ref === 'string') return { $ref: this.#refer(place, '$ref', scope) };
+    if (draft <= 7 && typeof node.$ref === 'string') return this.#refer(place, '$ref', scope);
     for (const [keyword, value] of Object.entries(node)) {
-      if (keyword === '$ref') out.$ref = this.#refer(place, keyword, scope);
-      else if (DYNAMIC.has(keyword) && shapeOf(keyword, draft))
-        also.push({ $ref: this.#refer(place, keyword, scope) });
+      const refers = keyword === '$ref' || (DYNAMIC.has(keyword) && shapeOf(keyword, draft) === 'core');
+      if (refers) also.push(this.#refer(place, keyword, scope));
       else this.#keyword(out, also, keyword, value, node, draft, scope);
     }
     if (also.length > 0) out.allOf = [...((out.allOf as unknown[]) ?? []), ...also];
@@ -219,8 +223,8 @@ export class Emitter {
     }
   }
 
-  /** Key of what a reference keyword means in this scope. */
-  #refer(place: Place, keyword: string, scope: Scope): string {
+  /** What a reference keyword means in this scope: another's key, or the other itself when it is short. */
+  #refer(place: Place, keyword: string, scope: Scope): SchemaObject {
     const reference = (place.node as SchemaObject)[keyword] as string;
     let target = this.#linker.resolve(place, reference);
     if (typeof target === 'string') throw new Error(`${reference} ${target}`);
@@ -230,8 +234,10 @@ export class Emitter {
       if (dynamic.get(name) === target) target = scope.get(name) ?? target;
     }
     const key = this.target(target, scope);
+    const { inline } = this.schemas.get(key)!;
+    if (inline !== null) return inline;
     this.#current!.refs.add(key);
-    return key;
+    return { $ref: key };
   }
 }
 

@@ -3,6 +3,7 @@ import type { Emitted } from './emit.ts';
 import { formatChecks } from './formats.ts';
 import { addKeywords } from './keywords.ts';
 import type { Patterns } from './pattern.ts';
+import { addReferences } from './references.ts';
 import type { CheckFunction, Fuel } from './registry.ts';
 
 export interface EngineOptions {
@@ -25,6 +26,7 @@ export class Engine {
       strict: false,
       strictNumbers: true,
       ownProperties: true,
+      inlineRefs: false,
       meta: false,
       // Schemas were checked against their own draft's meta-schema before they were rewritten.
       validateSchema: false,
@@ -33,7 +35,8 @@ export class Engine {
       code: { regExp: Object.assign(regExp, { code: 'regExp' }) },
     });
     this.#ajv.opts.unevaluated = options.tracks;
-    addKeywords(this.#ajv, options.fuel);
+    addKeywords(this.#ajv);
+    addReferences(this.#ajv, options.fuel);
     for (const [name, check] of formatChecks()) this.#ajv.addFormat(name, check);
     for (const { schema } of schemas.values()) this.#ajv.addSchema(schema);
   }

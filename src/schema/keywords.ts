@@ -1,9 +1,5 @@
 import { _, type Ajv2020, type KeywordCxt } from 'ajv/dist/2020.js';
 import { Type } from 'ajv/dist/compile/util.js';
-import { type Fuel, FuelSpent } from './registry.ts';
-
-/** Counts down the fuel; put on schemas that can reach themselves. */
-export const FUEL_KEYWORD = 'x-postern-fuel';
 
 const REPLACED = ['const', 'enum', 'uniqueItems', 'multipleOf', 'unevaluatedItems'];
 
@@ -12,7 +8,7 @@ const REPLACED = ['const', 'enum', 'uniqueItems', 'multipleOf', 'unevaluatedItem
  * `uniqueItems` compares all pairs, its `multipleOf` finds that 19.99 is no multiple of 0.01, its
  * `unevaluatedItems` goes wrong after a branch that did not hold.
  */
-export function addKeywords(ajv: Ajv2020, fuel: Fuel): void {
+export function addKeywords(ajv: Ajv2020): void {
   for (const keyword of REPLACED) ajv.removeKeyword(keyword);
   const message = (text: string) => ({ error: { message: text } });
   ajv.addKeyword({
@@ -46,17 +42,6 @@ export function addKeywords(ajv: Ajv2020, fuel: Fuel): void {
     schemaType: ['boolean', 'object'],
     ...message('has items that are not allowed'),
     code: unevaluatedItems,
-  });
-  ajv.addKeyword({
-    keyword: FUEL_KEYWORD,
-    schemaType: 'boolean',
-    before: 'type',
-    code(cxt: KeywordCxt) {
-      pass(cxt, () => {
-        if (--fuel.left < 0) throw new FuelSpent();
-        return true;
-      });
-    },
   });
 }
 

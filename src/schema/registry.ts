@@ -71,9 +71,9 @@ export function createValidator(parts: ValidatorParts): Validator {
   let all: CheckFunction | undefined;
 
   function run(check: CheckFunction, value: unknown, bytes: number): SchemaFault[] | 'valid' | 'spent' {
-    // Enough for fifty references per shortest array item; a schema that branches into itself would else
+    // Enough for thirty alternatives per shortest array item; a schema that branches into itself would else
     // need time exponential in the payload's depth.
-    fuel.left = 100_000 + 32 * bytes;
+    fuel.left = 50_000 + 16 * bytes;
     try {
       if (check(value)) return 'valid';
       return check.errors ?? [];
