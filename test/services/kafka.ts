@@ -125,9 +125,11 @@ function defaults(folder: string, port: number, controllerPort: number): Record<
   };
 }
 
-/** Kafka's own form of a UUID: 16 bytes in base64url. */
+/** Kafka's own form of a UUID: 16 bytes in base64url. One that began with `-` would be taken for an option. */
 function clusterId(): string {
-  return Buffer.from(crypto.randomUUID().replaceAll('-', ''), 'hex').toString('base64url');
+  const bytes = Buffer.from(crypto.randomUUID().replaceAll('-', ''), 'hex');
+  bytes[0]! &= 0x7f;
+  return bytes.toString('base64url');
 }
 
 /** The folder of Kafka's jars; fetched by Maven when it is not there yet. */
