@@ -65,7 +65,7 @@ sources:
 `,
 );
 const gateway = await startNode(
-  ['src/main.ts', 'serve', '--role', 'gateway', '--config', config],
+  [...profiling, 'src/main.ts', 'serve', '--role', 'gateway', '--config', config],
   /"msg":"ready"/,
 );
 const floor = await startNode(['load/floor.ts', String(floorPort)], /ready/);
