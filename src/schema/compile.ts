@@ -1,4 +1,5 @@
 import type { Problem } from '../problem.ts';
+import { markCycles, tracks } from './cycles.ts';
 import { DEFAULT_DRAFT, type Draft, draftOf } from './drafts.ts';
 import { Emitter } from './emit.ts';
 import { Engine } from './engine.ts';
@@ -67,6 +68,11 @@ class Compilation {
     }
     // Following a reference can come upon more schemas, with references of their own.
     for (const reference of this.#references) this.#follow(reference);
+    for (const { node, pointer, resource, document } of this.#linker.strays) {
+      for (const wrong of this.#meta.check(resource.draft, node)) {
+        report(document, 'error', pointer + wrong.pointer, wrong.detail);
+      }
+    }
     this.#spreadErrors(documents);
     const validators = this.#compile(documents.filter((document) => !isBroken(document)));
     for (const document of documents) problems.push(...document.problems);
@@ -161,22 +167,27 @@ class Compilation {
         report(document, 'error', '', error instanceof Error ? error.message : String(error));
       }
     }
-    emitter.markCycles();
+    // What was begun for a schema that failed must not get in the way of the others.
+    if (documents.some(isBroken)) {
+      this.#spreadErrors(documents);
+      return this.#compile(documents.filter((document) => !isBroken(document)));
+    }
+    markCycles(emitter.schemas);
     const fuel: Fuel = { left: 0 };
     const engines = new Map<string, Engine>();
-    const engine = (allErrors: boolean, tracks: boolean): Engine => {
-      const name = `${allErrors} ${tracks}`;
-      const options = { allErrors, tracks, formats: true, patterns: this.#patterns, fuel };
+    const engine = (allErrors: boolean, keepsBook: boolean): Engine => {
+      const name = `${allErrors} ${keepsBook}`;
+      const options = { allErrors, tracks: keepsBook, formats: true, patterns: this.#patterns, fuel };
       const made = engines.get(name) ?? new Engine(emitter.schemas, options);
       engines.set(name, made);
       return made;
     };
     const validators: Validator[] = [];
     for (const [document, key] of keys) {
-      const tracks = [...emitter.reach(key)].some((one) => emitter.schemas.get(one)!.tracks);
+      const keepsBook = tracks(emitter.schemas, key);
       try {
-        const first = engine(false, tracks).compile(key);
-        const all = () => engine(true, tracks).compile(key);
+        const first = engine(false, keepsBook).compile(key);
+        const all = () => engine(true, keepsBook).compile(key);
         validators.push(
           createValidator({
             name: document.file.replace(/\.json$/, ''),

@@ -1,6 +1,5 @@
 import { type Draft, shapeOf } from './drafts.ts';
 import { isObject, type Linker, type Place, type SchemaObject } from './link.ts';
-import { CYCLE_MARK } from './references.ts';
 
 /**
  * Dynamic anchors taken over by the outermost resource that has them. It only grows on the way in, so
@@ -59,26 +58,6 @@ export class Emitter {
     if (short) emitted.inline = schema;
     this.#current = outer;
     return key;
-  }
-
-  /** Everything that a schema refers to in the end, itself included. */
-  reach(key: string): Set<string> {
-    const reached = new Set([key]);
-    for (const one of reached) for (const ref of this.schemas.get(one)!.refs) reached.add(ref);
-    return reached;
-  }
-
-  /** Marks schemas that could come back to themselves. */
-  markCycles(): void {
-    const left = new Map([...this.schemas].map(([key, { refs }]) => [key, new Set(refs)]));
-    for (let leaf = true; leaf; ) {
-      leaf = false;
-      for (const [key, refs] of left) {
-        for (const ref of refs) if (!left.has(ref)) refs.delete(ref);
-        if (refs.size === 0) leaf = left.delete(key);
-      }
-    }
-    for (const key of left.keys()) this.schemas.get(key)!.schema[CYCLE_MARK] = true;
   }
 
   #number(node: unknown): number {

@@ -39,6 +39,8 @@ export class Linker {
   readonly #paths = new Map<string, Resource>();
   readonly #places = new Map<object, Place>();
   readonly #visit: Visit;
+  /** Schemas where no keyword has one, found by following references: no meta-schema looks at them. */
+  readonly strays: Place[] = [];
   /** Documents to look into when a URI is not known, by URI. */
   readonly #builtIn: (uri: string) => SchemaObject | undefined;
 
@@ -116,6 +118,7 @@ export class Linker {
     const place = { node: at as boolean, pointer: start.root.pointer + pointer, resource, document };
     if (typeof at === 'boolean') return place;
     if (!isObject(at)) return undefined;
+    if (!this.#places.has(at)) this.strays.push({ ...place, node: at });
     this.#walk(at, place.pointer, resource, document);
     return this.#places.get(at);
   }

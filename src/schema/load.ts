@@ -8,7 +8,7 @@ import type { SchemaSet } from './registry.ts';
 /** Bytes of one schema file. */
 export const LARGEST_FILE = 4 * 1024 * 1024;
 /** Schema files in a folder, and how deep folders go. */
-export const MOST_FILES = 2000;
+const MOST_FILES = 2000;
 const DEEPEST = 8;
 
 interface Found {

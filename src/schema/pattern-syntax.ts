@@ -1,4 +1,13 @@
-import { ALL, codeText, LINE_ENDS, NONE, NOT_SPACE, SPACE, timesText } from './pattern-classes.ts';
+import {
+  ALL,
+  codeText,
+  LINE_ENDS,
+  NONE,
+  NOT_SPACE,
+  propertyName,
+  SPACE,
+  timesText,
+} from './pattern-classes.ts';
 
 /**
  * Reads an ECMAScript pattern once, and tells how it would look in RE2's syntax and how much work a
@@ -157,12 +166,8 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
     }
     if (!unicode || (char !== 'p' && char !== 'P')) return null;
     const end = chars.indexOf('}', at);
-    const name = chars
-      .slice(at + 2, end)
-      .join('')
-      .replace(/^(General_Category|gc|Script|sc)=/, '');
+    const name = propertyName(chars.slice(at + 2, end).join(''));
     at = end + 1;
-    if (name === 'Any') return char === 'p' ? '\\x{0}-\\x{10ffff}' : '^\\x{0}-\\x{10ffff}';
     if (name === 'ASCII') return char === 'p' ? '\\x{0}-\\x{7f}' : '\\x{80}-\\x{10ffff}';
     return `\\${char}{${name}}`;
   }

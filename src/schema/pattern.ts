@@ -1,7 +1,7 @@
 import { RE2JS } from 're2js';
 import { type PatternFacts, readPattern } from './pattern-syntax.ts';
 
-export interface Matcher {
+interface Matcher {
   test(text: string): boolean;
   /** Different for different patterns: compiled schemas are keyed by it. */
   toString(): string;

@@ -2,7 +2,7 @@ import type { EventError } from '../event.ts';
 import { type SchemaFault, toEventErrors } from './faults.ts';
 
 /** Payloads up to this many bytes get every fault listed (up to 20); of larger ones only the first is told. */
-export const LIST_BYTES = 16 * 1024;
+const LIST_BYTES = 16 * 1024;
 
 export interface Validator {
   /** The file's path in the schema folder without `.json`. */

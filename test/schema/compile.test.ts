@@ -57,6 +57,16 @@ describe('problems', () => {
     );
   });
 
+  it('C20 looks at schemas where no keyword has one, when they are referred to', () => {
+    const { set, problems } = compile({
+      'a.json': { $ref: '#/x-parts/a~1b', 'x-parts': { 'a/b': { properties: null }, other: { type: 7 } } },
+      'b.json': { $ref: '#/x-parts/ok', 'x-parts': { ok: { type: 'string' }, other: { type: 7 } } },
+    });
+    expect(set.names()).toEqual(['b']);
+    expect(lines(problems)).toContain('error a.json#/x-parts/a~1b/properties must be object');
+    expect(set.find('b')!.check(1, 1, new ErrorBudget())).not.toBeNull();
+  });
+
   it('C20 says in which line JSON is broken', () => {
     const { problems } = compileSchemas([{ path: 'a.json', text: '{\n"type": "object",\n}' }]);
     expect(problems).toMatchObject([{ level: 'error', file: 'a.json', line: 3 }]);

@@ -80,6 +80,23 @@ describe('patterns', () => {
     expect(engineOf('x{1001}y{5,3000}z+')).toBe('re2');
   });
 
+  it('know Unicode properties by their long names too', () => {
+    for (const [name, text] of [
+      ['Letter', 'é'],
+      ['Lu', 'É'],
+      ['gc=Uppercase_Letter', 'É'],
+      ['Script=Greek', 'α'],
+      ['sc=Cyrillic', 'ж'],
+      ['ASCII', 'a'],
+      ['Any', '😀'],
+    ] as const) {
+      const pattern = `^(\\p{${name}}+)+$`;
+      expect(engineOf(pattern), name).toBe('re2');
+      expect(check({ pattern }, JSON.stringify(text)), name).toBeNull();
+      expect(check({ pattern: `^([\\P{${name}}-]+)+$` }, JSON.stringify(text)), name).not.toBeNull();
+    }
+  });
+
   it('mean the same to both engines', () => {
     const atom = fc.constantFrom(
       ...['a', 'b', '1', '-', '.', '\\d', '\\w', '\\s', '\\S', '[ab]', '[^a-c\\d]', '[\\s-]', '\\.', '\\n'],
