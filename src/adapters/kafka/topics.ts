@@ -29,7 +29,11 @@ export async function createMissing(
     const replicationFactor = create.replication > 0 ? create.replication : -1;
     try {
       // One by one, so that a name that is not allowed does not stop the others.
-      await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor }] });
+      // No waiting for leaders: kafkajs fails it when the broker has not yet heard of the topic itself.
+      await admin.createTopics({
+        topics: [{ topic, numPartitions, replicationFactor }],
+        waitForLeaders: false,
+      });
       onLog('info', 'topic created', { topic });
     } catch (error) {
       onLog('warn', 'topic cannot be created', { topic, error: rootCause(error).message });

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vi
 import type { Consumption, EventLog } from '../../../src/ports/event-log.ts';
 import { Collector, collect } from '../../contracts/collector.ts';
 import { type Kafka, startKafka } from '../../services/kafka.ts';
-import { type Line, makeTopic, openLog, record, withPlainAdmin } from './setting.ts';
+import { type Line, makeTopic, makeTopics, openLog, record, withPlainAdmin } from './setting.ts';
 
 let kafka: Kafka;
 let topic: string;
@@ -207,7 +207,7 @@ test('C47 waits for a topic that is made later', async () => {
   const late = `late-${randomUUID()}`;
   const sink = new Collector();
   await log.consume({ group, topics: [late], from: 'latest' }, sink);
-  await withPlainAdmin(kafka.brokers, (admin) => admin.createTopics({ topics: [{ topic: late }] }));
+  await makeTopics(kafka.brokers, [late], 4);
   await sink.ready([late]);
   expect(await log.append([record(late, 'a')])).toEqual(['stored']);
   expect(await sink.values(1)).toEqual(['a']);

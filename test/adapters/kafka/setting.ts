@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { type Admin, Kafka, type KafkaMessage, logLevel } from 'kafkajs';
+import { vi } from 'vitest';
 import type { OnLog } from '../../../src/adapters/kafka/client.ts';
 import { kafkaEventLog } from '../../../src/adapters/kafka/event-log.ts';
 import type { KafkaConfig } from '../../../src/config.ts';
 import type { EventLog, LogRecord } from '../../../src/ports/event-log.ts';
 
 /** A plain connection to one broker. */
-export function kafkaConfig(brokers: string, changes: Partial<KafkaConfig> = {}): KafkaConfig {
+function kafkaConfig(brokers: string, changes: Partial<KafkaConfig> = {}): KafkaConfig {
   return {
     brokers: [brokers],
     clientId: 'postern-test',
@@ -64,11 +65,28 @@ export async function makeTopic(
   config: Record<string, string> = {},
 ): Promise<string> {
   const topic = `t-${randomUUID()}`;
-  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-  await withPlainAdmin(brokers, (admin) =>
-    admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }] }),
-  );
+  await makeTopics(brokers, [topic], partitions, config);
   return topic;
+}
+
+/** Makes topics and waits until the broker serves them. */
+export async function makeTopics(
+  brokers: string,
+  topics: string[],
+  partitions: number,
+  config: Record<string, string> = {},
+): Promise<void> {
+  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
+  await withPlainAdmin(brokers, async (admin) => {
+    await admin.createTopics({
+      topics: topics.map((topic) => ({ topic, numPartitions: partitions, configEntries })),
+      waitForLeaders: false,
+    });
+    // The controller knows of it before the broker leads it; until then the broker denies it.
+    for (const topic of topics) {
+      await vi.waitFor(() => admin.fetchTopicOffsets(topic), { timeout: 30_000 });
+    }
+  });
 }
 
 /** Number of records per partition, gaps counted too. */

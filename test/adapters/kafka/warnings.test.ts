@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, inject, test } from 'vitest';
 import { counts, makeTopic } from './setting.ts';
@@ -7,7 +7,7 @@ import { counts, makeTopic } from './setting.ts';
 test('C43 runs without a warning of its own on this Node, and hides no other', async () => {
   const brokers = inject('kafkaBrokers');
   const topic = await makeTopic(brokers, 2);
-  const script = join(import.meta.dirname, 'once.ts');
+  const script = fileURLToPath(new URL('./once.ts', import.meta.url));
   const { stderr } = await promisify(execFile)(process.execPath, [
     '--trace-warnings',
     script,
