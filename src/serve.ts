@@ -77,9 +77,6 @@ export async function run(options: RunOptions): Promise<void> {
       fetch: (request, env) => app.fetch(request, env),
     });
   }
-  if (isDispatcher) {
-    dispatcher = await startDispatcher({ subscriptions: [...config.subscriptions.values()], log, report });
-  }
   const admin = makeAdmin({
     stopping: () => state.stopping,
     log: () => log.problem(),
@@ -96,6 +93,9 @@ export async function run(options: RunOptions): Promise<void> {
     maxHeaders: config.gateway.limits.headers,
     fetch: (request) => admin.fetch(request),
   });
+  if (isDispatcher) {
+    dispatcher = await startDispatcher({ subscriptions: [...config.subscriptions.values()], log, report });
+  }
   logger.info({ version, roles: options.roles, ingest: ingest?.port, admin: adminListener.port }, 'ready');
 
   await stopSignal(logger);

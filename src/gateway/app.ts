@@ -122,6 +122,18 @@ export function makeGateway(options: GatewayOptions): Gateway {
     return clock.text;
   }
 
+  function refuse(c: Context, error: RequestError): Response {
+    const reply = problemReply(error);
+    report.request({
+      source: 'unknown',
+      status: reply.status,
+      ms: 0,
+      verdicts: NO_VERDICTS,
+      error: error.code,
+    });
+    return respond(c, reply);
+  }
+
   function respond(c: Context, reply: Reply): Response {
     let { headers } = reply;
     const origin = c.req.header('origin');
@@ -130,27 +142,16 @@ export function makeGateway(options: GatewayOptions): Gateway {
     return new Response(reply.body, { status: reply.status, headers });
   }
 
-  app.post('/events/:source', post);
-  app.options('/events/:source', (c) => preflight(c, cors));
+  // One handler a path: with several, Hono runs each request through its middleware chain.
   app.all('/events/:source', (c) => {
-    report.request({
-      source: 'unknown',
-      status: 405,
-      ms: 0,
-      verdicts: NO_VERDICTS,
-      error: 'method_not_allowed',
-    });
-    return respond(
+    if (c.req.method === 'POST') return post(c);
+    if (c.req.method === 'OPTIONS') return preflight(c, cors);
+    return refuse(
       c,
-      problemReply(
-        new RequestError('method_not_allowed', 'events are sent by POST', { allow: 'POST, OPTIONS' }),
-      ),
+      new RequestError('method_not_allowed', 'events are sent by POST', { allow: 'POST, OPTIONS' }),
     );
   });
-  app.notFound((c) => {
-    report.request({ source: 'unknown', status: 404, ms: 0, verdicts: NO_VERDICTS, error: 'not_found' });
-    return respond(c, problemReply(new RequestError('not_found', 'events are sent to /events/{source}')));
-  });
+  app.notFound((c) => refuse(c, new RequestError('not_found', 'events are sent to /events/{source}')));
   app.onError((error, c) => respond(c, problemReply(internal(error))));
 
   return {
