@@ -1,11 +1,11 @@
-import { _, type Ajv2020, type KeywordCxt } from 'ajv/dist/2020.js';
+import { _, type Ajv2020, type Code, type KeywordCxt } from 'ajv/dist/2020.js';
 import { Type } from 'ajv/dist/compile/util.js';
 
-const REPLACED = ['const', 'enum', 'uniqueItems', 'multipleOf', 'unevaluatedItems'];
+const REPLACED = ['const', 'enum', 'maxLength', 'minLength', 'uniqueItems', 'multipleOf', 'unevaluatedItems'];
 
 /**
  * Replaces ajv's own versions: its equality calls `valueOf` and `toString` members out of the payload, its
- * `uniqueItems` compares all pairs, its `multipleOf` finds that 19.99 is no multiple of 0.01, its
+ * `uniqueItems` compares all pairs, its lengths count every character, its `multipleOf` finds that 19.99 is no multiple of 0.01, its
  * `unevaluatedItems` goes wrong after a branch that did not hold.
  */
 export function addKeywords(ajv: Ajv2020): void {
@@ -37,12 +37,42 @@ export function addKeywords(ajv: Ajv2020): void {
     code: (cxt: KeywordCxt) => pass(cxt, multipleOf(cxt.schema as number)),
   });
   ajv.addKeyword({
+    keyword: 'maxLength',
+    type: 'string',
+    schemaType: 'number',
+    error: { message: (cxt) => `must not have more than ${cxt.schema} characters` },
+    // Characters are code points: never more than there are code units, and at least half as many.
+    code: (cxt: KeywordCxt) =>
+      shortcut(cxt, _`${cxt.data}.length <= ${cxt.schema}`, atMost(cxt.schema as number)),
+  });
+  ajv.addKeyword({
+    keyword: 'minLength',
+    type: 'string',
+    schemaType: 'number',
+    error: { message: (cxt) => `must not have fewer than ${cxt.schema} characters` },
+    code: (cxt: KeywordCxt) =>
+      shortcut(cxt, _`${cxt.data}.length >= ${2 * (cxt.schema as number)}`, atLeast(cxt.schema as number)),
+  });
+  ajv.addKeyword({
     keyword: 'unevaluatedItems',
     type: 'array',
     schemaType: ['boolean', 'object'],
     ...message('has items that are not allowed'),
     code: unevaluatedItems,
   });
+}
+
+/** Passes where `plain` holds, and asks the function only where it does not. */
+function shortcut(cxt: KeywordCxt, plain: Code, check: (value: string) => boolean): void {
+  const name = cxt.gen.scopeValue('keyword', { ref: check });
+  cxt.pass(_`${plain} || ${name}(${cxt.data})`);
+}
+
+const atMost = (limit: number) => (text: string) => codePoints(text) <= limit;
+const atLeast = (limit: number) => (text: string) => codePoints(text) >= limit;
+
+function codePoints(text: string): number {
+  return [...text].length;
 }
 
 function pass(cxt: KeywordCxt, check: (value: never) => boolean): void {

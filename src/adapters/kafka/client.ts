@@ -4,6 +4,7 @@ import { type Admin, Kafka, type logCreator, logLevel, type RetryOptions, type S
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js';
 import type { KafkaConfig } from '../../config.ts';
 import { registerCodecs } from './codecs.ts';
+import { encodeProduceRequests } from './produce.ts';
 
 export type OnLog = (
   level: 'debug' | 'info' | 'warn' | 'error',
@@ -26,6 +27,7 @@ export interface Client {
 export function kafkaClient(config: KafkaConfig, onLog: OnLog, retry: RetryOptions): Client {
   stopNegativeTimers();
   registerCodecs();
+  encodeProduceRequests();
   const sockets = new Set<Socket>();
   let destroyed = false;
   const socketFactory = ({ host, port, ssl, onConnect }: SocketOptions): Socket => {

@@ -6,3 +6,23 @@ declare module 'kafkajs/src/network/requestQueue/index.js' {
   }
   export = RequestQueue;
 }
+
+declare module 'kafkajs/src/broker/index.js' {
+  interface Protocol {
+    request: { apiVersion: number; encode(): Promise<unknown> };
+  }
+  class Broker {
+    lookupRequest(...names: unknown[]): (values: unknown) => Protocol;
+    produce(args: unknown): Promise<unknown>;
+  }
+  export = Broker;
+}
+
+declare module 'kafkajs/src/protocol/encoder.js' {
+  class Encoder {
+    constructor(initialSize?: number);
+    buf: Buffer;
+    offset: number;
+  }
+  export = Encoder;
+}

@@ -1,9 +1,10 @@
+import { isDateTime } from '../../date-time.ts';
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
 import { fillKey } from './fields.ts';
 import { decodeArray, parseBody } from './json.ts';
 import { locate, skipSpace, valueSpan } from './scan.ts';
-import { type DecodeContext, emptyEvent, identityOf, isDateTime, refuse, unusable } from './source.ts';
+import { type DecodeContext, emptyEvent, identityOf, refuse, unusable } from './source.ts';
 
 const NAME = /^[a-z0-9]+$/;
 const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;

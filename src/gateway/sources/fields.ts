@@ -1,7 +1,8 @@
+import { isDateTime } from '../../date-time.ts';
 import type { DecodedEvent } from '../../event.ts';
 import { fragment, resolvePointer } from '../../pointer.ts';
 import { locate, textOf } from './scan.ts';
-import { type DecodeContext, identityOf, isDateTime, type Place, refuse, unusable } from './source.ts';
+import { type DecodeContext, identityOf, type Place, refuse, unusable } from './source.ts';
 
 /** A scalar of the payload as text; numbers as they were written, so that big or unusual ones stay apart. */
 type Scalar = { kind: 's' | 'n' | 'b'; text: string } | 'missing' | 'not_scalar';

@@ -65,27 +65,6 @@ export function unusable(text: string, limit: number): string | null {
   return null;
 }
 
-/** RFC 3339 date-time, with real days and a leap second only at 23:59:60 UTC's place. */
-const DATE_TIME = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|[+-](\d\d):(\d\d))$/;
-
-export function isDateTime(text: string): boolean {
-  const parts = DATE_TIME.exec(text);
-  if (parts === null) return false;
-  const [year, month, day, hour, minute, second] = parts.slice(1, 7).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 60) return false;
-  if (Number(parts[7] ?? 0) > 23 || Number(parts[8] ?? 0) > 59) return false;
-  if (day > new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate()) return false;
-  if (second < 60) return true;
-  return new Date(text.replace(/:60(\.\d+)?/, ':59')).toISOString().slice(11, 19) === '23:59:59';
-}
-
 /** The identity text: length-prefixed so that no two different triples give the same. */
 export function identityOf(source: Source, uri: string, id: string): string {
   return `${source.name}\n${uri.length}:${uri}${id}`;
