@@ -193,7 +193,7 @@ const PROBE_MS = 1000;
 function watched(store: DedupeStore): Dedupe {
   const probe = [{ key: 'probe', print: 0 }];
   const owner = crypto.randomUUID();
-  let failing: string | null = null;
+  let failing: string | null = 'no answer yet';
   let timer: NodeJS.Timeout | undefined;
 
   async function claim(claims: readonly Claim[], by: string): Promise<ClaimOutcome[]> {
@@ -215,6 +215,7 @@ function watched(store: DedupeStore): Dedupe {
       .catch(() => {});
   }
 
+  void ask();
   return {
     store: {
       claim,

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type Kafka, startKafka } from '../services/kafka.ts';
 import { type RedisServer, startRedis } from '../services/redis.ts';
 import { readTopic } from './kafka-reader.ts';
@@ -116,6 +116,19 @@ async function pendingClaims(url: string): Promise<number> {
 }
 
 describe('faults', () => {
+  const running = new Set<Postern>();
+  async function start(...args: Parameters<typeof startPostern>): Promise<Postern> {
+    const postern = await startPostern(...args);
+    running.add(postern);
+    void postern.exited.then(() => running.delete(postern));
+    return postern;
+  }
+  afterEach(async () => {
+    for (const postern of running) {
+      postern.kill('SIGKILL');
+      await postern.exited;
+    }
+  });
   let kafka: Kafka;
   let redis: RedisServer;
   let project: Project;
@@ -154,13 +167,14 @@ sources:
     (await readTopic(kafka.brokers, 'faults')).filter((record) => record.headers.ce_id === id).length;
 
   it('C30 with Kafka stopped the answer is 503, the id is not burnt, and the resend is accepted', async () => {
-    const postern = await startPostern(project, { command: ['serve', '--role', 'gateway'] });
+    const postern = await start(project, { command: ['serve', '--role', 'gateway'] });
     expect((await send(postern, 's', ['before'])).accepted).toBe(1);
     kafka.kill('SIGKILL');
     const refused = await send(postern, 's', ['burnt?']);
     expect([refused.status, refused.retry]).toEqual([503, 1]);
-    const ready = await fetch(`${postern.admin}/readyz`);
-    expect(ready.status).toBe(503);
+    await expect
+      .poll(async () => (await fetch(`${postern.admin}/readyz`)).status, { timeout: 15_000 })
+      .toBe(503);
     await kafka.restart();
     const answer = await sendUntilSettled(postern, 'burnt?');
     expect(answer.accepted + answer.duplicates).toBe(1);
@@ -170,7 +184,7 @@ sources:
   });
 
   it('C30 after a kill -9 between claim and append the resend says retry until the claim ends, then accepted', async () => {
-    const first = await startPostern(project, { command: ['serve', '--role', 'gateway'] });
+    const first = await start(project, { command: ['serve', '--role', 'gateway'] });
     expect((await send(first, 's', ['warm'])).accepted).toBe(1);
     kafka.kill('SIGSTOP');
     const lost = send(first, 's', ['killed']).catch(() => null);
@@ -178,7 +192,7 @@ sources:
     first.kill('SIGKILL');
     await first.exited;
     expect(await lost).toBeNull();
-    const second = await startPostern(project, { command: ['serve', '--role', 'gateway'] });
+    const second = await start(project, { command: ['serve', '--role', 'gateway'], early: true });
     const early = await send(second, 's', ['killed']);
     expect([early.status, early.retry]).toEqual([503, 1]);
     kafka.kill('SIGCONT');
@@ -200,7 +214,7 @@ sources:
   s: { protocol: events, topic: frozen-${outage}, id: [/id] }
 `,
       });
-      const postern = await startPostern(other, { command: ['serve', '--role', 'gateway'] });
+      const postern = await start(other, { command: ['serve', '--role', 'gateway'] });
       expect((await send(postern, 's', ['warm'])).accepted).toBe(1);
       const during: string[] = [];
       const burst = async (label: string) => {

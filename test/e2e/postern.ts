@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A real `postern` process. */
 export interface Postern {
@@ -57,10 +58,10 @@ export async function makeProject(options: PosternOptions) {
 
 export type Project = Awaited<ReturnType<typeof makeProject>>;
 
-/** Starts `postern serve` (or another command) on a project; resolves when it logs that it is ready. */
+/** Starts `postern serve` (or another command) on a project; resolves when its /readyz says so, or with `early` when it listens. */
 export async function startPostern(
   project: Project,
-  options: Pick<PosternOptions, 'command' | 'node'> = {},
+  options: Pick<PosternOptions, 'command' | 'node'> & { early?: boolean } = {},
 ): Promise<Postern> {
   const args = [...(options.node ?? []), MAIN, ...(options.command ?? ['serve']), '--config', project.config];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -77,9 +78,11 @@ export async function startPostern(
     child.stderr.on('data', onData);
     void exited.then((code) => reject(new Error(`postern ended with ${code}:\n${output}`)));
   });
+  const admin = `http://127.0.0.1:${project.adminPort}`;
+  while (!options.early && (await fetch(`${admin}/readyz`)).status !== 200) await sleep(20);
   return {
     url: `http://127.0.0.1:${project.port}`,
-    admin: `http://127.0.0.1:${project.adminPort}`,
+    admin,
     pid: child.pid!,
     output: () => output,
     kill: (signal) => child.kill(signal),

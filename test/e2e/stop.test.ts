@@ -74,6 +74,7 @@ describe('SIGTERM with requests in flight', () => {
 
   it('C68 with Kafka out of reach answers 503 and ends within the grace time', async () => {
     const postern = await startPostern(project, { command });
+    await Promise.all((await postAll(postern.url, 'warm')).map(([, status]) => expect(status).toBe(202)));
     kafka.kill('SIGSTOP');
     const replies = postAll(postern.url, 'hole');
     await expect.poll(() => buffered(postern.admin)).toBeGreaterThan(REQUESTS * 100);
