@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { StartError } from './lifecycle.ts';
 
 /** Bytes of a payload that the sample function prints. */
 const SHOWN = 200;
@@ -7,21 +8,14 @@ const SHOWN = 200;
  * The sample function of `postern dev`: prints each CloudEvent (binary mode) that it is called with.
  * Resolves when it listens on loopback; rejects when the port is taken.
  */
-export async function startSampleFunction(
-  port: number,
-  print: (line: string) => void,
-): Promise<{ close(): void }> {
+export async function startSampleFunction(port: number, print: (line: string) => void): Promise<void> {
   const server = createServer((request, response) => void answer(request, response, print));
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) =>
+      reject(new StartError(`the sample function cannot listen on port ${port}: ${error.message}`)),
+    );
     server.listen(port, '127.0.0.1', resolve);
   });
-  return {
-    close() {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
 }
 
 async function answer(

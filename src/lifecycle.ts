@@ -10,3 +10,8 @@ export async function within(ms: number, work: Promise<unknown>): Promise<boolea
     clearTimeout(timer);
   }
 }
+
+/** Why Postern cannot start; its message is all that a person needs. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+}

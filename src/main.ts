@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Config, readConfig } from './config.ts';
 import { startSampleFunction } from './dev.ts';
+import { StartError } from './lifecycle.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import type { Role } from './serve.ts';
 
@@ -24,7 +25,7 @@ const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version;
 
-class UsageError extends Error {}
+class UsageError extends StartError {}
 
 async function main(): Promise<void> {
   if (Number(process.versions.node.split('.')[0]) < 24) {
@@ -104,10 +105,8 @@ async function dev(file: string): Promise<void> {
     (subscription) => new URL(subscription.function.http.url),
   );
   const local = urls.find((url) => url.hostname === '127.0.0.1');
-  const sample =
-    local === undefined
-      ? null
-      : await startSampleFunction(Number(local.port), (line) => process.stdout.write(`${line}\n`));
+  if (local !== undefined)
+    await startSampleFunction(Number(local.port), (line) => process.stdout.write(`${line}\n`));
   await run({
     config,
     base: dirname(resolve(file)),
@@ -116,7 +115,6 @@ async function dev(file: string): Promise<void> {
     data: process.cwd(),
     drain: 0,
   });
-  sample?.close();
 }
 
 async function check(file: string): Promise<void> {
@@ -147,7 +145,8 @@ try {
   await main();
 } catch (error) {
   const known =
-    error instanceof UsageError || (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS');
+    error instanceof StartError || (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS');
   process.stderr.write(`postern: ${known ? (error as Error).message : (error as Error).stack}\n`);
-  process.exitCode = 2;
+  // The sample function may listen already.
+  process.exit(2);
 }

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Address } from '../config.ts';
+import { StartError } from '../lifecycle.ts';
 import type { NodeEnv } from './node-platform.ts';
 
 export interface ListenOptions {
@@ -54,9 +55,12 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   server.on('checkContinue', handler);
   server.on('clientError', badRequest);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) => {
+      const { host, port } = options.address;
+      reject(new StartError(`cannot listen on ${host}:${port}: ${error.message}`));
+    });
     server.listen(options.address.port, options.address.host, () => {
-      server.off('error', reject);
+      server.removeAllListeners('error');
       resolve();
     });
   });

@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { StartError } from '../lifecycle.ts';
 import type { Problem } from '../problem.ts';
 import { compileSchemas, type SchemaFile } from './compile.ts';
 import { MetaChecks } from './meta-checks.ts';
@@ -60,7 +61,7 @@ export async function openSchemas(
   const meta = new MetaChecks();
   const first = await snapshot(folder, meta);
   let { set } = first;
-  if (set === null) throw new Error(first.problems[0]?.message);
+  if (set === null) throw new StartError(`schema folder ${folder}: ${first.problems[0]?.message}`);
   if (first.problems.length > 0) onProblems(first.problems);
   const swap = (next: SchemaSet) => {
     set = next;

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { StartError } from '../../lifecycle.ts';
 
 export interface Schema {
   /** Rises with every change that an older program cannot read. */
@@ -31,7 +32,7 @@ export function openDatabase(folder: string, file: string, schema: Schema): Data
     db.close();
     const busy = (error as { errcode?: number }).errcode === BUSY;
     const why = busy ? 'is in use by another process' : `cannot be used: ${(error as Error).message}`;
-    throw new Error(`Folder ${folder} ${why} (${file})`, { cause: error });
+    throw new StartError(`Folder ${folder} ${why} (${file})`, { cause: error });
   }
 }
 
