@@ -37,6 +37,7 @@ export function nodePlatform(): Platform & { stop(): void } {
     checksum: (bytes) => zlib.crc32(bytes),
     inflate,
     readBody: (_request, env, options) => readBody(env as NodeEnv, options, slow),
+    header: (_request, env, name) => (env as NodeEnv).incoming.headers[name] as string | undefined,
     headerCount: (_request, env) => (env as NodeEnv).incoming.rawHeaders.length / 2,
     stop: () => clearInterval(sweep),
   };
@@ -52,17 +53,15 @@ function readBody(
     let first: Buffer | null = null;
     let rest: Buffer[] | null = null;
     let size = 0;
+    let settled = false;
     const reading: Reading = { deadline: performance.now() + options.timeout, fail };
     slow.add(reading);
 
-    function done(): void {
+    function fail(error: RequestError): void {
+      if (settled) return;
+      settled = true;
       slow.delete(reading);
       incoming.off('data', onData);
-      incoming.off('end', onEnd);
-      incoming.off('close', onClose);
-    }
-    function fail(error: RequestError): void {
-      done();
       incoming.pause();
       reject(error);
     }
@@ -82,17 +81,18 @@ function readBody(
       else if (rest === null) rest = [first, chunk];
       else rest.push(chunk);
     }
-    function onEnd(): void {
-      done();
-      resolve(rest === null ? (first ?? Buffer.alloc(0)) : Buffer.concat(rest, size));
-    }
-    function onClose(): void {
-      fail(new RequestError('body_aborted', 'the connection ended before the body did'));
-    }
 
+    // They are left in place when the body has come: taking them off costs more than they do.
     incoming.on('data', onData);
-    incoming.on('end', onEnd);
-    incoming.on('close', onClose);
+    incoming.on('end', () => {
+      if (settled) return;
+      settled = true;
+      slow.delete(reading);
+      resolve(rest === null ? (first ?? Buffer.alloc(0)) : Buffer.concat(rest, size));
+    });
+    incoming.on('close', () => {
+      if (!settled) fail(new RequestError('body_aborted', 'the connection ended before the body did'));
+    });
   });
 }
 

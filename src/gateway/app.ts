@@ -77,7 +77,7 @@ export function makeGateway(options: GatewayOptions): Gateway {
   }
 
   async function ingest(c: Context, door: Door) {
-    const header = (name: string) => c.req.header(name);
+    const header = (name: string) => platform.header(c.req.raw, c.env, name);
     checkKey(door, header, () => (c.req.raw.url.includes('?') ? c.req.query('key') : undefined), platform);
     if (platform.headerCount(c.req.raw, c.env) > limits.headers) {
       throw new RequestError('headers_too_many', `more than ${limits.headers} header fields`);
@@ -136,7 +136,7 @@ export function makeGateway(options: GatewayOptions): Gateway {
 
   function respond(c: Context, reply: Reply): Response {
     let { headers } = reply;
-    const origin = c.req.header('origin');
+    const origin = platform.header(c.req.raw, c.env, 'origin');
     if (origin !== undefined || cors.varies) headers = { ...headers, ...cors.headers(origin) };
     if (stopping) headers = { ...headers, connection: 'close' };
     return new Response(reply.body, { status: reply.status, headers });

@@ -38,7 +38,7 @@ function tooLarge(length: number, limit: number): RequestError {
 }
 
 /** Reads the body, once, and undoes its content-coding; both sizes are capped. */
-export async function readWhole(
+export function readWhole(
   request: Request,
   env: unknown,
   coding: Coding | null,
@@ -46,9 +46,12 @@ export async function readWhole(
   limits: Limits,
   grow: (bytes: number) => void,
 ): Promise<Uint8Array> {
-  const bytes = await platform.readBody(request, env, { limit: limits.body, timeout: limits.bodyTime, grow });
-  if (coding === null || bytes.length === 0) return bytes;
-  const inflated = await platform.inflate(coding, bytes, limits.decompressed);
-  grow(inflated.length);
-  return inflated;
+  const body = platform.readBody(request, env, { limit: limits.body, timeout: limits.bodyTime, grow });
+  if (coding === null) return body;
+  return body.then(async (bytes) => {
+    if (bytes.length === 0) return bytes;
+    const inflated = await platform.inflate(coding, bytes, limits.decompressed);
+    grow(inflated.length);
+    return inflated;
+  });
 }

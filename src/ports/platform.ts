@@ -16,6 +16,8 @@ export interface Platform {
    * `body_timeout`, `body_aborted`. `grow` is told of each chunk's bytes before they are kept.
    */
   readBody(request: Request, env: unknown, options: ReadOptions): Promise<Uint8Array>;
+  /** A header's value by its lower-case name; undefined when absent. */
+  header(request: Request, env: unknown, name: string): string | undefined;
   /** Number of header fields of the request as sent. */
   headerCount(request: Request, env: unknown): number;
 }
