@@ -149,6 +149,6 @@ function interpolate(
 }
 
 /** JSON Pointer of a path. */
-export function pointerOf(path: Path): string {
+function pointerOf(path: Path): string {
   return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }

@@ -159,7 +159,6 @@ sources:
   const config = good(text, { env: { N: '12', C: 'true', T: '-b', EMPTY: '', K: '1234' } });
   expect(config.gateway.limits).toMatchObject({ batch: 12, depth: 7 });
   expect(config.gateway.cors.credentials).toBe(true);
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: the text that an escaped variable stands for
   expect(config.sources.get('s')).toMatchObject({ topic: 'a-b', type: '${x}d', keys: ['1234'] });
   expect(problems(text, { env: { N: 'many', C: 'yes', T: '', K: 'a' } })).toEqual([
     '3 /gateway/limits/batch: must be integer',

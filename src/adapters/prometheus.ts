@@ -19,7 +19,7 @@ export interface PrometheusOptions {
   oldest(): SubscriptionGauge[];
 }
 
-export interface SubscriptionGauge {
+interface SubscriptionGauge {
   subscription: string;
   value: number;
 }

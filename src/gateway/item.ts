@@ -20,7 +20,7 @@ export interface Item {
 }
 
 /** Who waits for the verdicts of some items. */
-export interface Submission {
+interface Submission {
   left: number;
   /** Milliseconds (performance.now) after which whoever waits is told `retry`. */
   deadline: number;

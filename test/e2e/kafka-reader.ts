@@ -19,7 +19,7 @@ export function kafkaClient(brokers: string): kafkajs.Kafka {
 }
 
 /** Sum of end offsets of a topic. */
-export async function endOffset(brokers: string, topic: string): Promise<number> {
+async function endOffset(brokers: string, topic: string): Promise<number> {
   const admin = kafkaClient(brokers).admin();
   await admin.connect();
   try {

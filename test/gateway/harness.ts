@@ -13,7 +13,7 @@ import type { GroupFacts, Report, RequestFacts } from '../../src/ports/report.ts
 import { compileSchemas } from '../../src/schema/compile.ts';
 
 /** Config from YAML; throws with the problems when it has errors. */
-export function configOf(text: string): Config {
+function configOf(text: string): Config {
   const { config, problems } = readConfig(text, {}, { file: 'test.yaml' });
   if (config === null) throw new Error(JSON.stringify(problems, null, 1));
   return config;

@@ -26,3 +26,13 @@ declare module 'kafkajs/src/protocol/encoder.js' {
   }
   export = Encoder;
 }
+
+declare module 'kafkajs/src/protocol/requests/produce/v7/request.js' {
+  const request: (values: object) => { encode(): Promise<{ buffer: Buffer }> };
+  export = request;
+}
+
+declare module 'kafkajs/src/utils/long.js' {
+  const Long: { fromValue(value: string): object };
+  export = Long;
+}

@@ -1,0 +1,63 @@
+import fc from 'fast-check';
+import requestV7 from 'kafkajs/src/protocol/requests/produce/v7/request.js';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { makeCrc32c } from '../../../src/adapters/kafka/crc32c.ts';
+import { type ProduceArguments, produceEncoder } from '../../../src/adapters/kafka/encode.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_790_000_000_123, toFake: ['Date'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const bytes = fc.uint8Array({ maxLength: 300 }).map((list) => Buffer.from(list));
+const text = fc.string({ unit: 'binary', maxLength: 80 });
+const message = fc.record({
+  key: fc.option(bytes),
+  value: fc.option(fc.oneof(bytes, fc.constant(Buffer.alloc(9000, 7)))),
+  headers: fc.dictionary(text, fc.oneof(text, bytes), { maxKeys: 8 }),
+});
+const request: fc.Arbitrary<ProduceArguments> = fc.record({
+  acks: fc.constant(-1),
+  timeout: fc.nat(),
+  producerId: fc.bigInt(0n, 2n ** 62n).map((value) => ({ value, toString: () => String(value) })),
+  producerEpoch: fc.nat(30_000),
+  topicData: fc.array(
+    fc.record({
+      topic: fc.string({ minLength: 1, maxLength: 30 }),
+      partitions: fc.array(
+        fc.record({
+          partition: fc.nat(1000),
+          firstSequence: fc.nat(),
+          messages: fc.array(message, { minLength: 1, maxLength: 70 }),
+        }),
+        { maxLength: 3 },
+      ),
+    }),
+    { maxLength: 2 },
+  ),
+});
+
+describe('the encoding of produce requests', () => {
+  it("is kafkajs' own, byte for byte", async () => {
+    const encode = produceEncoder();
+    await fc.assert(
+      fc.asyncProperty(request, async (args) => {
+        const { default: Long } = await import('kafkajs/src/utils/long.js');
+        const producerId = Long.fromValue(args.producerId.toString());
+        const { buffer } = await requestV7({ ...args, producerId, transactionalId: null }).encode();
+        expect(encode(args).equals(buffer)).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('has the checksum of CRC-32C', () => {
+    const crc = makeCrc32c();
+    // The check value of the algorithm, and RFC 3720 B.4.
+    expect(crc(Buffer.from('123456789'), 0, 9)).toBe(0xe3069283);
+    expect(crc(Buffer.alloc(32), 0, 32)).toBe(0x8a9136aa);
+    expect(crc(Buffer.alloc(32, 0xff), 0, 32)).toBe(0x62a8ab43);
+  });
+});
