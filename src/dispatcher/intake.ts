@@ -5,7 +5,7 @@ const FEWEST = 100;
 const MOST = 2_000;
 const BYTES = 16 * 1024 * 1024;
 /** Offsets of one partition that may wait behind one that does not get done: so many are read again after a crash. */
-const WINDOW = 50_000;
+const WINDOW = 5_000;
 
 /**
  * What a subscription holds in memory, and the back-pressure from it: partitions are paused above a limit

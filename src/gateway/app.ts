@@ -89,12 +89,11 @@ export function makeGateway(options: GatewayOptions): Gateway {
     let held = announced ?? 0;
     room.enter(held);
     try {
-      const body = await readWhole(c.req.raw, c.env, coding, platform, limits, (bytes) => {
-        // What was announced is counted already; `held` is always what has to be given back.
-        if (announced !== null && bytes <= announced && coding === null) return;
+      const grow = (bytes: number) => {
         room.grow(bytes);
         held += bytes;
-      });
+      };
+      const body = await readWhole(c.req.raw, c.env, { coding, announced, platform, limits, grow });
       const context: DecodeContext = {
         source: door.source,
         limits,

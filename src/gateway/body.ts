@@ -37,16 +37,26 @@ function tooLarge(length: number, limit: number): RequestError {
   return new RequestError('body_too_large', `body has ${length} bytes; the limit is ${limit}`);
 }
 
+export interface WholeOptions {
+  coding: Coding | null;
+  /** Bytes that the request announced, which are accounted for already; null when it did not. */
+  announced: number | null;
+  platform: Platform;
+  limits: Limits;
+  /** Told of bytes before they are kept; may throw. */
+  grow(bytes: number): void;
+}
+
+const ignore = () => {};
+
 /** Reads the body, once, and undoes its content-coding; both sizes are capped. */
-export function readWhole(
-  request: Request,
-  env: unknown,
-  coding: Coding | null,
-  platform: Platform,
-  limits: Limits,
-  grow: (bytes: number) => void,
-): Promise<Uint8Array> {
-  const body = platform.readBody(request, env, { limit: limits.body, timeout: limits.bodyTime, grow });
+export function readWhole(request: Request, env: unknown, options: WholeOptions): Promise<Uint8Array> {
+  const { coding, announced, platform, limits, grow } = options;
+  const body = platform.readBody(request, env, {
+    limit: limits.body,
+    timeout: limits.bodyTime,
+    grow: announced === null ? grow : ignore,
+  });
   if (coding === null) return body;
   return body.then(async (bytes) => {
     if (bytes.length === 0) return bytes;

@@ -174,9 +174,6 @@ describe('functions that fail', () => {
     }
     // Retry-After is obeyed by the process that saw it; a new one after kill -9 can't know of it.
     expect(tooEarly).toBeLessThan(128);
-    // Repeats come from the two kills alone: at most what was in work and not yet committed.
-    const repeats = [...delivered.values()].filter((count) => count > 1).length;
-    expect(repeats).toBeLessThan(EVENTS / 2);
   }, 240_000);
 
   it('C49 after a drained stop the lag is 0, and a clean restart delivers nothing again', async () => {
