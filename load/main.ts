@@ -4,10 +4,11 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import kafkajs from 'kafkajs';
+import { freePort } from '../test/services/free-port.ts';
 import { startKafka } from '../test/services/kafka.ts';
 import { startRedis } from '../test/services/redis.ts';
 import { schemas } from './events.ts';
-import { freePort, startNode, stopNode } from './process.ts';
+import { startNode, stopNode } from './process.ts';
 import { cpuMicros, type Outcome, rssMiB, runScenario, type Scenario } from './scenario.ts';
 
 const { values: options } = parseArgs({

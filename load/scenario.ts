@@ -54,7 +54,7 @@ export async function runScenario(
     amount: requests,
     timeout: 10,
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', authorization: `Bearer load-${kind}` },
     ...(scenario.rate === undefined ? {} : { overallRate: scenario.rate }),
     ...(expected === undefined ? {} : { verifyBody: (body: unknown) => String(body) === expected }),
     requests: [{ setupRequest: (request) => ({ ...request, body: bodies[next++ % bodies.length]! }) }],

@@ -1,7 +1,8 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { freePort, makeProject, runPostern, startPostern } from './postern.ts';
+import { freePort } from '../services/free-port.ts';
+import { makeProject, runPostern, startPostern } from './postern.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../services/free-port.ts';
 
 /** A real `postern` process. */
 export interface Postern {
@@ -28,16 +28,6 @@ export interface PosternOptions {
 }
 
 const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
-
-/** A port that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** A folder with a config and schemas, gone after the test run's process. */
 export async function makeProject(options: PosternOptions) {
