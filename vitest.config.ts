@@ -8,5 +8,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 2,
+    // What is waited for is waited for long: a busy machine is no failure.
+    expect: { poll: { timeout: 30_000 } },
   },
 });

@@ -47,6 +47,8 @@ async function positions(group: string, topic: string): Promise<{ committed: num
       await admin.fetchOffsets({ groupId: group, topics: [topic] }),
       await admin.fetchTopicOffsets(topic),
     ];
+    // The client lists partitions in any order.
+    ends.sort((a, b) => a.partition - b.partition);
     return ends.map(({ partition, high }) => ({
       committed: Number(offsets[0]!.partitions.find((one) => one.partition === partition)?.offset ?? -1),
       end: Number(high),
