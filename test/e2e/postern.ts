@@ -55,6 +55,10 @@ export async function startPostern(
 ): Promise<Postern> {
   const args = [...(options.node ?? []), MAIN, ...(options.command ?? ['serve']), '--config', project.config];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  // A test that fails half-way must not leave it running.
+  const end = () => child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
   let output = '';
   const exited = once(child, 'exit').then(
     ([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null,
