@@ -54,7 +54,10 @@ export function decode(
   headers: () => Iterable<[string, string]>,
   context: DecodeContext,
 ): DecodedEvent[] {
-  if (format === 'binary') return decodeBinary(body, contentType ?? null, headers(), context);
+  if (format === 'binary') {
+    const data = contentType !== undefined && isJsonType(contentType) ? withoutMark(body) : body;
+    return decodeBinary(data, contentType ?? null, headers(), context);
+  }
   const bytes = withoutMark(body);
   if (format === 'json') return decodeJson(bytes, context);
   if (format === 'lines') return decodeLines(bytes, context);

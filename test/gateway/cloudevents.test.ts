@@ -105,6 +105,14 @@ describe('CloudEvents modes', () => {
     ]);
   });
 
+  it('C01 takes a byte order mark off JSON data, and leaves other data alone', async () => {
+    const marked = new Uint8Array([0xef, 0xbb, 0xbf, 0x7b, 0x7d]);
+    await send(marked, binary('bom1', { 'content-type': 'application/json' }));
+    await send(marked, binary('bom2', { 'content-type': 'application/octet-stream' }));
+    expect(value(await record('bom1'))).toBe('{}');
+    expect([...(await record('bom2')).value!]).toEqual([...marked]);
+  });
+
   it('percent-decodes header values once', async () => {
     await send(
       '1',

@@ -24,13 +24,13 @@ export interface RedisDedupeOptions {
   onError(error: Error): void;
 }
 
+/** Part of the timeout in which a command has to come into force. */
+const DEADLINE_SHARE = 0.75;
+
 /**
  * Ids in one Redis server (or whatever answers at its address). Connects in the background: until then,
  * and while Redis is down, calls reject at once with `StoreUnavailable`.
  */
-/** Part of the timeout in which a command has to come into force. */
-const DEADLINE_SHARE = 0.75;
-
 export function redisDedupeStore(options: RedisDedupeOptions): DedupeStore {
   return new RedisDedupeStore(options);
 }
