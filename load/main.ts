@@ -85,8 +85,7 @@ try {
 async function main(): Promise<void> {
   const rows = new Map<string, Row[]>();
   let run = 0;
-  for (const scenario of scenarios)
-    await measure({ ...scenario, requests: Math.ceil(scenario.requests / 4) }, `w${run++}`);
+  for (const scenario of scenarios) await measure(scenario, `w${run++}`);
   for (let round = 0; round < rounds; round++) {
     for (const scenario of scenarios) {
       const row = await measure({ ...scenario, requests: Math.ceil(scenario.requests * scale) }, `r${run++}`);

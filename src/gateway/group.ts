@@ -11,6 +11,12 @@ export interface GroupOptions extends CommitOptions {
 
 const MAX_EVENTS = 500;
 const MAX_BYTES = 4 * 1024 * 1024;
+/** A group of so many events is a sign of load. */
+const BUSY_EVENTS = 8;
+/** Milliseconds that the next group gathers under load: the larger it is, the less each of its events costs. */
+const GATHER_MS = 2;
+/** Events with which a group need not gather any longer. */
+const ENOUGH_EVENTS = 200;
 
 /**
  * The commit groups of one topic: many requests share one claim, one append and one confirm. One group is in
@@ -27,6 +33,7 @@ export class CommitGroups {
   #flight: Item[] = [];
   #running = false;
   #idle: (() => void)[] = [];
+  #enough = () => {};
 
   constructor(options: GroupOptions) {
     this.#options = options;
@@ -41,6 +48,7 @@ export class CommitGroups {
         item.submission = submission;
         this.#open.push(item);
       }
+      if (this.#open.length >= ENOUGH_EVENTS) this.#enough();
       this.#start();
     });
   }
@@ -64,15 +72,30 @@ export class CommitGroups {
     while (this.#open.length > 0) {
       this.#flight = this.#take();
       await this.#commit(this.#flight);
+      const busy = this.#flight.length >= BUSY_EVENTS;
       this.#flight = [];
-      // Whoever got a verdict may send again at once: let those requests in before the group closes.
-      await new Promise((resolve) => setImmediate(resolve));
+      await this.#gather(busy);
     }
     clearInterval(watch);
     this.#running = false;
     // The next group need not wait for this one's confirmation: the store keeps the order of calls.
     await this.#committer.confirm();
     if (!this.#running) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** Whoever got a verdict may send again at once: lets those requests in before the next group closes. */
+  #gather(busy: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      if (!busy || this.#open.length >= ENOUGH_EVENTS) {
+        setImmediate(resolve);
+        return;
+      }
+      const timer = setTimeout(resolve, GATHER_MS);
+      this.#enough = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #take(): Item[] {

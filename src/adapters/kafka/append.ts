@@ -1,6 +1,7 @@
 import kafkajs, { CompressionTypes, type Producer } from 'kafkajs';
 import type { KafkaConfig } from '../../config.ts';
 import type { AppendVerdict, LogRecord } from '../../ports/event-log.ts';
+import { carry } from './carry.ts';
 import { type Client, kafkaClient, type OnLog, within } from './client.ts';
 import { plan, type Round } from './plan.ts';
 import { rootCause, type TopicInfo } from './topics.ts';
@@ -88,33 +89,35 @@ export class TopicAppender {
   /** One send; false when some of it is not known to be stored. */
   async #send(open: OpenProducer, round: Round, verdicts: AppendVerdict[]): Promise<boolean> {
     const { topic, config, onLog } = this.#options;
+    let count = 0;
+    for (const { records } of round.values()) count += records.length;
     try {
       const acknowledged = await within(SEND_MS, () =>
         open.producer.send({
           topic,
-          messages: round.messages,
+          messages: carry(round, config.compression, open.check),
           acks: -1,
           timeout: 5_000,
           compression: config.compression === 'gzip' ? CompressionTypes.GZIP : CompressionTypes.None,
         }),
       );
       // When a partition moves between retries to a broker that has answered, kafkajs leaves it out and resolves.
-      const named = new Set(acknowledged.map(({ partition }) => partition));
-      for (let i = 0; i < round.places.length; i++) {
-        if (named.has(round.messages[i]!.partition!)) verdicts[round.places[i]!] = 'stored';
+      const missing = new Set(round.keys());
+      for (const { partition } of acknowledged) {
+        missing.delete(partition);
+        for (const place of round.get(partition)?.places ?? []) verdicts[place] = 'stored';
       }
-      const missing = [...round.partitions].filter((partition) => !named.has(partition));
-      if (missing.length > 0) throw new Error(`partitions ${missing} gave no answer`);
+      if (missing.size > 0) throw new Error(`partitions ${[...missing]} gave no answer`);
     } catch (error) {
       this.#discard();
       this.#info = null;
       this.error = rootCause(error);
-      onLog('error', 'append failed', { topic, error: this.error.message, records: round.places.length });
+      onLog('error', 'append failed', { topic, error: this.error.message, records: count });
       this.#options.onTrouble();
       return false;
     }
     this.error = null;
-    open.records += round.messages.length;
+    open.records += count;
     if (open.records > RECORDS_PER_PRODUCER) this.#discard();
     return true;
   }
@@ -162,6 +165,8 @@ interface OpenProducer {
   producer: Producer;
   /** Sent so far. */
   records: number;
+  /** Throws when it has been discarded. */
+  check(): void;
   /** Ends it at once: nothing is sent any more. */
   discard(): void;
 }
@@ -169,18 +174,12 @@ interface OpenProducer {
 function openProducer(config: KafkaConfig, onLog: OnLog): OpenProducer {
   const client: Client = kafkaClient(config, onLog, SEND_RETRY);
   let discarded = false;
-  const producer = client.kafka.producer({
-    idempotent: true,
-    allowAutoTopicCreation: false,
-    // Called again on every retry: the partition is fixed before, and a discarded producer retries no more.
-    createPartitioner: () => (args) => {
-      if (discarded) throw new KafkaJSNonRetriableError('producer is discarded');
-      return args.message.partition!;
-    },
-  });
   return {
-    producer,
+    producer: client.kafka.producer({ idempotent: true, allowAutoTopicCreation: false }),
     records: 0,
+    check: () => {
+      if (discarded) throw new KafkaJSNonRetriableError('producer is discarded');
+    },
     discard: () => {
       discarded = true;
       client.destroy();

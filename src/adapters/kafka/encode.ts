@@ -1,7 +1,10 @@
-import type { Message } from 'kafkajs';
+import type { LogRecord } from '../../ports/event-log.ts';
 import { type Crc32c, makeCrc32c } from './crc32c.ts';
 
-/** What kafkajs hands to its Produce request. */
+/** The part of a record that is encoded. */
+export type Message = Pick<LogRecord, 'key' | 'value' | 'headers'>;
+
+/** What kafkajs hands to its Produce request, which has the messages as they were given to it. */
 export interface ProduceArguments {
   acks: number;
   timeout: number;
@@ -92,14 +95,15 @@ class Writer {
     this.#buffer[this.#at++] = 0; // attributes
     this.#buffer[this.#at++] = 0; // timestamp delta: the batch has one time
     this.#varint(offsetDelta);
-    this.#bytes(key as Buffer | null);
-    this.#bytes(value as Buffer | null);
+    if (typeof key === 'string') this.#text(key);
+    else this.#bytes(key);
+    this.#bytes(value);
     let count = 0;
     for (const _ in headers) count++;
     this.#varint(count);
     for (const name in headers) {
       this.#text(name);
-      const header = headers[name] as string | Buffer;
+      const header = headers[name]!;
       if (typeof header === 'string') this.#text(header);
       else this.#bytes(header);
     }
@@ -112,8 +116,8 @@ class Writer {
     this.#at += length;
   }
 
-  #bytes(bytes: Buffer | null | undefined): void {
-    if (bytes === null || bytes === undefined) {
+  #bytes(bytes: Uint8Array | null): void {
+    if (bytes === null) {
       this.#varint(-1);
       return;
     }
@@ -173,7 +177,7 @@ function boundOf(topicData: ProduceArguments['topicData']): number {
     for (const { messages } of partitions) {
       bytes += BATCH_OVERHEAD;
       for (const { key, value, headers } of messages) {
-        bytes += RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0);
+        bytes += RECORD_OVERHEAD + (key?.length ?? 0) * 3 + (value?.length ?? 0);
         for (const name in headers) bytes += 10 + name.length * 3 + headers[name]!.length * 3;
       }
     }

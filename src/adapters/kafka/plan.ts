@@ -1,4 +1,3 @@
-import type { Message } from 'kafkajs';
 import type { LogRecord } from '../../ports/event-log.ts';
 import { partitionOf } from './partition.ts';
 import type { TopicInfo } from './topics.ts';
@@ -10,12 +9,16 @@ const BATCH_OVERHEAD = 61 + 64;
 /** Upper bound of a record's own fields: length, attributes, time and offset deltas, sizes of key and value, number of headers. */
 const RECORD_OVERHEAD = 5 + 1 + 1 + 3 + 5 + 5 + 3;
 
-/** One send: its messages with their place among the records of the append. */
-export interface Round {
-  messages: Message[];
+/** What one send has for one partition: records, and their places among those of the append. */
+export interface Batch {
+  records: LogRecord[];
   places: number[];
-  partitions: Set<number>;
+  /** At the most, encoded. */
+  bytes: number;
 }
+
+/** One send: its batches by partition. */
+export type Round = Map<number, Batch>;
 
 export interface Plan {
   rounds: Round[];
@@ -29,79 +32,64 @@ export interface Plan {
  * for the whole append, so that batches stay large.
  */
 export function plan(records: LogRecord[], places: number[], info: TopicInfo, sticky: number): Plan {
-  const messages = records.map((record) => toMessage(record, info.partitions, sticky));
   // Three bytes a character is the most that UTF-8 needs here; only when that is too much the text is measured.
-  const rough = split(messages, places, info.maxBytes, (text) => text.length * 3);
+  const rough = split(records, places, info, sticky, (text) => text.length * 3);
   if (rough.rounds.length === 1 && rough.tooLarge.length === 0) return rough;
-  return split(messages, places, info.maxBytes, Buffer.byteLength);
-}
-
-function split(messages: Message[], places: number[], maxBytes: number, measure: Measure): Plan {
-  const rounds: Round[] = [];
-  const tooLarge: number[] = [];
-  let round: Round | null = null;
-  let total = 0;
-  let perPartition = new Map<number, number>();
-  for (let i = 0; i < messages.length; i++) {
-    const message = messages[i]!;
-    const partition = message.partition!;
-    const size = messageSize(message, measure);
-    if (size + BATCH_OVERHEAD > maxBytes) {
-      tooLarge.push(places[i]!);
-      continue;
-    }
-    let bytes = perPartition.get(partition) ?? BATCH_OVERHEAD;
-    if (round === null || bytes + size > maxBytes || total + size > REQUEST_BYTES) {
-      round = { messages: [], places: [], partitions: new Set() };
-      rounds.push(round);
-      perPartition = new Map();
-      bytes = BATCH_OVERHEAD;
-      total = 0;
-    }
-    round.messages.push(message);
-    round.places.push(places[i]!);
-    round.partitions.add(partition);
-    perPartition.set(partition, bytes + size);
-    total += size;
-  }
-  return { rounds, tooLarge };
+  return split(records, places, info, sticky, Buffer.byteLength);
 }
 
 type Measure = (text: string) => number;
 
-function messageSize({ key, value, headers }: Message, measure: Measure): number {
-  let size = RECORD_OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0);
-  for (const name in headers) {
-    const header = headers[name]!;
-    size += 8 + measure(name) + (typeof header === 'string' ? measure(header) : header.length);
+function split(
+  records: LogRecord[],
+  places: number[],
+  { partitions, maxBytes }: TopicInfo,
+  sticky: number,
+  measure: Measure,
+): Plan {
+  let round: Round = new Map();
+  const rounds = [round];
+  const tooLarge: number[] = [];
+  let total = 0;
+  for (let i = 0; i < records.length; i++) {
+    const record = records[i]!;
+    const size = sizeOf(record, measure);
+    if (size + BATCH_OVERHEAD > maxBytes) {
+      tooLarge.push(places[i]!);
+      continue;
+    }
+    const { key } = record;
+    // An empty key is none: otherwise all such records would go to one partition.
+    const partition =
+      key === null || key.length === 0
+        ? sticky
+        : partitionOf(typeof key === 'string' ? Buffer.from(key) : key, partitions);
+    let batch = round.get(partition);
+    if ((batch?.bytes ?? BATCH_OVERHEAD) + size > maxBytes || total + size > REQUEST_BYTES) {
+      round = new Map();
+      rounds.push(round);
+      batch = undefined;
+      total = 0;
+    }
+    if (batch === undefined) {
+      batch = { records: [], places: [], bytes: BATCH_OVERHEAD };
+      round.set(partition, batch);
+    }
+    batch.records.push(record);
+    batch.places.push(places[i]!);
+    batch.bytes += size;
+    total += size;
   }
+  return { rounds: rounds.filter((batches) => batches.size > 0), tooLarge };
+}
+
+function sizeOf({ key, value, headers }: LogRecord, measure: Measure): number {
+  let size = RECORD_OVERHEAD + lengthOf(key, measure) + (value?.length ?? 0);
+  for (const name in headers) size += 8 + measure(name) + lengthOf(headers[name]!, measure);
   return size;
 }
 
-function toMessage(record: LogRecord, partitions: number, sticky: number): Message {
-  const key = record.key === null ? null : toBuffer(record.key);
-  return {
-    key,
-    value: record.value === null ? null : toBuffer(record.value),
-    headers: bufferHeaders(record.headers),
-    // An empty key is none: otherwise all such records would go to one partition.
-    partition: key === null || key.length === 0 ? sticky : partitionOf(key, partitions),
-  };
-}
-
-/** kafkajs would write any bytes but a Buffer as text. */
-function bufferHeaders(headers: LogRecord['headers']): Record<string, string | Buffer> {
-  for (const name in headers) {
-    if (typeof headers[name] === 'string') continue;
-    const entries = Object.entries(headers);
-    return Object.fromEntries(
-      entries.map(([key, value]) => [key, typeof value === 'string' ? value : toBuffer(value)]),
-    );
-  }
-  return headers as Record<string, string>;
-}
-
-function toBuffer(bytes: string | Uint8Array): Buffer {
-  if (typeof bytes === 'string') return Buffer.from(bytes);
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function lengthOf(field: string | Uint8Array | null, measure: Measure): number {
+  if (typeof field === 'string') return measure(field);
+  return field === null ? 0 : field.length;
 }

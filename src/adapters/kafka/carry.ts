@@ -1,0 +1,50 @@
+import type { Message } from 'kafkajs';
+import type { LogRecord } from '../../ports/event-log.ts';
+import type { Round } from './plan.ts';
+
+/**
+ * Records by partition in the form of a list of messages. kafkajs would ask for each message's partition and
+ * copy a partition's list for each message that joins it; it does so by `reduce`, on every try, and this
+ * list has the answer ready. `check` runs before each try; what it throws ends the send.
+ */
+class Carrier extends Array<Message> {
+  readonly #round: Round;
+  readonly #gzip: boolean;
+  readonly #check: () => void;
+
+  constructor(round: Round, gzip: boolean, check: () => void) {
+    super();
+    this.#round = round;
+    this.#gzip = gzip;
+    this.#check = check;
+  }
+
+  override reduce(): never {
+    this.#check();
+    const messages: Record<number, unknown[]> = {};
+    for (const [partition, { records }] of this.#round) {
+      messages[partition] = this.#gzip ? records.map(toMessage) : records;
+    }
+    return messages as never;
+  }
+}
+
+/** What to give to a producer as `messages`. Without compression our own encoding takes the records as they are. */
+export function carry(round: Round, compression: 'none' | 'gzip', check: () => void): Message[] {
+  return new Carrier(round, compression === 'gzip', check);
+}
+
+/** kafkajs would write any bytes but a Buffer as text. */
+function toMessage({ key, value, headers }: LogRecord): Message {
+  const entries = Object.entries(headers);
+  return {
+    key: key === null ? null : toBuffer(key),
+    value: value === null ? null : toBuffer(value),
+    headers: Object.fromEntries(entries.map(([name, field]) => [name, toBuffer(field)])),
+  };
+}
+
+function toBuffer(bytes: string | Uint8Array): Buffer {
+  if (typeof bytes === 'string') return Buffer.from(bytes);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
