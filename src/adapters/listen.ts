@@ -29,11 +29,14 @@ const LINGER_BYTES = 32 * 1024 * 1024;
 /** Serves a fetch handler over HTTP/1.1. Rejects when the address can't be had. */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const handler = getRequestListener(
-    async (request, env) => {
+    (request, env) => {
       const { incoming, outgoing } = env as NodeEnv;
-      const response = await options.fetch(request, env as NodeEnv);
-      if (!incoming.complete) lingerThenClose(incoming, outgoing);
-      return response;
+      const finish = (response: Response) => {
+        if (!incoming.complete) lingerThenClose(incoming, outgoing);
+        return response;
+      };
+      const response = options.fetch(request, env as NodeEnv);
+      return response instanceof Promise ? response.then(finish) : finish(response);
     },
     { overrideGlobalObjects: true, autoCleanupIncoming: false },
   );

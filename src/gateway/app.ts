@@ -53,18 +53,31 @@ export function makeGateway(options: GatewayOptions): Gateway {
     const started = performance.now();
     const name = c.req.param('source')!;
     const door = doors.get(name);
+    const hold = { entered: false, bytes: 0 };
     let verdicts = NO_VERDICTS;
     let fault: RequestError | null = null;
     let reply: Reply;
     try {
       if (door === undefined) throw new RequestError('not_found', 'there is no source of this name');
-      const outcome = await ingest(c, door);
+      const request = inspect(c, door);
+      const { contentType, format } = request;
+      room.enter(request.announced ?? 0);
+      hold.entered = true;
+      hold.bytes = request.announced ?? 0;
+      const body = await readWhole(c.req.raw, c.env, request, (bytes) => {
+        room.grow(bytes);
+        hold.bytes += bytes;
+      });
+      const events = decode(format, body, contentType, () => c.req.raw.headers, contextOf(request, door));
+      judge(events, door.source, options.schemas());
+      const outcome = await store(events, door.source, groups.get(door.source.config.topic)!, platform);
       verdicts = outcome.counts;
       reply = verdictReply(outcome.counts, outcome.events);
     } catch (error) {
       fault = error instanceof RequestError ? error : internal(error);
       reply = problemReply(fault);
     }
+    if (hold.entered) room.leave(hold.bytes);
     report.request({
       source: door === undefined ? 'unknown' : name,
       status: reply.status,
@@ -76,7 +89,8 @@ export function makeGateway(options: GatewayOptions): Gateway {
     return respond(c, reply);
   }
 
-  async function ingest(c: Context, door: Door) {
+  /** What the head of a request says. Throws RequestError when it may not come in. */
+  function inspect(c: Context, door: Door) {
     const header = (name: string) => platform.header(c.req.raw, c.env, name);
     checkKey(door, header, () => (c.req.raw.url.includes('?') ? c.req.query('key') : undefined), platform);
     if (platform.headerCount(c.req.raw, c.env) > limits.headers) {
@@ -86,29 +100,19 @@ export function makeGateway(options: GatewayOptions): Gateway {
     const format = formatOf(contentType, header);
     const coding = codingOf(header('content-encoding'));
     const announced = announcedLength(header('content-length'), limits);
-    let held = announced ?? 0;
-    room.enter(held);
-    try {
-      const grow = (bytes: number) => {
-        room.grow(bytes);
-        held += bytes;
-      };
-      const body = await readWhole(c.req.raw, c.env, { coding, announced, platform, limits, grow });
-      const context: DecodeContext = {
-        source: door.source,
-        limits,
-        platform,
-        receivedAt: rfc3339Now(),
-        header,
-        idempotencyKey: idempotencyKeyOf(header('idempotency-key'), limits.id),
-        trace: traceHeaders(header('traceparent'), header('tracestate')),
-      };
-      const events = decode(format, body, contentType, () => c.req.raw.headers, context);
-      judge(events, door.source, options.schemas());
-      return await store(events, door.source, groups.get(door.source.config.topic)!, platform);
-    } finally {
-      room.leave(held);
-    }
+    return { header, contentType, format, coding, announced, platform, limits };
+  }
+
+  function contextOf({ header }: ReturnType<typeof inspect>, door: Door): DecodeContext {
+    return {
+      source: door.source,
+      limits,
+      platform,
+      receivedAt: rfc3339Now(),
+      header,
+      idempotencyKey: idempotencyKeyOf(header('idempotency-key'), limits.id),
+      trace: traceHeaders(header('traceparent'), header('tracestate')),
+    };
   }
 
   /** The time of day as RFC 3339 text, made once a millisecond. */

@@ -43,15 +43,17 @@ export interface WholeOptions {
   announced: number | null;
   platform: Platform;
   limits: Limits;
-  /** Told of bytes before they are kept; may throw. */
-  grow(bytes: number): void;
 }
 
 const ignore = () => {};
 
-/** Reads the body, once, and undoes its content-coding; both sizes are capped. */
-export function readWhole(request: Request, env: unknown, options: WholeOptions): Promise<Uint8Array> {
-  const { coding, announced, platform, limits, grow } = options;
+/** Reads the body, once, and undoes its content-coding; both sizes are capped. `grow` is told of bytes before they are kept, and may throw. */
+export function readWhole(
+  request: Request,
+  env: unknown,
+  { coding, announced, platform, limits }: WholeOptions,
+  grow: (bytes: number) => void,
+): Promise<Uint8Array> {
   const body = platform.readBody(request, env, {
     limit: limits.body,
     timeout: limits.bodyTime,

@@ -3,6 +3,7 @@ import type { DecodedEvent } from '../../event.ts';
 import { fragment, resolvePointer } from '../../pointer.ts';
 import { locate, textOf } from './scan.ts';
 import { type DecodeContext, identityOf, type Place, refuse, unusable } from './source.ts';
+import { NO_TRACE } from './transport.ts';
 
 /** A scalar of the payload as text; numbers as they were written, so that big or unusual ones stay apart. */
 type Scalar = { kind: 's' | 'n' | 'b'; text: string } | 'missing' | 'not_scalar';
@@ -20,20 +21,24 @@ function scalarAt(event: DecodedEvent, place: Place): Scalar {
 
 /** Fills id, type, time, subject and key of a plain JSON event from the places that its source names. */
 export function fillPlain(event: DecodedEvent, context: DecodeContext, only: boolean): void {
-  const { source } = context;
-  const headers = event.headers;
-  headers.ce_specversion = '1.0';
-  headers.ce_source = source.uri;
+  const { source, trace } = context;
   fillId(event, context, only);
-  headers.ce_type =
+  const type =
     typeof source.type === 'string' ? source.type : (attribute(event, context, source.type, 'type') ?? '');
   const time = source.time === null ? null : timeAt(event, source.time);
-  headers.ce_time = time ?? context.receivedAt;
-  if (source.subject !== null) {
-    const subject = attribute(event, context, source.subject, 'subject');
-    if (subject !== null) headers.ce_subject = subject;
-  }
-  headers['content-type'] = 'application/json';
+  const subject = source.subject === null ? null : attribute(event, context, source.subject, 'subject');
+  // All at once: an object that grows name by name is made several times over.
+  const headers: Record<string, string> = {
+    ce_specversion: '1.0',
+    ce_source: source.uri,
+    ce_id: event.id,
+    ce_type: type,
+    ce_time: time ?? context.receivedAt,
+    'content-type': 'application/json',
+  };
+  if (event.id === '') delete headers.ce_id;
+  if (subject !== null) headers.ce_subject = subject;
+  event.headers = trace === NO_TRACE ? headers : { ...trace, ...headers };
   fillKey(event, context);
 }
 
@@ -62,7 +67,6 @@ function fillId(event: DecodedEvent, context: DecodeContext, only: boolean): voi
     event.id = '';
     return;
   }
-  event.headers.ce_id = event.id;
   event.identity = identityOf(source, source.uri, typed);
 }
 

@@ -61,8 +61,17 @@ const UNUSABLE =
 /** Why a text can't be an attribute, or null. */
 export function unusable(text: string, limit: number): string | null {
   if (text.length > limit) return `has ${text.length} characters; the limit is ${limit}`;
-  if (UNUSABLE.test(text)) return 'holds a control character or half of a surrogate pair';
+  if (!isPlain(text) && UNUSABLE.test(text)) return 'holds a control character or half of a surrogate pair';
   return null;
+}
+
+/** Printable ASCII: most attributes are, and a look at each is a fraction of what the pattern takes. */
+function isPlain(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code > 0x7e) return false;
+  }
+  return true;
 }
 
 /** The identity text: length-prefixed so that no two different triples give the same. */
