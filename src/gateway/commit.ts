@@ -53,9 +53,8 @@ export class Committer {
 
   /** Claims the ids and confirms the group before in the same round trip; returns the items to append. */
   async #claim(items: Item[], owner: string, facts: GroupFacts): Promise<Item[]> {
-    const claimed = items.filter((item) => item.claim !== null);
-    if (claimed.length === 0) return items;
-    const claims = claimed.map((item) => item.claim!);
+    const claims = claimsOf(items);
+    if (claims.length === 0) return items;
     const started = performance.now();
     let outcomes: ClaimOutcome[];
     try {
@@ -68,10 +67,10 @@ export class Committer {
       facts.claimMs = performance.now() - started;
     }
     if (outcomes.every((outcome) => outcome === 'claimed')) return items;
-    const kept = items.filter((item) => item.claim === null);
-    for (let i = 0; i < claimed.length; i++) {
-      const item = claimed[i]!;
-      const outcome = outcomes[i]!;
+    const kept: Item[] = [];
+    let next = 0;
+    for (const item of items) {
+      const outcome = item.claim === null ? 'claimed' : outcomes[next++]!;
       if (outcome === 'claimed') kept.push(item);
       else if (outcome === 'pending') settle(item, 'retry', 'id_in_flight');
       else {
@@ -98,11 +97,13 @@ export class Committer {
   /** Appends, settles, releases the claims of what was not stored; returns the claims of what was. */
   async #append(items: Item[], owner: string, facts: GroupFacts): Promise<Claim[]> {
     // Who has been told `retry` while the claim took too long gets no record behind their back.
-    const live = items.filter((item) => item.verdict === null);
-    const failed = items.flatMap((item) =>
-      item.verdict !== null && item.claim !== null ? [item.claim] : [],
-    );
+    const live: Item[] = [];
+    const failed: Claim[] = [];
     const stored: Claim[] = [];
+    for (const item of items) {
+      if (item.verdict === null) live.push(item);
+      else if (item.claim !== null) failed.push(item.claim);
+    }
     if (live.length > 0) {
       const started = performance.now();
       const verdicts = await this.#appendRenewing(live, owner, facts);
@@ -125,8 +126,7 @@ export class Committer {
   /** Appends while keeping the claims alive. What throws is not known to be stored. */
   async #appendRenewing(items: Item[], owner: string, facts: GroupFacts): Promise<AppendVerdict[]> {
     const { dedupe, lease, log } = this.#options;
-    const claims = items.flatMap((item) => (item.claim === null ? [] : [item.claim]));
-    const renew = setInterval(() => void dedupe.claim(claims, owner).catch(() => {}), lease / 3);
+    const renew = setInterval(() => void dedupe.claim(claimsOf(items), owner).catch(() => {}), lease / 3);
     try {
       const verdicts = await log.append(items.map((item) => item.record));
       await this.#appendRefused(items, verdicts);
@@ -141,11 +141,17 @@ export class Committer {
 
   /** What the log finds too large goes to the rejected topic without its payload; failing that, it is `failed`. */
   async #appendRefused(items: Item[], verdicts: AppendVerdict[]): Promise<void> {
+    if (!verdicts.includes('too_large')) return;
     const large = items.flatMap((_, i) => (verdicts[i] === 'too_large' ? [i] : []));
-    if (large.length === 0) return;
     const kept = await this.#options.log.append(large.map((i) => this.#options.tooLarge(items[i]!.record)));
     large.forEach((i, n) => {
       if (kept[n] !== 'stored') verdicts[i] = 'failed';
     });
   }
+}
+
+function claimsOf(items: Item[]): Claim[] {
+  const claims: Claim[] = [];
+  for (const { claim } of items) if (claim !== null) claims.push(claim);
+  return claims;
 }

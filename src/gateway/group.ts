@@ -14,7 +14,7 @@ const MAX_BYTES = 4 * 1024 * 1024;
 /** A group of so many events is a sign of load. */
 const BUSY_EVENTS = 8;
 /** Milliseconds that the next group gathers under load: the larger it is, the less each of its events costs. */
-const GATHER_MS = 2;
+const GATHER_MS = 3;
 /** Events with which a group need not gather any longer. */
 const ENOUGH_EVENTS = 200;
 

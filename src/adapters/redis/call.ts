@@ -27,10 +27,12 @@ export function scriptArguments(
 ): { count: number; text: string } {
   const prefixed = Buffer.byteLength(prefix);
   let text = bulk(String(claims.length));
-  for (const { key } of claims) text += `$${prefixed + Buffer.byteLength(key)}\r\n${prefix}${key}\r\n`;
+  // Keys are digests, in ASCII.
+  for (const { key } of claims) text += `$${prefixed + key.length}\r\n${prefix}${key}\r\n`;
   for (const value of head) text += bulk(String(value));
   for (const claim of claims) {
-    const print = String(claim.print);
+    // As a signed number: an engine writes those of 32 bits several times faster than others.
+    const print = String(claim.print | 0);
     text += `$${print.length}\r\n${print}\r\n`;
   }
   return { count: 1 + claims.length * 2 + head.length, text };

@@ -98,10 +98,10 @@ describe('redisDedupeStore', { timeout: 30_000 }, () => {
   test('keeps a confirmed id as an integer under its prefix, with the window as its life', async () => {
     const [id] = [{ key: 'k', print: 4_294_967_295 }];
     await store.claim([id], 'a');
-    expect(await redis((client) => client.get('t:k'))).toBe('a:4294967295');
+    expect(await redis((client) => client.get('t:k'))).toBe('a:-1');
     await store.confirm([id], 'a');
     await redis(async (client) => {
-      expect(await client.get('t:k')).toBe('4294967295');
+      expect(await client.get('t:k')).toBe('-1');
       expect(await client.object('ENCODING', 't:k')).toBe('int');
       expect(await client.pttl('t:k')).toBeGreaterThan(30_000);
     });
