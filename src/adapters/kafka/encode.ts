@@ -2,7 +2,7 @@ import type { LogRecord } from '../../ports/event-log.ts';
 import { type Crc32c, makeCrc32c } from './crc32c.ts';
 
 /** The part of a record that is encoded. */
-export type Message = Pick<LogRecord, 'key' | 'value' | 'headers'>;
+type Message = Pick<LogRecord, 'key' | 'value' | 'headers'>;
 
 /** What kafkajs hands to its Produce request, which has the messages as they were given to it. */
 export interface ProduceArguments {

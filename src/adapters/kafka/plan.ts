@@ -10,7 +10,7 @@ const BATCH_OVERHEAD = 61 + 64;
 const RECORD_OVERHEAD = 5 + 1 + 1 + 3 + 5 + 5 + 3;
 
 /** What one send has for one partition: records, and their places among those of the append. */
-export interface Batch {
+interface Batch {
   records: LogRecord[];
   places: number[];
   /** At the most, encoded. */
