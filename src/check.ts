@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { type Config, examineConfig, type SourceConfig } from './config.ts';
+import { type Config, examineConfig } from './config.ts';
+import type { SourceConfig } from './config-source-types.ts';
 import type { Findings, Path } from './config-text.ts';
 import { filterProblem } from './dispatcher/filter.ts';
 import type { Problem } from './problem.ts';

@@ -1,12 +1,14 @@
-import type { Config, SourceConfig, SubscriptionConfig } from './config.ts';
+import type { Config, SubscriptionConfig } from './config.ts';
+import { checkSources } from './config-source-cross.ts';
 import type { Findings } from './config-text.ts';
+import { checkOrigin } from './config-values.ts';
 import { formatDuration, formatSize } from './units.ts';
 
 /** Checks what only several settings together can tell. */
 export function checkTogether(config: Config, findings: Findings): void {
   checkGateway(config, findings);
   checkDedupe(config, findings);
-  checkKeys([...config.sources.values()], findings);
+  checkSources([...config.sources.values()], findings);
   const groups = new Map<string, string>();
   const written = writtenTopics(config);
   for (const subscription of config.subscriptions.values()) {
@@ -51,9 +53,7 @@ function checkGateway({ gateway, admin }: Config, findings: Findings): void {
     const path = ['gateway', 'cors', 'origins', index];
     if (origin === '*' && cors.credentials)
       findings.error(path, '* cannot go with credentials; name the origins');
-    if (origin !== '*' && URL.parse(origin)?.origin !== origin) {
-      findings.error(path, 'must be an origin such as https://shop.example, without a path, or *');
-    }
+    if (origin !== '*') checkOrigin(findings, path, origin);
   }
 }
 
@@ -70,22 +70,6 @@ function checkDedupe({ dedupe, log }: Config, findings: Findings): void {
   }
   if (dedupe.window < dedupe.lease) {
     findings.error(['dedupe', 'window'], `is less than lease (${formatDuration(dedupe.lease)})`);
-  }
-}
-
-function checkKeys(sources: SourceConfig[], findings: Findings): void {
-  const owners = new Map<string, string>();
-  for (const { name, keys } of sources) {
-    for (const [index, key] of keys.entries()) {
-      const owner = owners.get(key);
-      if (key !== '' && owner !== undefined) {
-        findings.error(
-          ['sources', name, 'keys', index],
-          `is a key of ${owner === name ? 'this source' : owner} already`,
-        );
-      }
-      owners.set(key, name);
-    }
   }
 }
 

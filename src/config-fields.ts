@@ -35,4 +35,5 @@ export const pointer = (description: string) =>
   Type.String({ title: 'a JSON Pointer, such as /deviceId', pattern: '^/', description });
 /** Never shown in messages; may be `file:/path`. */
 export const secret = (description: string) => Type.String({ writeOnly: true, description });
-export const names = (description: string) => Type.Array(Type.String(), { description });
+export const names = (description: string, standard?: string[]) =>
+  Type.Array(Type.String(), standard === undefined ? { description } : { default: standard, description });

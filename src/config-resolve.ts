@@ -1,11 +1,12 @@
-import type { Config, KafkaConfig, SourceConfig, SubscriptionConfig } from './config.ts';
+import type { Config, KafkaConfig, SubscriptionConfig } from './config.ts';
 import type { ConfigDocument } from './config-shape.ts';
+import { readSource } from './config-source.ts';
 import type { Findings, Path } from './config-text.ts';
 import {
   checkName,
   checkTopic,
   readAddress,
-  readPointer,
+  readRange,
   readSecret,
   readUrl,
   type SecretReader,
@@ -41,6 +42,8 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
         bodyTime: time(['gateway', 'limits', 'bodyTime'], gateway.limits.bodyTime),
       },
       cors: gateway.cors,
+      proxies: gateway.proxies.map((text, index) => readRange(findings, ['gateway', 'proxies', index], text)),
+      clientAddress: gateway.clientAddress,
       keepAlive: time(['gateway', 'keepAlive'], gateway.keepAlive),
     },
     admin: { listen: readAddress(findings, ['admin', 'listen'], document.admin.listen) },
@@ -66,7 +69,8 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
   };
 }
 
-interface Reader {
+/** Reads single values, and notes what is wrong with them. */
+export interface Reader {
   findings: Findings;
   secret(path: Path, text: string): string;
   time(path: Path, text: string, min?: number, max?: number): number;
@@ -141,36 +145,6 @@ function dedupeStore(dedupe: ConfigDocument['dedupe'], reader: Reader): Config['
     findings.error(at('url'), 'must be a URL that begins with redis:// or rediss://');
   }
   return { redis: { url, prefix: dedupe.redis.prefix, timeout: time(at('timeout'), dedupe.redis.timeout) } };
-}
-
-function readSource(name: string, raw: ConfigDocument['sources'][string], reader: Reader): SourceConfig {
-  const { findings, secret } = reader;
-  const at = (...rest: (string | number)[]): Path => ['sources', name, ...rest];
-  const field = (key: 'time' | 'subject' | 'key') =>
-    raw[key] === undefined ? null : readPointer(findings, at(key), raw[key]);
-  const constantOrPointer = (key: string, text: string) =>
-    text.startsWith('/') ? readPointer(findings, at(key), text) : text;
-  checkName(findings, at(), name);
-  checkTopic(findings, at('topic'), raw.topic, '.rejected');
-  let schema: SourceConfig['schema'] = null;
-  if (typeof raw.schema === 'string') schema = constantOrPointer('schema', raw.schema);
-  // Without a prototype: event types come from clients and may be `constructor`.
-  else if (raw.schema) schema = Object.assign(Object.create(null), raw.schema);
-  return {
-    name,
-    protocol: raw.protocol,
-    keys: raw.keys.map((key, index) => secret(at('keys', index), key)),
-    topic: raw.topic,
-    id: Array.isArray(raw.id)
-      ? raw.id.map((text, index) => readPointer(findings, at('id', index), text))
-      : (raw.id ?? null),
-    type: raw.type === undefined ? null : constantOrPointer('type', raw.type),
-    time: field('time'),
-    subject: field('subject'),
-    key: field('key'),
-    schema,
-    batch: raw.batch,
-  };
 }
 
 function readSubscription(

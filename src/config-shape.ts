@@ -8,11 +8,11 @@ import {
   names,
   object,
   optional,
-  pointer,
   secret,
   section,
   size,
 } from './config-fields.ts';
+import { source } from './config-source-shape.ts';
 
 /**
  * The shape of the YAML config: one JSON Schema, from which come the TypeScript type, the checks, the
@@ -50,6 +50,12 @@ const gateway = section(
         credentials: Type.Boolean({ default: false, description: 'Let browsers send cookies.' }),
       },
       'Which web pages may send events.',
+    ),
+    proxies: names('Balancers in front whose X-Forwarded-For is believed: addresses or CIDR ranges.', []),
+    clientAddress: choice(
+      ['none', 'truncated', 'full'],
+      'none',
+      'What is kept of a client address, as the attribute clientip; truncated: without its last 8 (IPv4) or 80 bits.',
     ),
     keepAlive: duration(
       '75s',
@@ -128,40 +134,6 @@ const dedupe = object(
   },
   { description: 'Where ids are remembered: redis or embedded (SQLite).' },
 );
-
-const source = object({
-  protocol: choice(['events'], 'events', 'How requests are read.'),
-  keys: Type.Array(secret('Text, a variable, or file:/path.'), {
-    default: [],
-    description: 'Any of them lets a client in; none: anybody may send.',
-  }),
-  topic: Type.String({ description: 'Kafka topic; refused events go to {topic}.rejected.' }),
-  id: optional(
-    Type.Unsafe<'content' | string[]>({
-      type: ['string', 'array'],
-      title: '"content" or a list of JSON Pointers, such as [/deviceId, /seq]',
-      pattern: '^content$',
-      items: pointer('Where a part of the id is.'),
-      minItems: 1,
-      maxItems: 8,
-      description: "Pointers, joined; or content: the payload's digest. Absent: from the client's headers.",
-    }),
-  ),
-  type: optional(Type.String({ minLength: 1, description: 'A constant, or a JSON Pointer.' })),
-  time: optional(pointer('Where the time is.')),
-  subject: optional(pointer('Where the subject is.')),
-  key: optional(pointer('Where the Kafka key is: events of one key keep their order.')),
-  schema: optional(
-    Type.Unsafe<string | Record<string, string>>({
-      type: ['string', 'object'],
-      title: "a schema's name, a JSON Pointer to it, or a map from event type to name",
-      minLength: 1,
-      additionalProperties: Type.String({ minLength: 1 }),
-      description: "A schema's name, a JSON Pointer to it, or a map from event type to name.",
-    }),
-  ),
-  batch: choice(['each', 'all-or-nothing'], 'each', 'What one bad event does to the others of its request.'),
-});
 
 const subscription = object({
   group: optional(

@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import type { Address } from './config.ts';
 import type { Findings, Path } from './config-text.ts';
 import { parsePointer } from './pointer.ts';
@@ -69,5 +70,20 @@ export function checkTopic(findings: Findings, path: Path, topic: string, suffix
   const most = 249 - suffix.length;
   if (!/^[a-zA-Z0-9._-]+$/.test(topic) || topic.length > most || /^\.\.?$/.test(topic)) {
     findings.error(path, `a topic has 1 to ${most} of a-z, A-Z, 0-9, ".", "_", "-", and is not "." or ".."`);
+  }
+}
+
+/** An address, or a CIDR range of them, checked. */
+export function readRange(findings: Findings, path: Path, text: string): string {
+  if (!ipaddr.isValid(text) && !ipaddr.isValidCIDR(text)) {
+    findings.error(path, 'must be an IP address or a CIDR range, such as 10.0.0.0/8');
+  }
+  return text;
+}
+
+/** An origin as browsers send it. */
+export function checkOrigin(findings: Findings, path: Path, origin: string): void {
+  if (URL.parse(origin)?.origin !== origin) {
+    findings.error(path, 'must be an origin such as https://shop.example, without a path, or *');
   }
 }

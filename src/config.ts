@@ -1,6 +1,7 @@
 import { checkTogether } from './config-cross.ts';
 import { checkShape } from './config-faults.ts';
 import { resolveConfig } from './config-resolve.ts';
+import type { SourceConfig } from './config-source-types.ts';
 import { Findings, readYaml } from './config-text.ts';
 import type { Problem } from './problem.ts';
 
@@ -32,25 +33,6 @@ export interface Limits {
   key: number;
   /** Milliseconds in which the body must have come. */
   bodyTime: number;
-}
-
-export interface SourceConfig {
-  name: string;
-  protocol: 'events';
-  /** Empty: anybody may send. */
-  keys: string[];
-  topic: string;
-  /** Where the id is, joined from several pointers; `content`: SHA-256 of the payload; null: only from the client's headers. */
-  id: string[] | 'content' | null;
-  /** A constant, a pointer (begins with `/`), or null: `postern.{source}`. */
-  type: string | null;
-  time: string | null;
-  subject: string | null;
-  /** Pointer to the Kafka key. */
-  key: string | null;
-  /** A schema's name, a pointer to the name (begins with `/`), a map from event type to schema name, or null: by `dataschema`, else none. */
-  schema: string | Record<string, string> | null;
-  batch: 'each' | 'all-or-nothing';
 }
 
 export interface HttpFunction {
@@ -95,6 +77,9 @@ export interface Config {
     listen: Address;
     limits: Limits;
     cors: { origins: string[]; credentials: boolean };
+    /** Addresses and CIDR ranges of proxies whose X-Forwarded-For is believed. */
+    proxies: string[];
+    clientAddress: 'none' | 'truncated' | 'full';
     /** Milliseconds that an idle connection is kept. */
     keepAlive: number;
   };

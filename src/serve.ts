@@ -67,7 +67,15 @@ export async function run(options: RunOptions): Promise<void> {
 
   let ingest: Listener | null = null;
   if (schemas !== null && dedupe !== null) {
-    gateway = makeGateway({ config, schemas: schemas.set, log, dedupe: dedupe.store, platform, report });
+    gateway = makeGateway({
+      config,
+      schemas: schemas.set,
+      log,
+      dedupe: dedupe.store,
+      limiter: null,
+      platform,
+      report,
+    });
     const { app } = gateway;
     const { listen: address, keepAlive, limits } = config.gateway;
     ingest = await listen({

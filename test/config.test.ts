@@ -52,6 +52,8 @@ test('the least config gets all defaults', () => {
         bodyTime: 15_000,
       },
       cors: { origins: [], credentials: false },
+      proxies: [],
+      clientAddress: 'none',
       keepAlive: 75_000,
     },
     admin: { listen: { host: '127.0.0.1', port: 8081 } },
@@ -121,7 +123,10 @@ subscriptions:
     redis: { url: 'rediss://u:p@r:6379/0', prefix: 'postern:', timeout: 500 },
   });
   expect(config.sources.get('web')).toMatchObject({
-    keys: ['k1', 'plain'],
+    keys: [
+      { id: 'key-1', key: 'k1' },
+      { id: 'key-2', key: 'plain' },
+    ],
     id: ['/a/b', '/c~1d'],
     batch: 'all-or-nothing',
   });
@@ -159,7 +164,11 @@ sources:
   const config = good(text, { env: { N: '12', C: 'true', T: '-b', EMPTY: '', K: '1234' } });
   expect(config.gateway.limits).toMatchObject({ batch: 12, depth: 7 });
   expect(config.gateway.cors.credentials).toBe(true);
-  expect(config.sources.get('s')).toMatchObject({ topic: 'a-b', type: '${x}d', keys: ['1234'] });
+  expect(config.sources.get('s')).toMatchObject({
+    topic: 'a-b',
+    type: '${x}d',
+    keys: [{ id: 'key-1', key: '1234' }],
+  });
   expect(problems(text, { env: { N: 'many', C: 'yes', T: '', K: 'a' } })).toEqual([
     '3 /gateway/limits/batch: must be integer',
     '3 /gateway/cors/credentials: must be boolean',

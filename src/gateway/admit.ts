@@ -1,51 +1,28 @@
-import type { Config, Limits } from '../config.ts';
+import type { Config } from '../config.ts';
+import type { SourceConfig } from '../config-source-types.ts';
 import { RequestError } from '../errors.ts';
 import type { Platform } from '../ports/platform.ts';
+import type { Head } from './head.ts';
+import { makeSignatureCheck, type SignatureCheck } from './signature/check.ts';
 import { makeSource, type Source } from './sources/source.ts';
+import { makeTokenCheck, type TokenCheck } from './token.ts';
 
-/** Room for requests and for the bytes that they hold; shared by all of a gateway. */
-export class Room {
-  readonly #limits: Limits;
-  bytes = 0;
-  requests = 0;
-
-  constructor(limits: Limits) {
-    this.#limits = limits;
-  }
-
-  /** Throws RequestError `overloaded` when there are too many requests or bytes. */
-  enter(bytes: number): void {
-    if (this.requests >= this.#limits.requests) throw overloaded('too many requests at once');
-    this.requests++;
-    try {
-      this.grow(bytes);
-    } catch (error) {
-      this.requests--;
-      throw error;
-    }
-  }
-
-  grow(bytes: number): void {
-    if (this.bytes + bytes > this.#limits.buffered) throw overloaded('too many bytes in work');
-    this.bytes += bytes;
-  }
-
-  leave(bytes: number): void {
-    this.requests--;
-    this.bytes -= bytes;
-  }
-}
-
-function overloaded(detail: string): RequestError {
-  return new RequestError('overloaded', detail, { 'retry-after': '1' });
-}
-
-/** A source with the digests of its keys. */
+/** A source, and what opens it. */
 export interface Door {
   source: Source;
-  keys: string[];
+  /** Digests, with the names that logs call the keys by. */
+  keys: { id: string; digest: string }[];
   /** Keys that have opened it before. Finding one takes no longer the more of it is right: their hashes are seeded. */
-  known: Set<string>;
+  known: Map<string, Admission>;
+  token: TokenCheck | null;
+  signature: SignatureCheck | null;
+}
+
+/** Who sends. */
+export interface Admission {
+  door: Door;
+  /** The key's id or the token's subject; null when anybody may send. */
+  who: string | null;
 }
 
 export function makeDoors(config: Config, platform: Platform): Map<string, Door> {
@@ -53,48 +30,64 @@ export function makeDoors(config: Config, platform: Platform): Map<string, Door>
   for (const source of config.sources.values()) {
     doors.set(source.name, {
       source: makeSource(source),
-      keys: source.keys.map((key) => platform.digest(key)),
-      known: new Set(),
+      keys: source.keys.map(({ id, key }) => ({ id, digest: platform.digest(key) })),
+      known: new Map(),
+      token: source.jwt === null ? null : makeTokenCheck(source.jwt),
+      signature: source.verify === null ? null : makeSignatureCheck(source.verify),
     });
   }
   return doors;
 }
 
+/** The door that a path names by `:source`. Throws RequestError `not_found`. */
+export function namedDoor(doors: Map<string, Door>, head: Head, protocol: SourceConfig['protocol']): Door {
+  const door = doors.get(head.param('source')!);
+  if (door?.source.config.protocol === protocol) return door;
+  throw new RequestError('not_found', 'there is no source of this name');
+}
+
 /**
- * Checks the key that a request presents: Bearer, Basic user name, `x-api-key` or `?key=`. Digests of equal
- * length are compared in constant time. Throws RequestError `unauthorized`, the same for all failures.
+ * Checks the key or token that a request presents. Digests of equal length are compared in constant time.
+ * Throws RequestError `unauthorized`, the same for all failures.
  */
-export function checkKey(
-  door: Door,
-  header: (name: string) => string | undefined,
-  query: () => string | undefined,
-  platform: Platform,
-): void {
-  if (door.keys.length === 0) return;
-  const presented = presentedKey(header, query);
-  if (presented !== undefined) {
-    if (door.known.has(presented)) return;
-    const digest = platform.digest(presented);
-    let found = false;
-    for (const key of door.keys) found = sameText(digest, key) || found;
-    if (found) {
-      door.known.add(presented);
-      return;
-    }
+export function admit(door: Door, head: Head, platform: Platform): Admission | Promise<Admission> {
+  if (door.keys.length === 0 && door.token === null) return { door, who: null };
+  const presented = presentedKey(head);
+  if (presented === undefined) throw unauthorized();
+  const known = door.known.get(presented);
+  if (known !== undefined) return known;
+  const id = keyOf(door, presented, platform);
+  if (id !== null) {
+    const admission = { door, who: id };
+    door.known.set(presented, admission);
+    return admission;
   }
-  throw new RequestError(
+  if (door.token === null) throw unauthorized();
+  return door.token(presented).then((subject) => {
+    if (subject === null) throw unauthorized();
+    return { door, who: subject };
+  });
+}
+
+/** The id of the door's key that this is, or null. */
+export function keyOf(door: Door, presented: string, platform: Platform): string | null {
+  const digest = platform.digest(presented);
+  let found: string | null = null;
+  for (const key of door.keys) if (sameText(digest, key.digest)) found = key.id;
+  return found;
+}
+
+/** One text for all failures: it must not help to guess. */
+export function unauthorized(): RequestError {
+  return new RequestError(
     'unauthorized',
     'send the key of this source as a Bearer token, as x-api-key, or as the Basic user name',
-    {
-      'www-authenticate': 'Bearer, Basic realm="postern"',
-    },
+    { 'www-authenticate': 'Bearer, Basic realm="postern"' },
   );
 }
 
-function presentedKey(
-  header: (name: string) => string | undefined,
-  query: () => string | undefined,
-): string | undefined {
+/** The key that a request presents: Bearer, Basic user name, `x-api-key`, `?key=` or `?access_token=`. */
+export function presentedKey({ header, query }: Head): string | undefined {
   const authorization = header('authorization');
   if (authorization !== undefined) {
     const space = authorization.indexOf(' ');
@@ -103,7 +96,7 @@ function presentedKey(
     if (scheme === 'bearer') return credentials;
     if (scheme === 'basic') return basicUser(credentials);
   }
-  return header('x-api-key') ?? query();
+  return header('x-api-key') ?? query('key') ?? query('access_token');
 }
 
 function basicUser(credentials: string): string | undefined {

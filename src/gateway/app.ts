@@ -1,27 +1,28 @@
 import { type Context, Hono } from 'hono';
 import type { Config } from '../config.ts';
 import { RequestError } from '../errors.ts';
-import type { Verdict } from '../event.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Appender } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { Report } from '../ports/report.ts';
 import type { SchemaSet } from '../schema/registry.ts';
-import { checkKey, type Door, makeDoors, Room } from './admit.ts';
-import { announcedLength, codingOf, readWhole } from './body.ts';
-import { type Cors, makeCors } from './cors.ts';
-import { decode, formatOf } from './decode.ts';
+import { makeDoors } from './admit.ts';
+import { makeCors } from './cors.ts';
 import { CommitGroups } from './group.ts';
-import { judge, rejectedRecord, store } from './pipeline.ts';
-import { problemReply, type Reply, verdictReply } from './reply.ts';
-import type { DecodeContext } from './sources/source.ts';
-import { idempotencyKeyOf, traceHeaders } from './sources/transport.ts';
+import { internal, Journey, NO_VERDICTS } from './journey.ts';
+import type { Limiter } from './limiter.ts';
+import { rejectedRecord } from './pipeline.ts';
+import type { Protocol } from './protocols/protocol.ts';
+import { problemReply, type Reply } from './reply.ts';
+import { Room } from './room.ts';
+import { makeRoutes, type Route } from './routes.ts';
 
 export interface GatewayOptions {
   config: Config;
   schemas: () => SchemaSet;
   log: Appender;
   dedupe: DedupeStore;
+  limiter: Limiter | null;
   platform: Platform;
   report: Report;
 }
@@ -35,127 +36,79 @@ export interface Gateway {
   settled(): Promise<void>;
 }
 
-const NO_VERDICTS: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
-
-/** The ingest application: routes, and the journey of one request. */
+/** The ingest application: its routes. */
 export function makeGateway(options: GatewayOptions): Gateway {
-  const { config, platform, report } = options;
+  const { config, platform, report, limiter } = options;
   const { limits } = config.gateway;
   const room = new Room(limits);
   const doors = makeDoors(config, platform);
   const cors = makeCors(config.gateway.cors);
   const groups = makeGroups(options);
+  const journey = new Journey({
+    limits,
+    room,
+    schemas: options.schemas,
+    groups,
+    limiter,
+    platform,
+    report,
+  });
   const app = new Hono();
-  const clock = { at: 0, text: '' };
   let stopping = false;
-
-  async function post(c: Context): Promise<Response> {
-    const started = performance.now();
-    const name = c.req.param('source')!;
-    const door = doors.get(name);
-    const hold = { entered: false, bytes: 0 };
-    let verdicts = NO_VERDICTS;
-    let fault: RequestError | null = null;
-    let reply: Reply;
-    try {
-      if (door === undefined) throw new RequestError('not_found', 'there is no source of this name');
-      const request = inspect(c, door);
-      const { contentType, format } = request;
-      room.enter(request.announced ?? 0);
-      hold.entered = true;
-      hold.bytes = request.announced ?? 0;
-      const body = await readWhole(c.req.raw, c.env, request, (bytes) => {
-        room.grow(bytes);
-        hold.bytes += bytes;
-      });
-      const events = decode(format, body, contentType, () => c.req.raw.headers, contextOf(request, door));
-      judge(events, door.source, options.schemas());
-      const outcome = await store(events, door.source, groups.get(door.source.config.topic)!, platform);
-      verdicts = outcome.counts;
-      reply = verdictReply(outcome.counts, outcome.events);
-    } catch (error) {
-      fault = error instanceof RequestError ? error : internal(error);
-      reply = problemReply(fault);
-    }
-    if (hold.entered) room.leave(hold.bytes);
-    report.request({
-      source: door === undefined ? 'unknown' : name,
-      status: reply.status,
-      ms: performance.now() - started,
-      verdicts,
-      error: fault?.code ?? null,
-      ...(fault?.cause === undefined ? {} : { cause: fault.cause }),
-    });
-    return respond(c, reply);
-  }
-
-  /** What the head of a request says. Throws RequestError when it may not come in. */
-  function inspect(c: Context, door: Door) {
-    const header = (name: string) => platform.header(c.req.raw, c.env, name);
-    checkKey(door, header, () => (c.req.raw.url.includes('?') ? c.req.query('key') : undefined), platform);
-    if (platform.headerCount(c.req.raw, c.env) > limits.headers) {
-      throw new RequestError('headers_too_many', `more than ${limits.headers} header fields`);
-    }
-    const contentType = header('content-type');
-    const format = formatOf(contentType, header);
-    const coding = codingOf(header('content-encoding'));
-    const announced = announcedLength(header('content-length'), limits);
-    return { header, contentType, format, coding, announced, platform, limits };
-  }
-
-  function contextOf({ header }: ReturnType<typeof inspect>, door: Door): DecodeContext {
-    return {
-      source: door.source,
-      limits,
-      platform,
-      receivedAt: rfc3339Now(),
-      header,
-      idempotencyKey: idempotencyKeyOf(header('idempotency-key'), limits.id),
-      trace: traceHeaders(header('traceparent'), header('tracestate')),
-    };
-  }
-
-  /** The time of day as RFC 3339 text, made once a millisecond. */
-  function rfc3339Now(): string {
-    const now = Date.now();
-    if (now !== clock.at) {
-      clock.at = now;
-      clock.text = new Date(now).toISOString();
-    }
-    return clock.text;
-  }
 
   function refuse(c: Context, error: RequestError): Response {
     const reply = problemReply(error);
     report.request({
       source: 'unknown',
+      who: null,
       status: reply.status,
       ms: 0,
       verdicts: NO_VERDICTS,
       error: error.code,
     });
-    return respond(c, reply);
+    return respond(c, reply, null);
   }
 
-  function respond(c: Context, reply: Reply): Response {
+  /** `origins` are those of the request's source, if it is known and has its own. */
+  function respond(c: Context, reply: Reply, origins: string[] | null): Response {
     let { headers } = reply;
     const origin = platform.header(c.req.raw, c.env, 'origin');
-    if (origin !== undefined || cors.varies) headers = { ...headers, ...cors.headers(origin) };
+    if (origin !== undefined || cors.varies) headers = { ...headers, ...cors.headers(origin, origins) };
     if (stopping) headers = { ...headers, connection: 'close' };
     return new Response(reply.body, { status: reply.status, headers });
   }
 
-  // One handler a path: with several, Hono runs each request through its middleware chain.
-  app.all('/events/:source', (c) => {
-    if (c.req.method === 'POST') return post(c);
-    if (c.req.method === 'OPTIONS') return preflight(c, cors);
-    return refuse(
-      c,
-      new RequestError('method_not_allowed', 'events are sent by POST', { allow: 'POST, OPTIONS' }),
-    );
-  });
+  async function take(c: Context, protocol: Protocol): Promise<Response> {
+    const { reply, door, admission } = await journey.run(c, protocol);
+    if (admission !== null && limiter !== null) {
+      reply.headers = { ...reply.headers, ...limiter.headers(admission) };
+    }
+    return respond(c, reply, door?.source.config.origins ?? null);
+  }
+
+  /** One handler for all methods of a path: with several, Hono runs each request through its middleware chain. */
+  function serve({ path, methods, protocol }: Route): void {
+    const allow = [...methods, 'OPTIONS'].join(', ');
+    app.all(path, (c) => {
+      const { method } = c.req;
+      if (methods.includes(method as 'POST')) return take(c, protocol);
+      if (method === 'OPTIONS') return preflight(c, allow);
+      const detail = `this path takes ${methods.join(' and ')}`;
+      return refuse(c, new RequestError('method_not_allowed', detail, { allow }));
+    });
+  }
+
+  function preflight(c: Context, allow: string): Response {
+    const origins = doors.get(c.req.param('source') ?? '')?.source.config.origins ?? null;
+    return new Response(null, {
+      status: 204,
+      headers: { allow, ...cors.preflight(c.req.header('origin'), origins) },
+    });
+  }
+
+  for (const route of makeRoutes(doors)) serve(route);
   app.notFound((c) => refuse(c, new RequestError('not_found', 'events are sent to /events/{source}')));
-  app.onError((error, c) => respond(c, problemReply(internal(error))));
+  app.onError((error, c) => respond(c, problemReply(internal(error)), null));
 
   return {
     app,
@@ -188,17 +141,4 @@ function makeGroups({ config, log, dedupe, report }: GatewayOptions): Map<string
     );
   }
   return groups;
-}
-
-function preflight(c: Context, cors: Cors): Response {
-  return new Response(null, {
-    status: 204,
-    headers: { allow: 'POST, OPTIONS', ...cors.preflight(c.req.header('origin')) },
-  });
-}
-
-function internal(error: unknown): RequestError {
-  const fault = new RequestError('internal', 'something went wrong here; the events may be sent again');
-  fault.cause = error;
-  return fault;
 }

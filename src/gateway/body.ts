@@ -1,6 +1,6 @@
 import type { Limits } from '../config.ts';
 import { RequestError } from '../errors.ts';
-import type { Coding, Platform } from '../ports/platform.ts';
+import type { Coding } from '../ports/platform.ts';
 
 const CODINGS: Record<string, Coding> = {
   gzip: 'gzip',
@@ -35,35 +35,4 @@ export function announcedLength(header: string | undefined, limits: Limits): num
 
 function tooLarge(length: number, limit: number): RequestError {
   return new RequestError('body_too_large', `body has ${length} bytes; the limit is ${limit}`);
-}
-
-export interface WholeOptions {
-  coding: Coding | null;
-  /** Bytes that the request announced, which are accounted for already; null when it did not. */
-  announced: number | null;
-  platform: Platform;
-  limits: Limits;
-}
-
-const ignore = () => {};
-
-/** Reads the body, once, and undoes its content-coding; both sizes are capped. `grow` is told of bytes before they are kept, and may throw. */
-export function readWhole(
-  request: Request,
-  env: unknown,
-  { coding, announced, platform, limits }: WholeOptions,
-  grow: (bytes: number) => void,
-): Promise<Uint8Array> {
-  const body = platform.readBody(request, env, {
-    limit: limits.body,
-    timeout: limits.bodyTime,
-    grow: announced === null ? grow : ignore,
-  });
-  if (coding === null) return body;
-  return body.then(async (bytes) => {
-    if (bytes.length === 0) return bytes;
-    const inflated = await platform.inflate(coding, bytes, limits.decompressed);
-    grow(inflated.length);
-    return inflated;
-  });
 }

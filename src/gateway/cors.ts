@@ -1,10 +1,15 @@
-/** CORS (Fetch standard) for a list of exact origins; `*` allows all, without credentials. */
+import { RequestError } from '../errors.ts';
+
+/**
+ * CORS (Fetch standard) for a list of exact origins; `*` allows all, without credentials. `own` is the list of a
+ * source that has one: it stands in the place of the common one, with credentials.
+ */
 export interface Cors {
   /** True when replies differ by origin, so that caches must be told. */
   varies: boolean;
   /** Headers of every reply, refusals included: without them a page can't read why. */
-  headers(origin: string | undefined): Record<string, string>;
-  preflight(origin: string | undefined): Record<string, string>;
+  headers(origin: string | undefined, own: string[] | null): Record<string, string>;
+  preflight(origin: string | undefined, own: string[] | null): Record<string, string>;
 }
 
 const ALLOWED_HEADERS =
@@ -15,24 +20,26 @@ export function makeCors({ origins, credentials }: { origins: string[]; credenti
   const exact = new Set(origins);
   const varies = exact.size > 0;
 
-  function headers(origin: string | undefined): Record<string, string> {
-    if (!varies) return {};
+  function headers(origin: string | undefined, own: string[] | null): Record<string, string> {
+    if (!varies && own === null) return {};
     const vary = { vary: 'Origin' };
-    if (origin === undefined || !(any || exact.has(origin))) return vary;
-    const listed = exact.has(origin);
+    if (origin === undefined) return vary;
+    const listed = own === null ? exact.has(origin) : own.includes(origin);
+    if (!listed && (own !== null || !any)) return vary;
+    const named = listed && (credentials || own !== null);
     return {
       ...vary,
-      'access-control-allow-origin': listed || credentials ? origin : '*',
-      'access-control-expose-headers': 'Retry-After',
-      ...(credentials && listed ? { 'access-control-allow-credentials': 'true' } : {}),
+      'access-control-allow-origin': listed ? origin : '*',
+      'access-control-expose-headers': 'Retry-After, RateLimit, RateLimit-Policy',
+      ...(named ? { 'access-control-allow-credentials': 'true' } : {}),
     };
   }
 
   return {
     varies,
     headers,
-    preflight(origin) {
-      const base = headers(origin);
+    preflight(origin, own) {
+      const base = headers(origin, own);
       if (!('access-control-allow-origin' in base)) return base;
       return {
         ...base,
@@ -42,4 +49,10 @@ export function makeCors({ origins, credentials }: { origins: string[]; credenti
       };
     },
   };
+}
+
+/** Throws RequestError `forbidden` when a web page sends that a source's list does not name. Other clients send no Origin. */
+export function checkOrigin(origins: string[] | null, origin: string | undefined): void {
+  if (origins === null || origin === undefined || origins.includes(origin)) return;
+  throw new RequestError('forbidden', 'this source takes nothing from pages of this origin');
 }

@@ -13,7 +13,7 @@ export interface EventReply {
 
 export interface Reply {
   status: number;
-  body: string;
+  body: string | Uint8Array<ArrayBuffer> | null;
   headers: Record<string, string>;
 }
 

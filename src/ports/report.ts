@@ -22,6 +22,8 @@ export interface GroupFacts {
 export interface RequestFacts {
   /** A source's name from the config, or `unknown`. */
   source: string;
+  /** Id of the key, or subject of the token, that was presented; never the key itself. */
+  who: string | null;
   status: number;
   /** Milliseconds from the request's head to the reply. */
   ms: number;

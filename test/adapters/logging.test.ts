@@ -23,7 +23,14 @@ const GROUP: GroupFacts = {
   error: null,
 };
 const VERDICTS = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
-const REQUEST: RequestFacts = { source: 'web', status: 202, ms: 1, verdicts: VERDICTS, error: null };
+const REQUEST: RequestFacts = {
+  source: 'web',
+  who: null,
+  status: 202,
+  ms: 1,
+  verdicts: VERDICTS,
+  error: null,
+};
 const DELIVERY: DeliveryFacts = {
   subscription: 'print',
   outcome: 'delivered',

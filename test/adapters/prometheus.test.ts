@@ -19,7 +19,7 @@ const OPTIONS: PrometheusOptions = {
 
 function request(facts: Partial<RequestFacts> = {}): RequestFacts {
   const verdicts = { accepted: 1, duplicate: 0, rejected: 0, retry: 0 };
-  return { source: 'web', status: 202, ms: 3, verdicts, error: null, ...facts };
+  return { source: 'web', who: null, status: 202, ms: 3, verdicts, error: null, ...facts };
 }
 
 const GROUP: GroupFacts = {

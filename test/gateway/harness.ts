@@ -70,7 +70,7 @@ export async function startGateway(options: HarnessOptions): Promise<Harness> {
     group: (facts) => groups.push(facts),
     delivery: () => {},
   };
-  const gateway = makeGateway({ config, schemas: () => set, log, dedupe, platform, report });
+  const gateway = makeGateway({ config, schemas: () => set, log, dedupe, limiter: null, platform, report });
   const { keepAlive, limits } = config.gateway;
   const listener = await listen({
     address: { host: '127.0.0.1', port: 0 },

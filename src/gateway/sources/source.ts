@@ -1,4 +1,5 @@
-import type { Limits, SourceConfig } from '../../config.ts';
+import type { Limits } from '../../config.ts';
+import type { SourceConfig } from '../../config-source-types.ts';
 import type { DecodedEvent, EventError } from '../../event.ts';
 import { parsePointer } from '../../pointer.ts';
 import type { Platform } from '../../ports/platform.ts';
@@ -30,7 +31,7 @@ export function makeSource(config: SourceConfig): Source {
   return {
     name: config.name,
     config,
-    uri: `/events/${config.name}`,
+    uri: `/${config.protocol === 'webhook' ? 'webhooks' : config.protocol}/${config.name}`,
     defaultType: type,
     id: Array.isArray(config.id) ? config.id.map(place) : config.id,
     type: type.startsWith('/') ? place(type) : type,

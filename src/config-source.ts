@@ -1,0 +1,108 @@
+import type { Reader } from './config-resolve.ts';
+import type { ConfigDocument } from './config-shape.ts';
+import type { JwtConfig, KeyConfig, Rate, SourceConfig, VerifyConfig } from './config-source-types.ts';
+import type { Path } from './config-text.ts';
+import { checkName, checkTopic, readPointer } from './config-values.ts';
+
+type Raw = ConfigDocument['sources'][string];
+
+/** A source of the document as the code uses it. */
+export function readSource(name: string, raw: Raw, reader: Reader): SourceConfig {
+  const { findings } = reader;
+  const at = (...rest: (string | number)[]): Path => ['sources', name, ...rest];
+  const field = (key: 'time' | 'subject' | 'key') =>
+    raw[key] === undefined ? null : readPointer(findings, at(key), raw[key]);
+  const constantOrPointer = (key: string, text: string) =>
+    text.startsWith('/') ? readPointer(findings, at(key), text) : text;
+  checkName(findings, at(), name);
+  checkTopic(findings, at('topic'), raw.topic, '.rejected');
+  let schema: SourceConfig['schema'] = null;
+  if (typeof raw.schema === 'string') schema = constantOrPointer('schema', raw.schema);
+  // Without a prototype: event types come from clients and may be `constructor`.
+  else if (raw.schema) schema = Object.assign(Object.create(null), raw.schema);
+  return {
+    name,
+    protocol: raw.protocol,
+    keys: readKeys(raw.keys, at('keys'), reader),
+    jwt: raw.jwt ? readJwt(raw.jwt, at('jwt'), reader) : null,
+    verify: raw.verify ? readVerify(raw.verify, at('verify'), reader) : null,
+    origins: raw.origins ?? null,
+    rate: {
+      all: raw.rate ? readRate(raw.rate, at('rate'), reader) : null,
+      key: raw.rate?.key ? readRate(raw.rate.key, at('rate', 'key'), reader) : null,
+    },
+    topic: raw.topic,
+    id: Array.isArray(raw.id)
+      ? raw.id.map((text, index) => readPointer(findings, at('id', index), text))
+      : (raw.id ?? null),
+    type: raw.type === undefined ? null : constantOrPointer('type', raw.type),
+    time: field('time'),
+    subject: field('subject'),
+    key: field('key'),
+    schema,
+    batch: raw.batch,
+  };
+}
+
+function readKeys(raw: Raw['keys'], path: Path, { findings, secret }: Reader): KeyConfig[] {
+  const ids = new Set<string>();
+  return raw.map((item, index) => {
+    const at = [...path, index];
+    const { id, key } =
+      typeof item === 'string'
+        ? { id: `key-${index + 1}`, key: secret(at, item) }
+        : { id: item.id, key: secret([...at, 'key'], item.key) };
+    if (ids.has(id)) findings.error([...at, 'id'], `${id} is the id of another key of this source`);
+    ids.add(id);
+    return { id, key };
+  });
+}
+
+function readJwt(raw: NonNullable<Raw['jwt']>, path: Path, { findings, secret }: Reader): JwtConfig {
+  const at = [...path, 'jwks'];
+  const text = secret(at, raw.jwks).trim();
+  let jwks: JwtConfig['jwks'] = { text };
+  if (/^https?:/.test(text)) jwks = { url: text };
+  else if (!isKeySet(text)) findings.error(at, 'must be an http(s) URL, or a JWK Set: {"keys": [...]}');
+  return { jwks, issuer: raw.issuer ?? null, audience: raw.audience ?? null, algorithms: raw.algorithms };
+}
+
+function isKeySet(text: string): boolean {
+  try {
+    return Array.isArray((JSON.parse(text) as { keys?: unknown }).keys);
+  } catch {
+    return false;
+  }
+}
+
+function readVerify(
+  raw: NonNullable<Raw['verify']>,
+  path: Path,
+  { secret, time, findings }: Reader,
+): VerifyConfig {
+  const lower = (text: string | undefined) => text?.toLowerCase() ?? null;
+  if (raw.scheme === 'hmac' && raw.header === undefined) findings.error(path, 'needs header for scheme hmac');
+  if (raw.template.includes('{timestamp}') && raw.timestamp === undefined)
+    findings.error([...path, 'template'], 'has {timestamp}, but no header is named for it');
+  if (raw.template.includes('{id}') && raw.id === undefined)
+    findings.error([...path, 'template'], 'has {id}, but no header is named for it');
+  return {
+    scheme: raw.scheme,
+    secrets: raw.secrets.map((text, index) => secret([...path, 'secrets', index], text)),
+    tolerance: time([...path, 'tolerance'], raw.tolerance),
+    header: lower(raw.header),
+    hash: raw.hash,
+    encoding: raw.encoding,
+    prefix: raw.prefix,
+    template: raw.template,
+    timestamp: lower(raw.timestamp),
+    id: lower(raw.id),
+  };
+}
+
+function readRate(raw: { events?: number; bytes?: string }, path: Path, { size }: Reader): Rate {
+  return {
+    events: raw.events ?? null,
+    bytes: raw.bytes === undefined ? null : size([...path, 'bytes'], raw.bytes, 2 ** 40),
+  };
+}

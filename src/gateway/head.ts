@@ -1,0 +1,49 @@
+import type { Context } from 'hono';
+import type { Limits } from '../config.ts';
+import { RequestError } from '../errors.ts';
+import type { Coding, Platform } from '../ports/platform.ts';
+import { announcedLength, codingOf } from './body.ts';
+
+/** What the head of a request says. */
+export interface Head {
+  method: string;
+  /** Without the query. */
+  path: string;
+  /** Of the route: the source's name, the kind of a call. */
+  param(name: string): string | undefined;
+  /** By lower-case name. */
+  header(name: string): string | undefined;
+  headers(): Iterable<[string, string]>;
+  query(name: string): string | undefined;
+}
+
+export function headOf(c: Context, platform: Platform): Head {
+  return {
+    method: c.req.method,
+    get path() {
+      return c.req.path;
+    },
+    param: (name) => c.req.param(name),
+    header: (name) => platform.header(c.req.raw, c.env, name),
+    headers: () => c.req.raw.headers,
+    query: (name) => (c.req.raw.url.includes('?') ? c.req.query(name) : undefined),
+  };
+}
+
+/** How the body comes. */
+export interface Framing {
+  coding: Coding | null;
+  /** Bytes; null when not announced. */
+  announced: number | null;
+}
+
+/** Throws RequestError when the head alone is a reason to refuse. */
+export function framingOf(head: Head, headerCount: number, limits: Limits): Framing {
+  if (headerCount > limits.headers) {
+    throw new RequestError('headers_too_many', `more than ${limits.headers} header fields`);
+  }
+  return {
+    coding: codingOf(head.header('content-encoding')),
+    announced: announcedLength(head.header('content-length'), limits),
+  };
+}

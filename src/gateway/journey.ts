@@ -1,0 +1,177 @@
+import type { Context } from 'hono';
+import type { Limits } from '../config.ts';
+import { RequestError } from '../errors.ts';
+import type { DecodedEvent, Verdict } from '../event.ts';
+import type { Platform } from '../ports/platform.ts';
+import type { Report } from '../ports/report.ts';
+import type { SchemaSet } from '../schema/registry.ts';
+import { type Admission, admit, type Door } from './admit.ts';
+import { checkOrigin } from './cors.ts';
+import type { CommitGroups } from './group.ts';
+import { framingOf, type Head, headOf } from './head.ts';
+import type { Limiter } from './limiter.ts';
+import { judge, type Outcome, store } from './pipeline.ts';
+import type { Protocol } from './protocols/protocol.ts';
+import { problemReply, type Reply } from './reply.ts';
+import type { Room } from './room.ts';
+import type { DecodeContext, Source } from './sources/source.ts';
+import { idempotencyKeyOf, traceHeaders } from './sources/transport.ts';
+
+export interface JourneyOptions {
+  limits: Limits;
+  room: Room;
+  schemas: () => SchemaSet;
+  groups: Map<string, CommitGroups>;
+  limiter: Limiter | null;
+  platform: Platform;
+  report: Report;
+}
+
+export const NO_VERDICTS: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
+
+/** The reply to one request, and whose it is as far as that is known. */
+export interface Arrival {
+  reply: Reply;
+  door: Door | null;
+  admission: Admission | null;
+}
+
+/** What is known of a request, and what it holds of the gateway until it is answered. */
+interface Hold {
+  door: Door | null;
+  admission: Admission | null;
+  entered: boolean;
+  bytes: number;
+}
+
+/** Takes requests from their head to their reply; each is reported once. */
+export class Journey {
+  readonly #options: JourneyOptions;
+  readonly #clock = { at: 0, text: '' };
+
+  constructor(options: JourneyOptions) {
+    this.#options = options;
+  }
+
+  /** Does not reject. */
+  async run(c: Context, protocol: Protocol): Promise<Arrival> {
+    const { platform, report, room } = this.#options;
+    const started = performance.now();
+    const hold: Hold = { door: null, admission: null, entered: false, bytes: 0 };
+    let verdicts = NO_VERDICTS;
+    let fault: RequestError | null = null;
+    let reply: Reply;
+    try {
+      const head = headOf(c, platform);
+      const read = await this.#read(c, head, protocol, hold);
+      if (Array.isArray(read)) {
+        const outcome = await this.#store(read, hold.admission!);
+        verdicts = outcome.counts;
+        reply = protocol.reply(outcome, head);
+      } else reply = read;
+    } catch (error) {
+      fault = error instanceof RequestError ? error : internal(error);
+      reply = problemReply(fault);
+    }
+    if (hold.entered) room.leave(hold.bytes);
+    const { door, admission } = hold;
+    report.request({
+      source: door?.source.name ?? 'unknown',
+      who: admission?.who ?? null,
+      status: reply.status,
+      ms: performance.now() - started,
+      verdicts,
+      error: fault?.code ?? null,
+      ...(fault?.cause === undefined ? {} : { cause: fault.cause }),
+    });
+    return { reply, door, admission };
+  }
+
+  /** The events of a request that may come in, or the answer when it is about something else. */
+  async #read(c: Context, head: Head, protocol: Protocol, hold: Hold): Promise<DecodedEvent[] | Reply> {
+    const { platform, limits, room, limiter } = this.#options;
+    const door = protocol.door(head);
+    let early: Admission | null = null;
+    if (door !== null) {
+      hold.door = door;
+      const admitted = admit(door, head, platform);
+      early = admitted instanceof Promise ? await admitted : admitted;
+      this.#letIn(early, head, hold);
+    }
+    protocol.inspect(head);
+    const { coding, announced } = framingOf(head, platform.headerCount(c.req.raw, c.env), limits);
+    room.enter(announced ?? 0);
+    hold.entered = true;
+    hold.bytes = announced ?? 0;
+    const grow = (bytes: number) => {
+      room.grow(bytes);
+      hold.bytes += bytes;
+    };
+    const sent = await platform.readBody(c.req.raw, c.env, {
+      limit: limits.body,
+      timeout: limits.bodyTime,
+      grow: announced === null ? grow : ignore,
+    });
+    const check = door?.signature;
+    const signed = check ? await check(sent, head) : null;
+    let body = sent;
+    if (coding !== null && sent.length > 0) {
+      body = await platform.inflate(coding, sent, limits.decompressed);
+      grow(body.length);
+    }
+    const context = (source: Source) => this.#context(source, head);
+    const reading = protocol.read({ head, body, admission: early, signed, context });
+    if ('answer' in reading) return reading.answer;
+    if (early === null) this.#letIn(reading.admission, head, hold);
+    if (limiter !== null) {
+      const taken = limiter.take(reading.admission, reading.events.length, body.length);
+      if (taken instanceof Promise) await taken;
+    }
+    return reading.events;
+  }
+
+  #letIn(admission: Admission, head: Head, hold: Hold): void {
+    hold.door = admission.door;
+    hold.admission = admission;
+    checkOrigin(admission.door.source.config.origins, head.header('origin'));
+    this.#options.limiter?.check(admission);
+  }
+
+  #store(events: DecodedEvent[], { door }: Admission): Promise<Outcome> {
+    const { schemas, groups, platform } = this.#options;
+    judge(events, door.source, schemas());
+    return store(events, door.source, groups.get(door.source.config.topic)!, platform);
+  }
+
+  #context(source: Source, { header }: Head): DecodeContext {
+    const { limits, platform } = this.#options;
+    return {
+      source,
+      limits,
+      platform,
+      receivedAt: this.#now(),
+      header,
+      idempotencyKey: idempotencyKeyOf(header('idempotency-key'), limits.id),
+      trace: traceHeaders(header('traceparent'), header('tracestate')),
+    };
+  }
+
+  /** The time of day as RFC 3339 text, made once a millisecond. */
+  #now(): string {
+    const now = Date.now();
+    if (now !== this.#clock.at) {
+      this.#clock.at = now;
+      this.#clock.text = new Date(now).toISOString();
+    }
+    return this.#clock.text;
+  }
+}
+
+const ignore = () => {};
+
+/** A fault of ours, as a RequestError with its cause. */
+export function internal(error: unknown): RequestError {
+  const fault = new RequestError('internal', 'something went wrong here; the events may be sent again');
+  fault.cause = error;
+  return fault;
+}

@@ -1,0 +1,32 @@
+import { type Door, namedDoor } from '../admit.ts';
+import { decode, formatOf } from '../decode.ts';
+import type { Head } from '../head.ts';
+import type { Outcome } from '../pipeline.ts';
+import { type Reply, verdictReply } from '../reply.ts';
+import type { Input, Protocol, Reading } from './protocol.ts';
+
+/** `POST /events/{source}`: JSON, NDJSON, CloudEvents, SenML. */
+export function eventsProtocol(doors: Map<string, Door>): Protocol {
+  return {
+    door: (head) => namedDoor(doors, head, 'events'),
+    inspect: (head) => void formatOf(head.header('content-type'), head.header),
+    read,
+    reply,
+  };
+}
+
+function read({ head, body, admission, context }: Input): Reading {
+  const { source } = admission!.door;
+  const contentType = head.header('content-type');
+  const format = formatOf(contentType, head.header);
+  return { admission: admission!, events: decode(format, body, contentType, head.headers, context(source)) };
+}
+
+const MINIMAL: Reply = { status: 204, body: null, headers: { 'preference-applied': 'return=minimal' } };
+
+/** One verdict per event, or nothing at all when all went well and the client prefers it so (RFC 7240 4.2). */
+function reply({ counts, events }: Outcome, head: Head): Reply {
+  const full = verdictReply(counts, events);
+  if (full.status === 202 && /\breturn=minimal\b/.test(head.header('prefer') ?? '')) return MINIMAL;
+  return full;
+}

@@ -1,0 +1,31 @@
+import type { DecodedEvent } from '../../event.ts';
+import type { Admission, Door } from '../admit.ts';
+import type { Head } from '../head.ts';
+import type { Outcome } from '../pipeline.ts';
+import type { Reply } from '../reply.ts';
+import type { Signed } from '../signature/check.ts';
+import type { DecodeContext, Source } from '../sources/source.ts';
+
+/** What a protocol gets to read. */
+export interface Input {
+  head: Head;
+  /** Without its content-encoding; the signature, if the source wants one, is right. */
+  body: Uint8Array;
+  admission: Admission | null;
+  signed: Signed | null;
+  context(source: Source): DecodeContext;
+}
+
+/** The events, and who sent them; or the answer, when the request is about something else. */
+export type Reading = { admission: Admission; events: DecodedEvent[] } | { answer: Reply };
+
+/** How the requests of some paths are read and answered. */
+export interface Protocol {
+  /** The source that the head names; null when only the body can tell. Throws RequestError, such as `not_found`. */
+  door(head: Head): Door | null;
+  /** Throws RequestError when the head alone is a reason to refuse, before the body is read. */
+  inspect(head: Head): void;
+  /** Throws RequestError when the body as a whole is wrong. With a null admission it has to find one. */
+  read(input: Input): Reading;
+  reply(outcome: Outcome, head: Head): Reply;
+}

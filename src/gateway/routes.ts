@@ -1,0 +1,33 @@
+import type { Door } from './admit.ts';
+import { eventsProtocol } from './protocols/events.ts';
+import type { Protocol } from './protocols/protocol.ts';
+
+/** A path of the gateway. The description that `/openapi.json` gives is made from these. */
+export interface Route {
+  /** With `:source` where a source is named. */
+  path: string;
+  methods: ('GET' | 'POST')[];
+  summary: string;
+  /** Media types that a body may have. */
+  accepts: string[];
+  protocol: Protocol;
+}
+
+/** All paths that take events. */
+export function makeRoutes(doors: Map<string, Door>): Route[] {
+  return [
+    {
+      path: '/events/:source',
+      methods: ['POST'],
+      summary: 'Takes events: JSON, NDJSON or CloudEvents.',
+      accepts: [
+        'application/json',
+        'text/plain',
+        'application/x-ndjson',
+        'application/cloudevents+json',
+        'application/cloudevents-batch+json',
+      ],
+      protocol: eventsProtocol(doors),
+    },
+  ];
+}
