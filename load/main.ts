@@ -1,14 +1,10 @@
 // `npm run load`: CPU per event of gateway, Redis and Kafka, beside a bare node:http server in the same run.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import kafkajs from 'kafkajs';
 import { freePort } from '../test/services/free-port.ts';
-import { startKafka } from '../test/services/kafka.ts';
-import { startRedis } from '../test/services/redis.ts';
-import { schemas } from './events.ts';
 import { startNode, stopNode } from './process.ts';
+import { startRig } from './rig.ts';
 import { cpuMicros, type Outcome, rssMiB, runScenario, type Scenario } from './scenario.ts';
 
 const { values: options } = parseArgs({
@@ -46,29 +42,9 @@ interface Row extends Outcome {
   floor: number;
 }
 
-const folder = await mkdtemp(join(tmpdir(), 'postern-load-'));
-const [kafka, redis] = await Promise.all([startKafka(), startRedis()]);
-const gatewayPort = await freePort();
+const rig = await startRig(profiling);
+const { gateway, kafka, redis } = rig;
 const floorPort = await freePort();
-await writeFile(join(folder, 'click.json'), JSON.stringify(schemas.click));
-await writeFile(join(folder, 'iot.json'), JSON.stringify(schemas.iot));
-const config = join(folder, 'postern.yaml');
-await writeFile(
-  config,
-  `gateway: { listen: 127.0.0.1:${gatewayPort} }
-admin: { listen: 127.0.0.1:${await freePort()} }
-log: { kafka: { brokers: ['${kafka.brokers}'], create: { partitions: 4 } } }
-dedupe: { redis: { url: '${redis.url}' } }
-schemas: ${folder}
-sources:
-  click: { protocol: events, topic: click, id: [/id], type: /type, time: /timestamp, key: /anonymousId, schema: click, keys: [load-click] }
-  iot: { protocol: events, topic: iot, id: [/id], type: sensor.reading, time: /ts, key: /deviceId, schema: iot, keys: [load-iot] }
-`,
-);
-const gateway = await startNode(
-  [...profiling, 'src/main.ts', 'serve', '--role', 'gateway', '--config', config],
-  /"msg":"ready"/,
-);
 const floor = await startNode(['load/floor.ts', String(floorPort)], /ready/);
 const admin = new kafkajs.Kafka({ clientId: 'load', brokers: [kafka.brokers], logLevel: 0 }).admin();
 await admin.connect();
@@ -77,9 +53,8 @@ try {
   await main();
 } finally {
   await admin.disconnect();
-  await Promise.all([stopNode(gateway), stopNode(floor)]);
-  await Promise.all([kafka.stop(), redis.stop()]);
-  await rm(folder, { recursive: true, force: true });
+  await stopNode(floor);
+  await rig.stop();
 }
 
 async function main(): Promise<void> {
@@ -106,7 +81,7 @@ async function measure(scenario: Scenario, run: string): Promise<Row> {
   const pids = { gateway: gateway.pid, redis: redis.pid, kafka: kafka.pid };
   const before = { ...cpuOf(pids), stored: await storedIn(scenario.kind) };
   const outcome = await runScenario(
-    `http://127.0.0.1:${gatewayPort}/events/${scenario.kind}?key=load-${scenario.kind}`,
+    `${rig.url}/events/${scenario.kind}?key=load-${scenario.kind}`,
     scenario,
     run,
     `{"accepted":${scenario.batch},"duplicates":0,"rejected":0,"retry":0,"events":[]}`,
