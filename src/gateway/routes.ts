@@ -1,3 +1,4 @@
+import type { SourceConfig } from '../config-source-types.ts';
 import type { Door } from './admit.ts';
 import { eventsProtocol } from './protocols/events.ts';
 import type { Protocol } from './protocols/protocol.ts';
@@ -7,6 +8,9 @@ export interface Route {
   /** With `:source` where a source is named. */
   path: string;
   methods: ('GET' | 'POST')[];
+  /** The protocol of the sources that it is for. */
+  takes: SourceConfig['protocol'];
+  /** One plain sentence. */
   summary: string;
   /** Media types that a body may have. */
   accepts: string[];
@@ -19,6 +23,7 @@ export function makeRoutes(doors: Map<string, Door>): Route[] {
     {
       path: '/events/:source',
       methods: ['POST'],
+      takes: 'events',
       summary: 'Takes events: JSON, NDJSON or CloudEvents.',
       accepts: [
         'application/json',
