@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono';
 import type { Config } from '../config.ts';
+import type { SourceConfig } from '../config-source-types.ts';
 import { RequestError } from '../errors.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Appender } from '../ports/event-log.ts';
@@ -42,7 +43,7 @@ export function makeGateway(options: GatewayOptions): Gateway {
   const { limits } = config.gateway;
   const room = new Room(limits);
   const doors = makeDoors(config, platform);
-  const cors = makeCors(config.gateway.cors);
+  const cors = makeCors(config.gateway.cors, config.sources.values());
   const groups = makeGroups(options);
   const journey = new Journey({
     limits,
@@ -69,21 +70,21 @@ export function makeGateway(options: GatewayOptions): Gateway {
     return respond(c, reply, null);
   }
 
-  /** `origins` are those of the request's source, if it is known and has its own. */
-  function respond(c: Context, reply: Reply, origins: string[] | null): Response {
+  /** `source`: whom the request is for; null when that is not known. */
+  function respond(c: Context, reply: Reply, source: SourceConfig | null): Response {
     let { headers } = reply;
     const origin = platform.header(c.req.raw, c.env, 'origin');
-    if (origin !== undefined || cors.varies) headers = { ...headers, ...cors.headers(origin, origins) };
+    if (origin !== undefined || cors.varies) headers = { ...headers, ...cors.headers(origin, source) };
     if (stopping) headers = { ...headers, connection: 'close' };
     return new Response(reply.body, { status: reply.status, headers });
   }
 
   async function take(c: Context, protocol: Protocol): Promise<Response> {
     const { reply, door, admission } = await journey.run(c, protocol);
-    if (admission !== null && limiter !== null) {
-      reply.headers = { ...reply.headers, ...limiter.headers(admission) };
-    }
-    return respond(c, reply, door?.source.config.origins ?? null);
+    const source = door?.source.config ?? null;
+    if (admission === null || limiter === null) return respond(c, reply, source);
+    // A reply may be one that many requests share.
+    return respond(c, { ...reply, headers: { ...reply.headers, ...limiter.headers(admission) } }, source);
   }
 
   /** One handler for all methods of a path: with several, Hono runs each request through its middleware chain. */
@@ -92,18 +93,17 @@ export function makeGateway(options: GatewayOptions): Gateway {
     app.all(path, (c) => {
       const { method } = c.req;
       if (methods.includes(method as 'POST')) return take(c, protocol);
-      if (method === 'OPTIONS') return preflight(c, allow);
+      if (method === 'OPTIONS') return preflight(c, methods, allow);
       const detail = `this path takes ${methods.join(' and ')}`;
       return refuse(c, new RequestError('method_not_allowed', detail, { allow }));
     });
   }
 
-  function preflight(c: Context, allow: string): Response {
-    const origins = doors.get(c.req.param('source') ?? '')?.source.config.origins ?? null;
-    return new Response(null, {
-      status: 204,
-      headers: { allow, ...cors.preflight(c.req.header('origin'), origins) },
-    });
+  function preflight(c: Context, methods: string[], allow: string): Response {
+    const source = doors.get(c.req.param('source') ?? '')?.source.config ?? null;
+    const asked = c.req.header('access-control-request-headers');
+    const headers = { allow, ...cors.preflight(c.req.header('origin'), source, methods, asked) };
+    return new Response(null, { status: 204, headers });
   }
 
   for (const route of makeRoutes(doors)) serve(route);

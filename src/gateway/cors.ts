@@ -1,54 +1,76 @@
+import type { SourceConfig } from '../config-source-types.ts';
 import { RequestError } from '../errors.ts';
 
 /**
- * CORS (Fetch standard) for a list of exact origins; `*` allows all, without credentials. `own` is the list of a
- * source that has one: it stands in the place of the common one, with credentials.
+ * CORS (Fetch standard) for lists of exact origins; `*` allows all, without credentials. A source's own list
+ * stands in the place of the common one, with credentials. While the source is not known, as in a preflight
+ * for a key or a reply to a wrong path, an origin that any list names may read the reply.
  */
 export interface Cors {
   /** True when replies differ by origin, so that caches must be told. */
   varies: boolean;
   /** Headers of every reply, refusals included: without them a page can't read why. */
-  headers(origin: string | undefined, own: string[] | null): Record<string, string>;
-  preflight(origin: string | undefined, own: string[] | null): Record<string, string>;
+  headers(origin: string | undefined, source: SourceConfig | null): Record<string, string>;
+  /** `asked`: the header names of Access-Control-Request-Headers. */
+  preflight(
+    origin: string | undefined,
+    source: SourceConfig | null,
+    methods: string[],
+    asked: string | undefined,
+  ): Record<string, string>;
 }
 
 const ALLOWED_HEADERS =
-  'authorization, content-type, content-encoding, idempotency-key, x-api-key, prefer, traceparent, tracestate, ce-id, ce-source, ce-type, ce-specversion, ce-time, ce-subject, ce-dataschema, ce-partitionkey, anonymousid, sentat';
+  'authorization, content-type, content-encoding, idempotency-key, x-api-key, prefer, traceparent, tracestate, anonymousid, sentat';
+/** Attributes of CloudEvents in binary mode, extensions among them. */
+const CE_HEADER = /^ce-[a-z0-9]+$/;
+const MAX_CE_HEADERS = 64;
 
-export function makeCors({ origins, credentials }: { origins: string[]; credentials: boolean }): Cors {
+export function makeCors(
+  { origins, credentials }: { origins: string[]; credentials: boolean },
+  sources: Iterable<SourceConfig>,
+): Cors {
   const any = origins.includes('*');
-  const exact = new Set(origins);
-  const varies = exact.size > 0;
+  const common = new Set(origins);
+  const owned = new Set([...sources].flatMap((source) => source.origins ?? []));
+  const varies = common.size > 0 || owned.size > 0;
 
-  function headers(origin: string | undefined, own: string[] | null): Record<string, string> {
+  function headers(origin: string | undefined, source: SourceConfig | null): Record<string, string> {
+    const own = source?.origins ?? null;
     if (!varies && own === null) return {};
     const vary = { vary: 'Origin' };
     if (origin === undefined) return vary;
-    const listed = own === null ? exact.has(origin) : own.includes(origin);
-    if (!listed && (own !== null || !any)) return vary;
-    const named = listed && (credentials || own !== null);
+    const byOwner = own === null ? source === null && owned.has(origin) : own.includes(origin);
+    const byCommon = own === null && common.has(origin);
+    if (!byOwner && !byCommon && (own !== null || !any)) return vary;
     return {
       ...vary,
-      'access-control-allow-origin': listed ? origin : '*',
+      'access-control-allow-origin': byOwner || byCommon ? origin : '*',
       'access-control-expose-headers': 'Retry-After, RateLimit, RateLimit-Policy',
-      ...(named ? { 'access-control-allow-credentials': 'true' } : {}),
+      ...(byOwner || (byCommon && credentials) ? { 'access-control-allow-credentials': 'true' } : {}),
     };
   }
 
   return {
     varies,
     headers,
-    preflight(origin, own) {
-      const base = headers(origin, own);
+    preflight(origin, source, methods, asked) {
+      const base = headers(origin, source);
       if (!('access-control-allow-origin' in base)) return base;
       return {
         ...base,
-        'access-control-allow-methods': 'POST',
-        'access-control-allow-headers': ALLOWED_HEADERS,
+        'access-control-allow-methods': methods.join(', '),
+        'access-control-allow-headers': [ALLOWED_HEADERS, ...attributesIn(asked)].join(', '),
         'access-control-max-age': '7200',
       };
     },
   };
+}
+
+/** Named one by one: `*` does not count in replies with credentials. */
+function attributesIn(asked: string | undefined): string[] {
+  const names = asked?.split(',').map((name) => name.trim().toLowerCase()) ?? [];
+  return names.filter((name) => CE_HEADER.test(name)).slice(0, MAX_CE_HEADERS);
 }
 
 /** Throws RequestError `forbidden` when a web page sends that a source's list does not name. Other clients send no Origin. */

@@ -15,6 +15,8 @@ export interface Head {
   header(name: string): string | undefined;
   headers(): Iterable<[string, string]>;
   query(name: string): string | undefined;
+  /** All parameters of the query as sent, decoded as the URL standard says. */
+  queries(): Iterable<[string, string]>;
 }
 
 export function headOf(c: Context, platform: Platform): Head {
@@ -27,6 +29,7 @@ export function headOf(c: Context, platform: Platform): Head {
     header: (name) => platform.header(c.req.raw, c.env, name),
     headers: () => c.req.raw.headers,
     query: (name) => (c.req.raw.url.includes('?') ? c.req.query(name) : undefined),
+    queries: () => new URL(c.req.raw.url).searchParams,
   };
 }
 

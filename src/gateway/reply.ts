@@ -22,6 +22,8 @@ const MAX_ERRORS = 1000;
 const MAX_ERRORS_PER_EVENT = 20;
 
 const ONE_ACCEPTED = '{"accepted":1,"duplicates":0,"rejected":0,"retry":0,"events":[]}';
+// A problem of a GET, such as a wrong path, would be cached by rule (RFC 9110 section 15.1).
+const PROBLEM = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 /** The answer to a request whose events each have a verdict. `events` are those that were not accepted. */
@@ -48,7 +50,7 @@ export function verdictReply(counts: Record<Verdict, number>, events: EventReply
   const first = events.find((event) => event.verdict === (retry > 0 ? 'retry' : 'rejected'));
   const code = first?.errors[0]?.code ?? 'log_unavailable';
   const problem = { type: typeOf(code), title: errorRow(code).title, status, ...body };
-  const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
+  const headers: Record<string, string> = { ...PROBLEM };
   if (status === 503) headers['retry-after'] = '2';
   return { status, body: JSON.stringify(problem), headers };
 }
@@ -69,7 +71,7 @@ export function problemReply(error: RequestError): Reply {
   return {
     status,
     body: JSON.stringify({ type: typeOf(error.code), title, status, detail: error.message }),
-    headers: { 'content-type': 'application/problem+json', ...error.headers },
+    headers: { ...PROBLEM, ...error.headers },
   };
 }
 

@@ -1,6 +1,7 @@
 import type { SourceConfig } from '../config-source-types.ts';
 import type { Door } from './admit.ts';
 import { eventsProtocol } from './protocols/events.ts';
+import { pixelProtocol } from './protocols/pixel.ts';
 import type { Protocol } from './protocols/protocol.ts';
 
 /** A path of the gateway. The description that `/openapi.json` gives is made from these. */
@@ -33,6 +34,14 @@ export function makeRoutes(doors: Map<string, Door>): Route[] {
         'application/cloudevents-batch+json',
       ],
       protocol: eventsProtocol(doors),
+    },
+    {
+      takes: 'events',
+      path: '/pixel/:source',
+      methods: ['GET'],
+      summary: 'Takes one event in the query, and answers with an image.',
+      accepts: [],
+      protocol: pixelProtocol(doors),
     },
   ];
 }

@@ -1,0 +1,79 @@
+import type { SourceConfig } from '../../config-source-types.ts';
+import { type Door, namedDoor } from '../admit.ts';
+import { checkOrigin } from '../cors.ts';
+import type { Head } from '../head.ts';
+import { type Reply, verdictReply } from '../reply.ts';
+import { decodeJson } from '../sources/json.ts';
+import type { DecodeContext, Source } from '../sources/source.ts';
+import type { Input, Protocol, Reading } from './protocol.ts';
+
+/** A transparent GIF89a of one by one. */
+const GIF = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
+
+/** Parameters that let a client in; they never become data. */
+const KEYS = new Set(['key', 'access_token']);
+
+/**
+ * `GET /pixel/{source}`: the query is one event, for `<img>` and mail. What is refused is answered without an
+ * image: browsers fire `load` for an image whatever its status, and a page must not take that for stored.
+ */
+export function pixelProtocol(doors: Map<string, Door>): Protocol {
+  const image = Uint8Array.from(atob(GIF), (character) => character.charCodeAt(0));
+  const headers = {
+    'content-type': 'image/gif',
+    'cache-control': 'no-store',
+    // Pages that isolate themselves load nothing from elsewhere that does not say so (Fetch standard, CORP).
+    'cross-origin-resource-policy': 'cross-origin',
+  };
+  return {
+    door: (head) => namedDoor(doors, head, 'events'),
+    inspect: (head) => checkPage(namedDoor(doors, head, 'events').source.config, head),
+    read,
+    reply({ counts, events }): Reply {
+      const full = verdictReply(counts, events);
+      return full.status === 202 ? { status: 200, body: image, headers } : full;
+    },
+  };
+}
+
+/**
+ * Images are asked for without an Origin header, so the page is told by its Referer. A page may hide that, but
+ * not that it is another site's (Sec-Fetch-Site, from browsers alone). Throws RequestError `forbidden`.
+ */
+function checkPage({ origins }: SourceConfig, { header }: Head): void {
+  if (origins === null || header('origin') !== undefined) return;
+  const referer = header('referer');
+  const site = header('sec-fetch-site');
+  if (referer !== undefined) checkOrigin(origins, URL.parse(referer)?.origin ?? 'null');
+  else if (site !== undefined && site !== 'none') checkOrigin(origins, 'null');
+}
+
+function read({ head, admission, context }: Input): Reading {
+  const { source } = admission!.door;
+  const parameters = parametersOf(head);
+  const members = [...parameters].map(([name, values]) => {
+    const value = values.length === 1 ? values[0] : values;
+    return `${JSON.stringify(name)}:${JSON.stringify(value)}`;
+  });
+  const body = new TextEncoder().encode(`{${members.join(',')}}`);
+  return { admission: admission!, events: decodeJson(body, withId(context(source), source, parameters)) };
+}
+
+function parametersOf({ queries }: Head): Map<string, string[]> {
+  const parameters = new Map<string, string[]>();
+  for (const [name, value] of queries()) {
+    if (KEYS.has(name)) continue;
+    const values = parameters.get(name);
+    if (values === undefined) parameters.set(name, [value]);
+    else values.push(value);
+  }
+  return parameters;
+}
+
+/** A pixel is never sent again, so one without an id gets one that is like no other. */
+function withId(context: DecodeContext, source: Source, parameters: Map<string, string[]>): DecodeContext {
+  if (context.idempotencyKey !== null || source.id === 'content') return context;
+  const has = (tokens: string[]) => tokens.length === 1 && !!parameters.get(tokens[0]!)?.[0];
+  if (source.id?.every(({ tokens }) => has(tokens))) return context;
+  return { ...context, idempotencyKey: crypto.randomUUID() };
+}
