@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
-import { choice, duration, object, optional, pointer, secret, size } from './config-fields.ts';
+import { choice, duration, object, optional, pointer, secret } from './config-fields.ts';
+import { SIZE_FORM, SIZE_PATTERN } from './units.ts';
 
 /** The shape of a source in the config. */
 
@@ -35,14 +36,21 @@ const verify = object(
   { description: 'Signature that every request must have, over the body as sent.' },
 );
 
+/** Those of RFC 7518 and RFC 8037 in which who checks a token can't make one. */
+const ALGORITHMS = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+];
+
 const jwt = object(
   {
     jwks: secret("The issuer's keys: https URL of a JWK Set, or the set itself, or file:/path."),
     issuer: optional(Type.String({ minLength: 1, description: 'That iss must be.' })),
     audience: optional(Type.String({ minLength: 1, description: 'That aud must hold.' })),
-    algorithms: Type.Array(Type.String({ minLength: 1 }), {
+    algorithms: Type.Array(Type.Enum(ALGORITHMS, { type: 'string' }), {
       default: ['RS256', 'PS256', 'ES256', 'EdDSA'],
       minItems: 1,
+      description: 'Of signatures that are right; all are of public keys.',
     }),
   },
   { description: 'Lets clients in that present a JSON Web Token as Bearer.' },
@@ -50,7 +58,14 @@ const jwt = object(
 
 const perSecond = {
   events: optional(Type.Integer({ minimum: 1, maximum: 10_000_000, description: 'A second.' })),
-  bytes: optional(size('1MiB', 'A second, of bodies after their content-encoding.')),
+  // Without a standard value: a rate of events alone is none of bytes.
+  bytes: optional(
+    Type.String({
+      title: SIZE_FORM,
+      pattern: SIZE_PATTERN,
+      description: 'A second, of bodies after their content-encoding.',
+    }),
+  ),
 };
 
 const rate = object(

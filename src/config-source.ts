@@ -63,13 +63,15 @@ function readJwt(raw: NonNullable<Raw['jwt']>, path: Path, { findings, secret }:
   const text = secret(at, raw.jwks).trim();
   let jwks: JwtConfig['jwks'] = { text };
   if (/^https?:/.test(text)) jwks = { url: text };
-  else if (!isKeySet(text)) findings.error(at, 'must be an http(s) URL, or a JWK Set: {"keys": [...]}');
+  else if (!isKeySet(text))
+    findings.error(at, 'must be an http(s) URL, or a JWK Set of public keys: {"keys": [...]}');
   return { jwks, issuer: raw.issuer ?? null, audience: raw.audience ?? null, algorithms: raw.algorithms };
 }
 
 function isKeySet(text: string): boolean {
   try {
-    return Array.isArray((JSON.parse(text) as { keys?: unknown }).keys);
+    const { keys } = JSON.parse(text) as { keys: ({ kty?: unknown } | null)[] };
+    return keys.every((key) => typeof key?.kty === 'string' && !('d' in key) && !('k' in key));
   } catch {
     return false;
   }

@@ -42,6 +42,7 @@ const table = {
   stopping: { status: 503, title: 'Gateway is stopping' },
   log_unavailable: { status: 503, title: 'Events cannot be stored now' },
   dedupe_unavailable: { status: 503, title: 'Duplicates cannot be told now' },
+  keys_unavailable: { status: 503, title: 'Tokens cannot be checked now' },
   id_in_flight: { status: 503, title: 'The same id is being stored by another process' },
 } as const satisfies Record<string, { status: number; title: string }>;
 

@@ -6,15 +6,18 @@ import { combineReports, logReport, makeLogger } from './adapters/logging.ts';
 import { nodePlatform } from './adapters/node-platform.ts';
 import { prometheusReport } from './adapters/prometheus.ts';
 import { redisDedupeStore } from './adapters/redis/dedupe-store.ts';
+import { redisRateStore } from './adapters/redis/rate-store.ts';
 import { sqliteDedupeStore } from './adapters/sqlite/dedupe-store.ts';
 import { sqliteEventLog } from './adapters/sqlite/event-log.ts';
+import { type WatchedDedupe, watchDedupe } from './adapters/watch-dedupe.ts';
 import { makeAdmin } from './admin/app.ts';
 import type { Config } from './config.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher/subscriptions.ts';
 import { type Gateway, makeGateway } from './gateway/app.ts';
+import { makeLimiter } from './gateway/rate.ts';
 import { within } from './lifecycle.ts';
-import type { Claim, ClaimOutcome, DedupeStore } from './ports/dedupe-store.ts';
 import type { EventLog } from './ports/event-log.ts';
+import type { RateStore } from './ports/rate-store.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import { openSchemas } from './schema/load.ts';
 
@@ -49,6 +52,7 @@ export async function run(options: RunOptions): Promise<void> {
     : null;
   const log = openLog(config, data, logger);
   const dedupe = isGateway ? openDedupe(config, data, logger) : null;
+  const rates = isGateway ? openRates(config, logger) : null;
   let gateway: Gateway | null = null;
   let dispatcher: Dispatcher | null = null;
 
@@ -72,7 +76,7 @@ export async function run(options: RunOptions): Promise<void> {
       schemas: schemas.set,
       log,
       dedupe: dedupe.store,
-      limiter: null,
+      limiter: makeLimiter({ sources: config.sources.values(), store: rates, platform }),
       platform,
       report,
     });
@@ -120,6 +124,7 @@ export async function run(options: RunOptions): Promise<void> {
     await Promise.all([closeDoor(), dispatcher?.stop(config.grace)]);
     await log.close();
     await dedupe?.store.close();
+    await rates?.close();
     schemas?.close();
     await adminListener.close();
     platform.stop();
@@ -176,64 +181,22 @@ function openLog(config: Config, folder: string, logger: Logger): EventLog {
   });
 }
 
-interface Dedupe {
-  store: DedupeStore;
-  /** Why the last claim got no answer, or null. */
-  problem(): string | null;
-}
-
-function openDedupe(config: Config, folder: string, logger: Logger): Dedupe {
+function openDedupe(config: Config, folder: string, logger: Logger): WatchedDedupe {
   const { store, window, lease } = config.dedupe;
   const onError = (error: Error) => logger.error({ err: error }, 'dedupe store');
-  return watched(
+  return watchDedupe(
     'redis' in store
       ? redisDedupeStore({ ...store.redis, window, lease, onError })
       : sqliteDedupeStore({ path: resolve(folder, store.embedded.path), window, lease, onError }),
   );
 }
 
-const PROBE_MS = 1000;
-
-/**
- * The same store, and whether it answers. While it does not, it is asked now and then: a gateway that is not
- * ready for want of it gets no requests that would show it come back.
- */
-function watched(store: DedupeStore): Dedupe {
-  const probe = [{ key: 'probe', print: 0 }];
-  const owner = crypto.randomUUID();
-  let failing: string | null = 'no answer yet';
-  let timer: NodeJS.Timeout | undefined;
-
-  async function claim(claims: readonly Claim[], by: string): Promise<ClaimOutcome[]> {
-    try {
-      const outcomes = await store.claim(claims, by);
-      failing = null;
-      return outcomes;
-    } catch (error) {
-      failing = (error as Error).message;
-      timer ??= setTimeout(ask, PROBE_MS);
-      throw error;
-    }
-  }
-
-  async function ask(): Promise<void> {
-    timer = undefined;
-    await claim(probe, owner)
-      .then(() => store.release(probe, owner))
-      .catch(() => {});
-  }
-
-  void ask();
-  return {
-    store: {
-      claim,
-      confirm: (claims, by) => store.confirm(claims, by),
-      release: (claims, by) => store.release(claims, by),
-      close() {
-        clearTimeout(timer);
-        return store.close();
-      },
-    },
-    problem: () => failing,
-  };
+/** Where gateways share the rates of their sources; null when no source has one, or there is no other gateway. */
+function openRates({ sources, dedupe: { store } }: Config, logger: Logger): RateStore | null {
+  const limited = [...sources.values()].some(({ rate }) => rate.all !== null || rate.key !== null);
+  if (!limited || !('redis' in store)) return null;
+  return redisRateStore({
+    ...store.redis,
+    onError: (error) => logger.error({ err: error }, 'rate store'),
+  });
 }

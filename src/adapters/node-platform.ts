@@ -38,6 +38,7 @@ export function nodePlatform(): Platform & { stop(): void } {
     inflate,
     readBody: (_request, env, options) => readBody(env as NodeEnv, options, slow),
     header: (_request, env, name) => (env as NodeEnv).incoming.headers[name] as string | undefined,
+    peer: (_request, env) => (env as NodeEnv).incoming.socket.remoteAddress,
     headerCount: (_request, env) => (env as NodeEnv).incoming.rawHeaders.length / 2,
     stop: () => clearInterval(sweep),
   };

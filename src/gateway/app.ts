@@ -1,4 +1,5 @@
 import { type Context, Hono } from 'hono';
+import { makeClientAddress } from '../address.ts';
 import type { Config } from '../config.ts';
 import type { SourceConfig } from '../config-source-types.ts';
 import { RequestError } from '../errors.ts';
@@ -10,6 +11,8 @@ import type { SchemaSet } from '../schema/registry.ts';
 import { makeDoors } from './admit.ts';
 import { makeCors } from './cors.ts';
 import { CommitGroups } from './group.ts';
+import { consent } from './handshake.ts';
+import { headOf } from './head.ts';
 import { internal, Journey, NO_VERDICTS } from './journey.ts';
 import type { Limiter } from './limiter.ts';
 import { rejectedRecord } from './pipeline.ts';
@@ -40,7 +43,7 @@ export interface Gateway {
 /** The ingest application: its routes. */
 export function makeGateway(options: GatewayOptions): Gateway {
   const { config, platform, report, limiter } = options;
-  const { limits } = config.gateway;
+  const { limits, proxies, clientAddress } = config.gateway;
   const room = new Room(limits);
   const doors = makeDoors(config, platform);
   const cors = makeCors(config.gateway.cors, config.sources.values());
@@ -51,6 +54,7 @@ export function makeGateway(options: GatewayOptions): Gateway {
     schemas: options.schemas,
     groups,
     limiter,
+    clientAddress: clientAddress === 'none' ? null : makeClientAddress(proxies, clientAddress),
     platform,
     report,
   });
@@ -75,6 +79,8 @@ export function makeGateway(options: GatewayOptions): Gateway {
     let { headers } = reply;
     const origin = platform.header(c.req.raw, c.env, 'origin');
     if (origin !== undefined || cors.varies) headers = { ...headers, ...cors.headers(origin, source) };
+    // It may hold a key.
+    if (c.req.raw.url.includes('?')) headers = { 'cache-control': 'no-store', ...headers };
     if (stopping) headers = { ...headers, connection: 'close' };
     return new Response(reply.body, { status: reply.status, headers });
   }
@@ -93,7 +99,10 @@ export function makeGateway(options: GatewayOptions): Gateway {
     app.all(path, (c) => {
       const { method } = c.req;
       if (methods.includes(method as 'POST')) return take(c, protocol);
-      if (method === 'OPTIONS') return preflight(c, methods, allow);
+      if (method === 'OPTIONS') {
+        const handshake = methods.includes('POST') && c.req.header('webhook-request-origin') !== undefined;
+        return handshake ? shakeHands(c, protocol) : preflight(c, methods, allow);
+      }
       const detail = `this path takes ${methods.join(' and ')}`;
       return refuse(c, new RequestError('method_not_allowed', detail, { allow }));
     });
@@ -104,6 +113,14 @@ export function makeGateway(options: GatewayOptions): Gateway {
     const asked = c.req.header('access-control-request-headers');
     const headers = { allow, ...cors.preflight(c.req.header('origin'), source, methods, asked) };
     return new Response(null, { status: 204, headers });
+  }
+
+  async function shakeHands(c: Context, protocol: Protocol): Promise<Response> {
+    try {
+      return respond(c, await consent(protocol, headOf(c, platform), platform), null);
+    } catch (error) {
+      return refuse(c, error instanceof RequestError ? error : internal(error));
+    }
   }
 
   for (const route of makeRoutes(doors)) serve(route);

@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import type { makeClientAddress } from '../address.ts';
 import type { Limits } from '../config.ts';
 import { RequestError } from '../errors.ts';
 import type { DecodedEvent, Verdict } from '../event.ts';
@@ -23,6 +24,8 @@ export interface JourneyOptions {
   schemas: () => SchemaSet;
   groups: Map<string, CommitGroups>;
   limiter: Limiter | null;
+  /** Null when records get no address. */
+  clientAddress: ReturnType<typeof makeClientAddress> | null;
   platform: Platform;
   report: Report;
 }
@@ -89,7 +92,7 @@ export class Journey {
 
   /** The events of a request that may come in, or the answer when it is about something else. */
   async #read(c: Context, head: Head, protocol: Protocol, hold: Hold): Promise<DecodedEvent[] | Reply> {
-    const { platform, limits, room, limiter } = this.#options;
+    const { platform, limits, room, limiter, clientAddress } = this.#options;
     const door = protocol.door(head);
     let early: Admission | null = null;
     if (door !== null) {
@@ -123,6 +126,10 @@ export class Journey {
     const reading = protocol.read({ head, body, admission: early, signed, context });
     if ('answer' in reading) return reading.answer;
     if (early === null) this.#letIn(reading.admission, head, hold);
+    if (clientAddress !== null) {
+      const forwarded = { forwardedFor: head.header('x-forwarded-for'), forwarded: head.header('forwarded') };
+      markAddress(reading.events, clientAddress({ peer: platform.peer(c.req.raw, c.env), ...forwarded }));
+    }
     if (limiter !== null) {
       const taken = limiter.take(reading.admission, reading.events.length, body.length);
       if (taken instanceof Promise) await taken;
@@ -164,6 +171,14 @@ export class Journey {
       this.#clock.text = new Date(now).toISOString();
     }
     return this.#clock.text;
+  }
+}
+
+/** What a client says of its own address does not stand. */
+function markAddress(events: DecodedEvent[], address: string | null): void {
+  for (const { headers } of events) {
+    if (address === null) delete headers.ce_clientip;
+    else headers.ce_clientip = address;
   }
 }
 

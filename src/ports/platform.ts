@@ -18,6 +18,8 @@ export interface Platform {
   readBody(request: Request, env: unknown, options: ReadOptions): Promise<Uint8Array>;
   /** A header's value by its lower-case name; undefined when absent. */
   header(request: Request, env: unknown, name: string): string | undefined;
+  /** Address of the other end of the connection, without a port; undefined when unknown. */
+  peer(request: Request, env: unknown): string | undefined;
   /** Number of header fields of the request as sent. */
   headerCount(request: Request, env: unknown): number;
 }

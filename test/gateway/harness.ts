@@ -7,6 +7,7 @@ import { sqliteDedupeStore } from '../../src/adapters/sqlite/dedupe-store.ts';
 import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import { makeGateway } from '../../src/gateway/app.ts';
+import { makeLimiter } from '../../src/gateway/rate.ts';
 import type { DedupeStore } from '../../src/ports/dedupe-store.ts';
 import type { EventLog, StoredRecord } from '../../src/ports/event-log.ts';
 import type { GroupFacts, Report, RequestFacts } from '../../src/ports/report.ts';
@@ -70,7 +71,8 @@ export async function startGateway(options: HarnessOptions): Promise<Harness> {
     group: (facts) => groups.push(facts),
     delivery: () => {},
   };
-  const gateway = makeGateway({ config, schemas: () => set, log, dedupe, limiter: null, platform, report });
+  const limiter = makeLimiter({ sources: config.sources.values(), store: null, platform });
+  const gateway = makeGateway({ config, schemas: () => set, log, dedupe, limiter, platform, report });
   const { keepAlive, limits } = config.gateway;
   const listener = await listen({
     address: { host: '127.0.0.1', port: 0 },

@@ -1,4 +1,4 @@
-import { Redis, ReplyError } from 'ioredis';
+import { type Redis, ReplyError } from 'ioredis';
 import {
   type Claim,
   type ClaimOutcome,
@@ -7,6 +7,7 @@ import {
 } from '../../ports/dedupe-store.ts';
 import { ScriptCall, scriptArguments } from './call.ts';
 import { ServerClock } from './clock.ts';
+import { connect } from './connect.ts';
 import { claimScript, confirmScript, outcomes, releaseScript, type Script } from './scripts.ts';
 
 export interface RedisDedupeOptions {
@@ -47,19 +48,8 @@ class RedisDedupeStore implements DedupeStore {
 
   constructor(options: RedisDedupeOptions) {
     this.#options = options;
-    this.#redis = new Redis(options.url, {
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      connectTimeout: 2_000,
-      // Calls have their own, shorter time limit; this is for the handshake with a server that hangs.
-      commandTimeout: Math.max(1_000, options.timeout * 2),
-      disconnectTimeout: 100,
-      maxLoadingRetryTime: 1_000,
-      retryStrategy: (attempt) => backoff(attempt),
-      // A server that was demoted or lost its primary keeps answering so until the address is resolved again.
-      reconnectOnError: (error) => /\b(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN)\b/.test(error.message),
-    });
+    // Calls have their own, shorter time limit; this is for the handshake with a server that hangs.
+    this.#redis = connect(options.url, Math.max(1_000, options.timeout * 2));
     this.#redis.on('ready', () => void this.#prepare());
     this.#redis.on('close', () => {
       this.#usable = false;
@@ -189,10 +179,4 @@ class RedisDedupeStore implements DedupeStore {
     this.#reported.add(error.message);
     this.#options.onError(error);
   }
-}
-
-/** Milliseconds before the next attempt to connect: from 50 to 2000, doubling, half of it random. */
-function backoff(attempt: number): number {
-  const full = Math.min(2_000, 50 * 2 ** (attempt - 1));
-  return (full + Math.random() * full) / 2;
 }

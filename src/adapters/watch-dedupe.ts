@@ -1,0 +1,53 @@
+import type { Claim, ClaimOutcome, DedupeStore } from '../ports/dedupe-store.ts';
+
+export interface WatchedDedupe {
+  store: DedupeStore;
+  /** Why the last claim got no answer, or null. */
+  problem(): string | null;
+}
+
+const PROBE_MS = 1000;
+
+/**
+ * The same store, and whether it answers. While it does not, it is asked now and then: a gateway that is not
+ * ready for want of it gets no requests that would show it come back.
+ */
+export function watchDedupe(store: DedupeStore): WatchedDedupe {
+  const probe = [{ key: 'probe', print: 0 }];
+  const owner = crypto.randomUUID();
+  let failing: string | null = 'no answer yet';
+  let timer: NodeJS.Timeout | undefined;
+
+  async function claim(claims: readonly Claim[], by: string): Promise<ClaimOutcome[]> {
+    try {
+      const outcomes = await store.claim(claims, by);
+      failing = null;
+      return outcomes;
+    } catch (error) {
+      failing = (error as Error).message;
+      timer ??= setTimeout(ask, PROBE_MS);
+      throw error;
+    }
+  }
+
+  async function ask(): Promise<void> {
+    timer = undefined;
+    await claim(probe, owner)
+      .then(() => store.release(probe, owner))
+      .catch(() => {});
+  }
+
+  void ask();
+  return {
+    store: {
+      claim,
+      confirm: (claims, by) => store.confirm(claims, by),
+      release: (claims, by) => store.release(claims, by),
+      close() {
+        clearTimeout(timer);
+        return store.close();
+      },
+    },
+    problem: () => failing,
+  };
+}

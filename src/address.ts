@@ -1,0 +1,92 @@
+import ipaddr from 'ipaddr.js';
+
+type Ip = ipaddr.IPv4 | ipaddr.IPv6;
+
+/** What a request says of where it comes from. */
+export interface Origin {
+  /** The other end of the connection; undefined when unknown. */
+  peer: string | undefined;
+  /** X-Forwarded-For: client first, each proxy appends whom it heard. */
+  forwardedFor: string | undefined;
+  /** Forwarded (RFC 7239); read when there is no X-Forwarded-For. */
+  forwarded: string | undefined;
+}
+
+/** Proxies in a row; more are not looked through. */
+const MAX_HOPS = 16;
+/** Bits that are kept of a truncated address. */
+const KEPT = { ipv4: 24, ipv6: 48 };
+
+/**
+ * Makes the function that tells a client's address: that of the peer, or, while the sender is one of the proxies (addresses
+ * and CIDR ranges), the one that it names. Null when a proxy names none that can be read.
+ */
+export function makeClientAddress(
+  proxies: string[],
+  shown: 'truncated' | 'full',
+): (origin: Origin) => string | null {
+  const ranges = proxies.map(rangeOf);
+  const isProxy = (ip: Ip) =>
+    ranges.some(([range, bits]) => range.kind() === ip.kind() && ip.match(range, bits));
+  const show = (ip: Ip | null) => (ip === null ? null : (shown === 'full' ? ip : truncated(ip)).toString());
+
+  return ({ peer, forwardedFor, forwarded }) => {
+    let ip = peer === undefined ? null : parseIp(peer);
+    const list = forwardedFor ?? forwarded;
+    if (ip === null || list === undefined || !isProxy(ip)) return show(ip);
+    const name = forwardedFor === undefined ? forNode : (text: string) => text;
+    // From the right: what is left of the first address that is no proxy is the client's own word.
+    let end = list.length;
+    for (let hop = 0; hop < MAX_HOPS; hop++) {
+      const comma = list.lastIndexOf(',', end - 1);
+      const node = name(list.slice(comma + 1, end).trim());
+      ip = node === null ? null : parseNode(node);
+      if (ip === null || comma <= 0 || !isProxy(ip)) return show(ip);
+      end = comma;
+    }
+    return null;
+  };
+}
+
+/** An address, IPv6 without a zone, IPv4 in IPv6 as IPv4; null for anything else. */
+function parseIp(text: string): Ip | null {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
+  const zone = text.indexOf('%');
+  const plain = zone < 0 ? text : text.slice(0, zone);
+  if (!plain.includes(':') || plain.length > 45 || !ipaddr.IPv6.isValid(plain)) return null;
+  const ip = ipaddr.IPv6.parse(plain);
+  return ip.isIPv4MappedAddress() ? ip.toIPv4Address() : ip;
+}
+
+/** An address with or without a port, IPv6 perhaps in brackets (RFC 7239 section 6). */
+function parseNode(text: string): Ip | null {
+  if (text.startsWith('[')) {
+    const match = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text);
+    return match === null ? null : parseIp(match[1]!);
+  }
+  const colon = text.indexOf(':');
+  if (colon < 0 || colon !== text.lastIndexOf(':')) return parseIp(text);
+  return /^\d{1,5}$/.test(text.slice(colon + 1)) ? parseIp(text.slice(0, colon)) : null;
+}
+
+/** The `for` parameter of an element of the Forwarded field (RFC 7239 section 4); null when it has none. */
+function forNode(element: string): string | null {
+  for (const pair of element.split(';')) {
+    const match = /^\s*for\s*=\s*(?:"([^"\\]*)"|([^\s"]*))\s*$/i.exec(pair);
+    if (match !== null) return match[1] ?? match[2]!;
+  }
+  return null;
+}
+
+function rangeOf(text: string): [Ip, number] {
+  const [ip, bits] = text.includes('/') ? ipaddr.parseCIDR(text) : [ipaddr.parse(text), 128];
+  if (ip.kind() === 'ipv4') return [ip, Math.min(bits, 32)];
+  const six = ip as ipaddr.IPv6;
+  if (six.isIPv4MappedAddress() && bits >= 96) return [six.toIPv4Address(), bits - 96];
+  return [six, bits];
+}
+
+function truncated(ip: Ip): Ip {
+  const bytes = ip.toByteArray();
+  return ipaddr.fromByteArray(bytes.fill(0, KEPT[ip.kind()] / 8));
+}

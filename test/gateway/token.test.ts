@@ -1,0 +1,324 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { JwtConfig } from '../../src/config-source-types.ts';
+import { RequestError } from '../../src/errors.ts';
+import { makeTokenCheck } from '../../src/gateway/token.ts';
+
+type Pair = Awaited<ReturnType<typeof generateKeyPair>>;
+
+const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
+const now = () => Math.floor(Date.now() / 1000);
+
+async function keySet(pairs: Record<string, Pair>) {
+  const keys = [];
+  for (const [kid, { publicKey }] of Object.entries(pairs))
+    keys.push({ ...(await exportJWK(publicKey)), kid });
+  return { keys };
+}
+
+function sign(
+  pair: Pair,
+  claims: Record<string, unknown> = {},
+  header: { alg?: string; kid?: string } = {},
+): Promise<string> {
+  return new SignJWT({
+    sub: 'device-7',
+    iss: 'https://issuer.test',
+    aud: 'postern',
+    exp: now() + 300,
+    ...claims,
+  })
+    .setProtectedHeader({ alg: 'ES256', kid: 'one', ...header })
+    .sign(pair.privateKey);
+}
+
+const b64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+describe('tokens with keys of the config', () => {
+  let one: Pair;
+  let two: Pair;
+  let config: JwtConfig;
+  beforeAll(async () => {
+    [one, two] = await Promise.all([
+      generateKeyPair('ES256', { extractable: true }),
+      generateKeyPair('ES256', { extractable: true }),
+    ]);
+    config = {
+      jwks: { text: JSON.stringify(await keySet({ one, two })) },
+      issuer: 'https://issuer.test',
+      audience: 'postern',
+      algorithms: ALGORITHMS,
+    };
+  });
+
+  it('tells the subject of a good token, of every algorithm', async () => {
+    for (const alg of ALGORITHMS) {
+      const pair = await generateKeyPair(alg, { extractable: true });
+      const check = makeTokenCheck({
+        ...config,
+        jwks: { text: JSON.stringify(await keySet({ one: pair })) },
+      });
+      const token = await sign(pair, {}, { alg });
+      expect([alg, await check(token), await check(token)]).toEqual([alg, 'device-7', 'device-7']);
+    }
+  });
+
+  it('tries each key when the token names none', async () => {
+    const check = makeTokenCheck(config);
+    const nameless = (pair: Pair) => sign(pair, {}, { kid: undefined as never });
+    expect(await check(await nameless(two))).toBe('device-7');
+    expect(await check(await nameless(await generateKeyPair('ES256')))).toBeNull();
+  });
+
+  it('refuses what is not for here, not yet, no longer, or for ever', async () => {
+    const check = makeTokenCheck(config);
+    const cases: [string, Record<string, unknown>, string | null][] = [
+      ['another issuer', { iss: 'https://other.test' }, null],
+      ['no issuer', { iss: undefined }, null],
+      ['another audience', { aud: ['x', 'y'] }, null],
+      ['several audiences', { aud: ['x', 'postern'] }, 'device-7'],
+      ['no exp', { exp: undefined }, null],
+      ['exp as text', { exp: `${now() + 300}` }, null],
+      ['expired', { exp: now() - 62 }, null],
+      ['expired a moment ago', { exp: now() - 30 }, 'device-7'],
+      ['not yet', { nbf: now() + 90 }, null],
+      ['nearly', { nbf: now() + 30 }, 'device-7'],
+      ['no subject', { sub: undefined }, ''],
+      ['a subject that is no text', { sub: { toString: 1 } }, null],
+      ['a long subject', { sub: 's'.repeat(257) }, null],
+    ];
+    for (const [name, claims, subject] of cases) {
+      expect([name, await check(await sign(one, claims))]).toEqual([name, subject]);
+    }
+  });
+
+  it('needs a signature by one of the keys, whatever algorithm a token claims', async () => {
+    const rsa = await generateKeyPair('RS256', { extractable: true });
+    const set = await keySet({ one: rsa });
+    const check = makeTokenCheck({
+      ...config,
+      jwks: { text: JSON.stringify(set) },
+      algorithms: [...ALGORITHMS, 'HS256', 'none'],
+    });
+    const claims = { sub: 'x', iss: 'https://issuer.test', aud: 'postern', exp: now() + 300 };
+    const hmac = (secret: Uint8Array) =>
+      new SignJWT(claims).setProtectedHeader({ alg: 'HS256', kid: 'one' }).sign(secret);
+    const good = await sign(rsa, {}, { alg: 'RS256' });
+    const [head, , signature] = good.split('.') as [string, string, string];
+    const forged = [
+      `${b64({ alg: 'none' })}.${b64(claims)}.`,
+      `${b64({ alg: 'none', kid: 'one' })}.${b64(claims)}.${signature}`,
+      `${b64({ alg: 'NONE' })}.${b64(claims)}.`,
+      await hmac(Buffer.from(await exportSPKI(rsa.publicKey))),
+      await hmac(Buffer.from(set.keys[0]!.n!, 'base64url')),
+      await hmac(new Uint8Array(32)),
+      `${head}.${b64(claims)}.${signature}`,
+      good.slice(0, -6),
+      await sign(await generateKeyPair('RS256'), {}, { alg: 'RS256' }),
+    ];
+    expect(await check(good)).toBe('device-7');
+    for (const token of forged)
+      expect([token.slice(0, 30), await check(token)]).toEqual([token.slice(0, 30), null]);
+  });
+
+  it('takes no key that a token brings along, and no algorithm that the config does not name', async () => {
+    const stranger = await generateKeyPair('ES256', { extractable: true });
+    const jwk = await exportJWK(stranger.publicKey);
+    const token = await new SignJWT({ exp: now() + 300, iss: 'https://issuer.test', aud: 'postern' })
+      .setProtectedHeader({ alg: 'ES256', kid: 'one', jwk, jku: 'https://evil.test/keys' })
+      .sign(stranger.privateKey);
+    expect(await makeTokenCheck(config)(token)).toBeNull();
+    expect(await makeTokenCheck({ ...config, algorithms: ['RS256'] })(await sign(one))).toBeNull();
+  });
+
+  it('refuses garbage without an error, and long tokens unread', async () => {
+    const check = makeTokenCheck(config);
+    const good = await sign(one);
+    const parts = good.split('.') as [string, string, string];
+    const garbage = [
+      '',
+      '.',
+      '..',
+      '...',
+      'a.b.c',
+      '\u0000.\ud800.\uffff',
+      '{}',
+      'null',
+      `${good}.x`,
+      ` ${good}`,
+      `${parts[0]}..${parts[2]}`,
+      `${b64([])}.${parts[1]}.${parts[2]}`,
+      `${b64({ alg: 'ES256', crit: ['b64'], b64: false })}.${parts[1]}.${parts[2]}`,
+      `${b64({ alg: 'constructor', kid: '__proto__' })}.${parts[1]}.${parts[2]}`,
+      `${b64({ alg: 'ES256', kid: { a: 1 } })}.${parts[1]}.${parts[2]}`,
+      'x'.repeat(10_000),
+      `${'A'.repeat(4000)}.${'A'.repeat(4000)}.AAAA`,
+      await sign(one, { filler: 'x'.repeat(10_000) }),
+    ];
+    let state = 1;
+    const random = () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state / 2 ** 32;
+    };
+    for (let i = 0; i < 500; i++) {
+      const at = Math.floor(random() * good.length);
+      const other = String.fromCharCode(32 + Math.floor(random() * 200));
+      if (other !== good[at]) garbage.push(good.slice(0, at) + other + good.slice(at + 1));
+    }
+    for (const token of garbage) {
+      // The last character of a signature holds bits that count for nothing.
+      const subject = await check(token);
+      const same = token.slice(0, -1) === good.slice(0, -1);
+      expect([token.slice(0, 60), same ? null : subject]).toEqual([token.slice(0, 60), null]);
+    }
+  });
+});
+
+describe('tokens with keys behind a URL', () => {
+  let one: Pair;
+  let two: Pair;
+  let server: Server;
+  let url: string;
+  let answer: { status: number; body: unknown } | 'hang' | 'break';
+  let fetches = 0;
+  beforeAll(async () => {
+    [one, two] = await Promise.all([
+      generateKeyPair('ES256', { extractable: true }),
+      generateKeyPair('ES256', { extractable: true }),
+    ]);
+    server = createServer((_request, response) => {
+      fetches++;
+      if (answer === 'hang') return;
+      if (answer === 'break') response.destroy();
+      else {
+        response.statusCode = answer.status;
+        response.end(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body));
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`;
+  });
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  const open = () => {
+    fetches = 0;
+    return makeTokenCheck({ jwks: { url }, issuer: null, audience: null, algorithms: ALGORITHMS });
+  };
+  const serve = async (pairs: Record<string, Pair>) => {
+    answer = { status: 200, body: await keySet(pairs) };
+  };
+  /** What a check that cannot judge says. */
+  async function fault(check: Promise<unknown>): Promise<RequestError> {
+    const error = await check.then(
+      (subject) => new Error(`judged: ${subject}`),
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(RequestError);
+    return error as RequestError;
+  }
+  /** Lets time pass for the check alone. */
+  async function later(ms: number, run: () => Promise<void>): Promise<void> {
+    const at = performance.now.bind(performance);
+    const spy = vi.spyOn(performance, 'now').mockImplementation(() => at() + ms);
+    try {
+      await run();
+    } finally {
+      spy.mockRestore();
+    }
+  }
+
+  it('fetches the keys once, also for many tokens at once', async () => {
+    await serve({ one });
+    const check = open();
+    const tokens = await Promise.all(Array.from({ length: 50 }, (_, i) => sign(one, { sub: `d${i}` })));
+    expect(await Promise.all(tokens.map(check))).toEqual(tokens.map((_, i) => `d${i}`));
+    expect(fetches).toBe(1);
+  });
+
+  it('finds a new key, but thousands of unknown ones cause one fetch', async () => {
+    await serve({ one });
+    const check = open();
+    expect(await check(await sign(one))).toBe('device-7');
+    await serve({ one, two });
+    const rotated = await sign(two, {}, { kid: 'two' });
+    expect(await check(rotated)).toBeNull();
+    await later(6_000, async () => {
+      expect(await check(rotated)).toBe('device-7');
+      const body = (await sign(one)).split('.').slice(1).join('.');
+      for (let i = 0; i < 3000; i++)
+        expect(await check(`${b64({ alg: 'ES256', kid: `k${i}` })}.${body}`)).toBeNull();
+    });
+    expect(fetches).toBe(2);
+  });
+
+  it('cannot judge while no keys were had yet, and can as soon as they are', async () => {
+    const token = await sign(one);
+    const answers = [
+      'break',
+      { status: 500, body: '' },
+      { status: 302, body: '' },
+      { status: 200, body: '<html>' },
+      { status: 200, body: { keys: 1 } },
+    ] as const;
+    for (answer of answers) {
+      const error = await fault(open()(token));
+      expect([answer, error.code, error.headers]).toEqual([
+        answer,
+        'keys_unavailable',
+        { 'retry-after': '3' },
+      ]);
+    }
+    const check = open();
+    await Promise.all(Array.from({ length: 100 }, () => fault(check(token))));
+    await fault(check(token));
+    expect(fetches).toBe(1);
+    await serve({ one });
+    await later(2_500, async () => expect(await check(token)).toBe('device-7'));
+  });
+
+  it('goes on with the keys that it has when the issuer is down, however long', async () => {
+    await serve({ one });
+    const check = open();
+    expect(await check(await sign(one))).toBe('device-7');
+    answer = 'break';
+    await later(3_600_000, async () => {
+      expect(await check(await sign(one, { sub: 'other' }))).toBe('other');
+      expect(await check(await sign(one, {}, { kid: 'one', alg: 'ES256' }))).toBe('device-7');
+      await expect.poll(() => fetches).toBe(2);
+      // A key that is not among them may be a new one.
+      expect((await fault(check(await sign(two, {}, { kid: 'two' })))).code).toBe('keys_unavailable');
+      expect(await check(await sign(two))).toBeNull();
+    });
+  });
+
+  it('forgets a key that the issuer withdrew', async () => {
+    await serve({ one, two });
+    const check = open();
+    const withdrawn = await sign(two, {}, { kid: 'two' });
+    expect(await check(withdrawn)).toBe('device-7');
+    await serve({ one });
+    await later(700_000, async () => {
+      expect(await check(await sign(one, { sub: 'renews' }))).toBe('renews');
+      await expect.poll(() => fetches).toBe(2);
+      await expect
+        .poll(async () => check(await sign(two, { jti: crypto.randomUUID() }, { kid: 'two' })))
+        .toBeNull();
+    });
+  });
+
+  it('a fetch that hangs ends, and only so many tokens wait for it', { timeout: 10_000 }, async () => {
+    answer = 'hang';
+    const check = open();
+    const token = await sign(one);
+    const faults = await Promise.all(Array.from({ length: 1200 }, () => fault(check(token))));
+    const codes = faults.map(({ code }) => code);
+    expect(codes.filter((code) => code === 'keys_unavailable')).toHaveLength(1000);
+    expect(codes.filter((code) => code === 'overloaded')).toHaveLength(200);
+    expect(faults.map((error) => String(error.cause ?? '')).join()).not.toContain(url);
+  });
+});
