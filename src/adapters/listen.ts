@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Address } from '../config.ts';
+import { type ErrorCode, errorRow } from '../errors.ts';
 import { StartError } from '../lifecycle.ts';
 import type { NodeEnv } from './node-platform.ts';
 
@@ -81,24 +82,21 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
+const BAD_HTTP: [ErrorCode, string] = ['bad_request', 'the request is not well-formed HTTP/1.1'];
+const FAULTS: Record<string, [ErrorCode, string]> = {
+  HPE_HEADER_OVERFLOW: ['headers_too_many', 'the header fields are too long together'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['body_timeout', 'the header fields did not come in time'],
+};
+
 /** Requests that never reach the app: malformed framing, too slow or too large a head. */
 function badRequest(error: NodeJS.ErrnoException, socket: import('node:stream').Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  const [status, title] =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? [431, 'Request Header Fields Too Large']
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? [408, 'Request Timeout']
-        : [400, 'Bad Request'];
-  const body = JSON.stringify({
-    type: 'urn:postern:problem:bad_request',
-    title,
-    status,
-    detail: 'the request is not well-formed HTTP/1.1',
-  });
+  const [code, detail] = FAULTS[error.code ?? ''] ?? BAD_HTTP;
+  const { status, title } = errorRow(code);
+  const body = JSON.stringify({ type: `urn:postern:problem:${code}`, title, status, detail });
   socket.end(
     `HTTP/1.1 ${status} ${title}\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );

@@ -15,6 +15,7 @@ import { consent } from './handshake.ts';
 import { headOf } from './head.ts';
 import { internal, Journey, NO_VERDICTS } from './journey.ts';
 import type { Limiter } from './limiter.ts';
+import { makeOpenApiPage } from './openapi-page.ts';
 import { rejectedRecord } from './pipeline.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { problemReply, type Reply } from './reply.ts';
@@ -123,7 +124,16 @@ export function makeGateway(options: GatewayOptions): Gateway {
     }
   }
 
-  for (const route of makeRoutes(doors)) serve(route);
+  const routes = makeRoutes(doors);
+  for (const route of routes) serve(route);
+  const openApi = makeOpenApiPage(routes, config, options.schemas, platform);
+  app.all('/openapi.json', (c) => {
+    const { method } = c.req;
+    if (method === 'GET' || method === 'HEAD')
+      return respond(c, openApi(c.req.header('if-none-match')), null);
+    const detail = 'this path takes GET';
+    return refuse(c, new RequestError('method_not_allowed', detail, { allow: 'GET, HEAD' }));
+  });
   app.notFound((c) => refuse(c, new RequestError('not_found', 'events are sent to /events/{source}')));
   app.onError((error, c) => respond(c, problemReply(internal(error)), null));
 

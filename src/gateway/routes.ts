@@ -16,6 +16,12 @@ export interface Route {
   /** Media types that a body may have. */
   accepts: string[];
   protocol: Protocol;
+  /** Replies when nothing went wrong; absent: a verdict per event. */
+  ok?: ('verdicts' | { status: number; description: string; type: string; example?: unknown })[];
+  /** Further parameters, as OpenAPI writes them. */
+  parameters?: Record<string, unknown>[];
+  /** What the body is, as an OpenAPI media type object. */
+  body?: (type: string) => Record<string, unknown>;
 }
 
 /** All paths that take events. */
@@ -42,6 +48,18 @@ export function makeRoutes(doors: Map<string, Door>): Route[] {
       summary: 'Takes one event in the query, and answers with an image.',
       accepts: [],
       protocol: pixelProtocol(doors),
+      ok: [{ status: 200, description: 'The event is stored, now or before.', type: 'image/gif' }],
+      parameters: [
+        {
+          name: 'event',
+          in: 'query',
+          description: 'The members of the event; each is text, or a list when it is there several times.',
+          style: 'form',
+          explode: true,
+          schema: { type: 'object', additionalProperties: { type: 'string' } },
+          example: { id: 'b25e2717', page: '/pricing' },
+        },
+      ],
     },
   ];
 }

@@ -9,6 +9,7 @@ import { type Document, isObject, Linker, type Place, report, type SchemaObject 
 import { metaSchema } from './meta.ts';
 import { MetaChecks } from './meta-checks.ts';
 import { Patterns } from './pattern.ts';
+import { nameOf, plainSchemas } from './plain.ts';
 import { createSchemaSet, createValidator, type Fuel, type SchemaSet, type Validator } from './registry.ts';
 
 export interface SchemaFile {
@@ -76,7 +77,9 @@ class Compilation {
     this.#spreadErrors(documents);
     const validators = this.#compile(documents.filter((document) => !isBroken(document)));
     for (const document of documents) problems.push(...document.problems);
-    return { set: createSchemaSet(validators), problems };
+    const roots = new Map(documents.map((document) => [nameOf(document), document.root]));
+    const plain = (names: readonly string[]) => plainSchemas(this.#linker, roots, names);
+    return { set: createSchemaSet(validators, plain), problems };
   }
 
   #read({ path, text, problem }: SchemaFile): Document | { pointer: string; message: string; line?: number } {
@@ -190,7 +193,7 @@ class Compilation {
         const all = () => engine(true, keepsBook).compile(key);
         validators.push(
           createValidator({
-            name: document.file.replace(/\.json$/, ''),
+            name: nameOf(document),
             id: idOf(document),
             first,
             all,

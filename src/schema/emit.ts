@@ -8,6 +8,7 @@ import { isObject, type Linker, type Place, type SchemaObject } from './link.ts'
 type Scope = ReadonlyMap<string, Place>;
 
 export interface Emitted {
+  place: Place;
   /** In the words of draft 2020-12 only, without identifiers; `$ref` holds another's key. */
   schema: SchemaObject;
   refs: Set<string>;
@@ -28,13 +29,16 @@ export class Emitter {
   readonly #linker: Linker;
   /** Some schema asks what has been evaluated: keywords are put so that the engine gets that right. */
   readonly #tracks: boolean;
+  /** Titles, descriptions and the like are kept. */
+  readonly #notes: boolean;
   readonly #keys = new Map<string, string>();
   readonly #numbers = new Map<unknown, number>();
   #current: Emitted | undefined;
 
-  constructor(linker: Linker, tracks: boolean) {
+  constructor(linker: Linker, tracks: boolean, notes = false) {
     this.#linker = linker;
     this.#tracks = tracks;
+    this.#notes = notes;
   }
 
   /** Key of the rewritten schema at a place; throws when there are too many. */
@@ -47,7 +51,7 @@ export class Emitter {
     if (this.#keys.size >= MOST_SCHEMAS) throw new Error('schema has too many references');
     const key = `schema:${this.#keys.size}`;
     this.#keys.set(identity, key);
-    const emitted: Emitted = { schema: {}, refs: new Set(), tracks: false, inline: null };
+    const emitted: Emitted = { place, schema: {}, refs: new Set(), tracks: false, inline: null };
     this.schemas.set(key, emitted);
     const outer = this.#current;
     this.#current = emitted;
@@ -167,7 +171,7 @@ export class Emitter {
         this.#current!.tracks = true;
         break;
     }
-    if (shape === 'value') out[keyword] = value;
+    if (shape === 'value' || (shape === 'note' && this.#notes)) out[keyword] = value;
     else if (shape === 'schema') out[keyword] = emit(value);
     else if (shape === 'list') out[keyword] = (value as unknown[]).map(emit);
   }

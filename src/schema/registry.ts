@@ -16,6 +16,18 @@ export interface Validator {
 export interface SchemaSet {
   find(nameOrId: string): Validator | undefined;
   names(): string[];
+  /** The schemas of these names, for others to read. */
+  plain(names: readonly string[]): PlainSchemas;
+}
+
+/**
+ * Schemas in draft 2020-12, whatever they were written in, without identifiers: a `$ref` is
+ * `#/components/schemas/` and a key of `schemas`.
+ */
+export interface PlainSchemas {
+  /** By the name that was asked for. */
+  keys: Map<string, string>;
+  schemas: Map<string, Record<string, unknown>>;
 }
 
 /**
@@ -109,7 +121,7 @@ export function createValidator(parts: ValidatorParts): Validator {
 }
 
 /** Finds validators by name, then by `$id`. */
-export function createSchemaSet(validators: readonly Validator[]): SchemaSet {
+export function createSchemaSet(validators: readonly Validator[], plain: SchemaSet['plain']): SchemaSet {
   const byName = new Map(validators.map((validator) => [validator.name, validator]));
   const byId = new Map<string, Validator>();
   for (const validator of validators) {
@@ -118,6 +130,7 @@ export function createSchemaSet(validators: readonly Validator[]): SchemaSet {
   return {
     find: (nameOrId) => byName.get(nameOrId) ?? byId.get(withoutEmptyFragment(nameOrId)),
     names: () => [...byName.keys()],
+    plain,
   };
 }
 

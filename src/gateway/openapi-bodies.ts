@@ -1,0 +1,141 @@
+import type { Limits } from '../config.ts';
+import type { SourceConfig } from '../config-source-types.ts';
+import type { Json } from './openapi.ts';
+import type { Example } from './openapi-examples.ts';
+import type { Route } from './routes.ts';
+
+const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+
+/** Schemas of bodies that are not the senders' own. */
+export function bodySchemas(): Json {
+  const attribute = (description: string, more: Json = {}) => ({ type: 'string', description, ...more });
+  return {
+    CloudEvent: {
+      type: 'object',
+      description: 'A CloudEvent in the JSON format, version 1.0. Further members are extension attributes.',
+      required: ['specversion', 'id', 'source', 'type'],
+      properties: {
+        specversion: { const: '1.0' },
+        id: attribute('Together with the source it tells an event from all others.', { minLength: 1 }),
+        source: attribute('What the event is from: a URI reference.', { minLength: 1 }),
+        type: attribute('What has happened.', { minLength: 1 }),
+        time: attribute('When it happened.', { format: 'date-time' }),
+        subject: attribute('What it happened to.', { minLength: 1 }),
+        datacontenttype: attribute('Media type of the data; application/json when absent.', { minLength: 1 }),
+        dataschema: attribute('The schema that the data follows: an absolute URI.', { format: 'uri' }),
+        data: { description: 'The payload; it must match the schema that the source has for the type.' },
+        data_base64: attribute('A binary payload, in the place of data.', { contentEncoding: 'base64' }),
+      },
+      propertyNames: { pattern: '^([a-z0-9]+|data_base64)$' },
+    },
+  };
+}
+
+/** The body of a route, or null when it takes none. */
+export function bodyOf(
+  route: Route,
+  sources: SourceConfig[],
+  keys: string[],
+  examples: Example[],
+  limits: Limits,
+): Json | null {
+  if (route.accepts.length === 0) return null;
+  const content = Object.fromEntries(
+    route.accepts.map((type) => [type, contentOf(type, route, sources, keys, examples, limits)]),
+  );
+  return { required: true, content };
+}
+
+function contentOf(
+  type: string,
+  route: Route,
+  sources: SourceConfig[],
+  keys: string[],
+  examples: Example[],
+  limits: Limits,
+): Json {
+  if (route.body !== undefined) return route.body(type);
+  if (route.takes !== 'events') return {};
+  const named = (value: (example: Example) => unknown) =>
+    Object.fromEntries(
+      examples.map((example) => [
+        example.source,
+        { summary: `An event for ${example.source}`, value: value(example) },
+      ]),
+    );
+  const lines = (example: Example) => `${JSON.stringify(example.value)}\n`;
+  switch (type) {
+    case 'application/json': {
+      const any = { type: 'object', description: 'An event of a source without a schema.' };
+      const isOpen = sources.some(({ schema }) => schema === null || typeof schema === 'string');
+      const event = { anyOf: [...keys.map(ref), ...(isOpen || keys.length === 0 ? [any] : [])] };
+      return {
+        schema: { anyOf: [...event.anyOf, { type: 'array', items: event, maxItems: limits.batch }] },
+        examples: named(({ value }) => value),
+      };
+    }
+    case 'text/plain':
+      return {
+        schema: { type: 'string', description: 'The same JSON, for browsers: it needs no preflight.' },
+        examples: named(({ value }) => JSON.stringify(value)),
+      };
+    case 'application/x-ndjson':
+      return {
+        schema: { type: 'string', description: 'One JSON object a line; each has its own verdict.' },
+        examples: named(lines),
+      };
+    case 'application/cloudevents+json':
+      return { schema: ref('CloudEvent'), examples: named(cloudEvent) };
+    case 'application/cloudevents-batch+json':
+      return {
+        schema: { type: 'array', items: ref('CloudEvent'), maxItems: limits.batch },
+        examples: named((example) => [cloudEvent(example)]),
+      };
+    default:
+      return {};
+  }
+}
+
+function cloudEvent({ source, type, value }: Example): Json {
+  return {
+    specversion: '1.0',
+    id: 'b25e2717',
+    source: `https://example.com/${source}`,
+    type,
+    time: '2026-01-31T12:00:00Z',
+    datacontenttype: 'application/json',
+    data: value,
+  };
+}
+
+const header = (name: string, description: string, more: Json = {}) => ({
+  name,
+  in: 'header',
+  description,
+  schema: { type: 'string' },
+  ...more,
+});
+
+/** Headers that events may come with. */
+export function headersOf(route: Route): Json[] {
+  const own = [
+    header(
+      'Idempotency-Key',
+      'The id of the event; of a batch, what its ids begin with. It goes before the id in the body. Within the dedupe window a key is stored once.',
+      { schema: { type: 'string', minLength: 1 }, example: '"order-4711"' },
+    ),
+    header('traceparent', 'Trace context (W3C); it goes with the event to the functions.', {
+      example: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+    }),
+  ];
+  if (route.takes !== 'events' || !route.methods.includes('POST')) return own;
+  return [
+    ...own,
+    header('Prefer', 'Asks for a reply without a body when all went well.', {
+      schema: { enum: ['return=minimal', 'return=representation'] },
+    }),
+    ...['specversion', 'id', 'source', 'type', 'time', 'subject'].map((name) =>
+      header(`ce-${name}`, `CloudEvents attribute ${name}, when the body is the data alone (binary mode).`),
+    ),
+  ];
+}

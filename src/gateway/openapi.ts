@@ -1,0 +1,125 @@
+import type { Config } from '../config.ts';
+import type { SourceConfig } from '../config-source-types.ts';
+import type { PlainSchemas, SchemaSet } from '../schema/registry.ts';
+import { bodyOf, bodySchemas, headersOf } from './openapi-bodies.ts';
+import { examplesOf, schemaNames } from './openapi-examples.ts';
+import { answersOf, HEADERS, isLocked, replySchemas } from './openapi-replies.ts';
+import { Security } from './openapi-security.ts';
+import type { Route } from './routes.ts';
+
+export type Json = Record<string, unknown>;
+
+/** Characters of senders' schemas in the document: it is public, and made from files that may be large. */
+const MAX_SCHEMAS = 1_000_000;
+
+const INTRODUCTION = `Send events: each is checked, let through once and stored.
+
+- **A 2xx reply means stored.** Anything else can be sent again: what was stored already counts as a duplicate.
+- **Each event has its own verdict**: accepted, duplicate, rejected or retry. Replies list those that were not accepted.
+- **An event is known by its id.** Where the id comes from is said at each source.
+- **Bodies may be compressed** (Content-Encoding: gzip, deflate, br or zstd).
+- **Errors are problems** (RFC 9457); programs can decide by their type.`;
+
+/**
+ * The OpenAPI 3.1 description of the routes. It names sources, where their ids are, and the schemas that the
+ * config names: what a sender has to know. Of topics, keys, rates and origins it tells nothing.
+ */
+export function describeApi(routes: Route[], config: Config, set: SchemaSet): Json {
+  const all = [...config.sources.values()];
+  const security = new Security();
+  const plain = plainOf(all, set);
+  const paths: Json = {};
+  for (const route of routes) {
+    const sources = all.filter(({ protocol }) => protocol === route.takes);
+    // A path of which no source is takes nothing.
+    if (sources.length > 0) paths[pathOf(route)] = itemOf(route, sources, plain, set, config, security);
+  }
+  const reserved = { ...replySchemas(), ...bodySchemas() };
+  return {
+    openapi: '3.1.0',
+    info: { title: 'Events', version: '1.0.0', description: INTRODUCTION },
+    paths,
+    components: {
+      schemas: { ...Object.fromEntries(plain.schemas), ...reserved },
+      headers: HEADERS,
+      securitySchemes: security.schemes(),
+    },
+  };
+}
+
+function plainOf(sources: SourceConfig[], set: SchemaSet): PlainSchemas {
+  const plain = set.plain(schemaNames(sources, set));
+  const isLarge = JSON.stringify([...plain.schemas]).length > MAX_SCHEMAS;
+  return isLarge ? { keys: new Map(), schemas: new Map() } : plain;
+}
+
+/** `/events/:source` -> `/events/{source}`; `:kind{a|b}` -> `{kind}`. */
+function pathOf({ path }: Route): string {
+  return path.replace(/:(\w+)(?:\{[^}]*\})?/g, '{$1}');
+}
+
+function itemOf(
+  route: Route,
+  sources: SourceConfig[],
+  plain: PlainSchemas,
+  set: SchemaSet,
+  config: Config,
+  security: Security,
+): Json {
+  const { limits } = config.gateway;
+  const keys = schemaNames(sources, set)
+    .map((name) => plain.keys.get(name))
+    .filter((key) => key !== undefined);
+  const examples = examplesOf(sources, set, plain);
+  const requirements = security.requirements(sources);
+  const item: Json = {};
+  for (const method of route.methods) {
+    const body = method === 'POST' ? bodyOf(route, sources, keys, examples, limits) : null;
+    const name = route.path.replace(/[/:]+(\w)|\{.*?\}/g, (_, letter: string | undefined) =>
+      (letter ?? '').toUpperCase(),
+    );
+    item[method.toLowerCase()] = {
+      operationId: method.toLowerCase() + name,
+      summary: route.summary,
+      description: `At most ${limits.body} bytes and ${limits.batch} events in one request, and ${limits.event} bytes in one event.`,
+      parameters: [...pathParameters(route, sources), ...headersOf(route), ...(route.parameters ?? [])],
+      ...(body === null ? {} : { requestBody: body }),
+      responses: answersOf(route, sources),
+      security: requirements,
+    };
+  }
+  return item;
+}
+
+function pathParameters({ path }: Route, sources: SourceConfig[]): Json[] {
+  return [...path.matchAll(/:(\w+)(?:\{([^}]*)\})?/g)].map(([, name, values]) => {
+    const parameter = { name, in: 'path', required: true };
+    if (name !== 'source') return { ...parameter, schema: { enum: values?.split('|') } };
+    return {
+      ...parameter,
+      description: `Where the events belong.\n\n${sources.map(lineOf).join('\n')}`,
+      schema: { type: 'string', enum: sources.map((source) => source.name) },
+    };
+  });
+}
+
+/** What a sender has to know of a source. */
+function lineOf(source: SourceConfig): string {
+  const { name, schema, id, batch, verify } = source;
+  const facts: string[] = [];
+  if (typeof schema === 'object' && schema !== null) {
+    facts.push(
+      `schemas by type: ${Object.entries(schema)
+        .map(([type, one]) => `${type} ${one}`)
+        .join(', ')}`,
+    );
+  } else if (schema?.startsWith('/')) facts.push(`each event names its schema at ${schema}`);
+  else facts.push(schema === null ? 'takes any JSON object' : `schema ${schema}`);
+  if (id === 'content') facts.push('the same payload is the same event');
+  else if (id !== null) facts.push(`id at ${id.join(' and ')}`);
+  else if (source.protocol === 'events') facts.push('id from Idempotency-Key, or send CloudEvents');
+  if (batch === 'all-or-nothing') facts.push('one bad event refuses its whole batch');
+  if (verify !== null) facts.push('must be signed');
+  facts.push(isLocked(source) ? 'closed to strangers' : 'open to all');
+  return `- \`${name}\`: ${facts.join('; ')}.`;
+}
