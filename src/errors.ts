@@ -48,6 +48,8 @@ const table = {
 
 export type ErrorCode = keyof typeof table;
 
+export const ERROR_CODES = Object.keys(table) as ErrorCode[];
+
 /** Status and title of a code. */
 export function errorRow(code: ErrorCode): { status: number; title: string } {
   return table[code];
