@@ -1,6 +1,7 @@
-import type { SourceConfig } from './config-source-types.ts';
-import type { Findings } from './config-text.ts';
+import type { SourceConfig, VerifyConfig } from './config-source-types.ts';
+import type { Findings, Path } from './config-text.ts';
 import { checkOrigin } from './config-values.ts';
+import { fromBase64 } from './encoding.ts';
 
 /** Checks what several settings of one source, or several sources, can tell together. */
 export function checkSources(sources: SourceConfig[], findings: Findings): void {
@@ -9,7 +10,7 @@ export function checkSources(sources: SourceConfig[], findings: Findings): void 
 }
 
 function checkSource(source: SourceConfig, findings: Findings): void {
-  const { name, protocol, keys, jwt, verify, origins } = source;
+  const { name, protocol, keys, jwt, verify, origins, batch } = source;
   const base = ['sources', name];
   if (protocol === 'webhook' && verify === null && keys.length === 0 && jwt === null) {
     findings.error(base, 'a webhook needs verify (or keys, for a sender that cannot sign)');
@@ -20,8 +21,32 @@ function checkSource(source: SourceConfig, findings: Findings): void {
   if (protocol !== 'webhook' && verify !== null && verify.scheme !== 'hmac' && verify.scheme !== 'device') {
     findings.error([...base, 'verify', 'scheme'], `${verify.scheme} is for protocol webhook`);
   }
+  if (protocol === 'webhook' && batch === 'all-or-nothing') {
+    findings.error([...base, 'batch'], 'must be each: a webhook is one event, and a refused one is kept');
+  }
+  if (verify !== null) checkVerify(verify, [...base, 'verify'], findings);
   for (const [index, origin] of (origins ?? []).entries()) {
     checkOrigin(findings, [...base, 'origins', index], origin);
+  }
+}
+
+function checkVerify({ scheme, secrets, timestamp, template }: VerifyConfig, path: Path, findings: Findings) {
+  if (scheme === 'hmac' && timestamp !== null && !template.includes('{timestamp}')) {
+    findings.error(
+      [...path, 'timestamp'],
+      'protects nothing: template has no {timestamp}, so it is not signed',
+    );
+  }
+  if (scheme !== 'standard' && scheme !== 'svix') return;
+  for (const [index, secret] of secrets.entries()) {
+    const at = [...path, 'secrets', index];
+    const bytes = fromBase64(secret.replace(/^wh(?:sec|pk)_/, ''));
+    if (secret.startsWith('whsk_'))
+      findings.error(at, "is the sender's private key; take the one with whpk_");
+    else if (bytes === null) findings.error(at, 'must be base64, mostly after whsec_ or whpk_');
+    else if (secret.startsWith('whpk_') && bytes.length !== 32) {
+      findings.error(at, `must be a public key of 32 bytes; it has ${bytes.length}`);
+    }
   }
 }
 

@@ -61,6 +61,8 @@ export class RequestError extends Error {
   readonly code: ErrorCode;
   /** Further response headers, such as Retry-After or Accept-Post. */
   readonly headers: Record<string, string>;
+  /** For our own metrics and log: what exactly, as a fixed word. Clients are not told. */
+  reason?: string;
 
   constructor(code: ErrorCode, detail: string, headers: Record<string, string> = {}) {
     super(detail);

@@ -46,6 +46,7 @@ class SourceTally {
   readonly verdicts: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
   /** By status; place 0 is for `other`. */
   readonly codes = new Float64Array(600);
+  readonly signatures = new WordCounter(MAX_REASONS);
 }
 
 class SubscriptionTally {
@@ -73,10 +74,11 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
   for (const status of STATUSES) known[status] = 1;
 
   const report: Report = {
-    request({ source, status, ms, verdicts }: RequestFacts) {
+    request({ source, status, ms, verdicts, signature }: RequestFacts) {
       const tally = sources.get(source) ?? sources.get('unknown')!;
       tally.codes[known[status] === 1 ? status : 0]!++;
       for (const verdict of VERDICTS) tally.verdicts[verdict] += verdicts[verdict];
+      if (signature !== undefined) tally.signatures.add(signature, 1);
       ingest.observe(ms / 1000);
     },
     group(facts: GroupFacts) {
@@ -102,6 +104,10 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
     for (const [source, { codes }] of sources)
       for (const [code, count] of codes.entries())
         if (count > 0) set({ source, code: code === 0 ? 'other' : String(code) }, count);
+  });
+  counter('signatures_total', 'By the secret that matched, or why none did.', ['source', 'result'], (set) => {
+    for (const [source, { signatures }] of sources)
+      for (const [result, count] of signatures.counts) set({ source, result }, count);
   });
   histogram('ingest_seconds', 'From the head of a request to the reply.', ingest);
   histogram('group_events', 'Events in one commit group.', groupEvents);

@@ -15,6 +15,8 @@ import { judge, type Outcome, store } from './pipeline.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { problemReply, type Reply } from './reply.ts';
 import type { Room } from './room.ts';
+import type { Signed } from './signature/check.ts';
+import { markDevice } from './signature/device.ts';
 import type { DecodeContext, Source } from './sources/source.ts';
 import { idempotencyKeyOf, traceHeaders } from './sources/transport.ts';
 
@@ -45,6 +47,7 @@ interface Hold {
   admission: Admission | null;
   entered: boolean;
   bytes: number;
+  signature?: string;
 }
 
 /** Takes requests from their head to their reply; each is reported once. */
@@ -76,6 +79,7 @@ export class Journey {
       fault = error instanceof RequestError ? error : internal(error);
       reply = problemReply(fault);
     }
+    const signature = hold.signature ?? fault?.reason;
     if (hold.entered) room.leave(hold.bytes);
     const { door, admission } = hold;
     report.request({
@@ -85,6 +89,7 @@ export class Journey {
       ms: performance.now() - started,
       verdicts,
       error: fault?.code ?? null,
+      ...(signature === undefined ? {} : { signature }),
       ...(fault?.cause === undefined ? {} : { cause: fault.cause }),
     });
     return { reply, door, admission };
@@ -117,14 +122,20 @@ export class Journey {
     });
     const check = door?.signature;
     const signed = check ? await check(sent, head) : null;
+    if (signed !== null) {
+      hold.signature = `secret-${signed.secret + 1}`;
+      if (signed.device !== undefined && early!.who === null)
+        early = hold.admission = { door: early!.door, who: signed.device };
+    }
     let body = sent;
     if (coding !== null && sent.length > 0) {
       body = await platform.inflate(coding, sent, limits.decompressed);
       grow(body.length);
     }
-    const context = (source: Source) => this.#context(source, head);
+    const context = (source: Source) => this.#context(source, head, signed);
     const reading = protocol.read({ head, body, admission: early, signed, context });
     if ('answer' in reading) return reading.answer;
+    if (signed?.device !== undefined) markDevice(reading.events, signed.device);
     if (early === null) this.#letIn(reading.admission, head, hold);
     if (clientAddress !== null) {
       const forwarded = { forwardedFor: head.header('x-forwarded-for'), forwarded: head.header('forwarded') };
@@ -150,7 +161,7 @@ export class Journey {
     return store(events, door.source, groups.get(door.source.config.topic)!, platform);
   }
 
-  #context(source: Source, { header }: Head): DecodeContext {
+  #context(source: Source, { header }: Head, signed: Signed | null): DecodeContext {
     const { limits, platform } = this.#options;
     return {
       source,
@@ -158,7 +169,9 @@ export class Journey {
       platform,
       receivedAt: this.#now(),
       header,
-      idempotencyKey: idempotencyKeyOf(header('idempotency-key'), limits.id),
+      // No signature covers that header: it must not make a new event of a replayed body that has an id.
+      idempotencyKey:
+        signed !== null && source.id !== null ? null : idempotencyKeyOf(header('idempotency-key'), limits.id),
       trace: traceHeaders(header('traceparent'), header('tracestate')),
     };
   }

@@ -26,10 +26,16 @@ const ONE_ACCEPTED = '{"accepted":1,"duplicates":0,"rejected":0,"retry":0,"event
 const PROBLEM = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-/** The answer to a request whose events each have a verdict. `events` are those that were not accepted. */
-export function verdictReply(counts: Record<Verdict, number>, events: EventReply[]): Reply {
-  if (events.length === 0 && counts.accepted === 1)
-    return { status: 202, body: ONE_ACCEPTED, headers: JSON_TYPE };
+/**
+ * The answer to a request whose events each have a verdict. `events` are those that were not accepted.
+ * `status` is for senders that must be told another one than the verdicts give.
+ */
+export function verdictReply(
+  counts: Record<Verdict, number>,
+  events: EventReply[],
+  status = statusOf(counts, events),
+): Reply {
+  if (events.length === 0 && counts.accepted === 1) return { status, body: ONE_ACCEPTED, headers: JSON_TYPE };
   let room = MAX_ERRORS;
   const listed = events.map((event) => {
     const errors = event.errors.slice(0, Math.min(MAX_ERRORS_PER_EVENT, room));
@@ -45,7 +51,6 @@ export function verdictReply(counts: Record<Verdict, number>, events: EventReply
   });
   const { accepted, duplicate, rejected, retry } = counts;
   const body = { accepted, duplicates: duplicate, rejected, retry, events: listed };
-  const status = statusOf(counts, events);
   if (status < 400) return { status, body: JSON.stringify(body), headers: JSON_TYPE };
   const first = events.find((event) => event.verdict === (retry > 0 ? 'retry' : 'rejected'));
   const code = first?.errors[0]?.code ?? 'log_unavailable';

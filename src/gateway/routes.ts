@@ -3,6 +3,7 @@ import type { Door } from './admit.ts';
 import { eventsProtocol } from './protocols/events.ts';
 import { pixelProtocol } from './protocols/pixel.ts';
 import type { Protocol } from './protocols/protocol.ts';
+import { webhookProtocol } from './protocols/webhook.ts';
 
 /** A path of the gateway. The description that `/openapi.json` gives is made from these. */
 export interface Route {
@@ -60,6 +61,15 @@ export function makeRoutes(doors: Map<string, Door>): Route[] {
           example: { id: 'b25e2717', page: '/pricing' },
         },
       ],
+    },
+    {
+      path: '/webhooks/:source',
+      methods: ['POST', 'GET'],
+      takes: 'webhook',
+      summary:
+        'Takes webhooks of other services: any body is one event. GET answers the proof that X asks for.',
+      accepts: ['application/json', 'application/x-www-form-urlencoded', 'text/plain', '*/*'],
+      protocol: webhookProtocol(doors),
     },
   ];
 }

@@ -30,6 +30,8 @@ export interface RequestFacts {
   verdicts: Record<Verdict, number>;
   /** The fault of the whole request, if any. */
   error: ErrorCode | null;
+  /** The signature, of requests that must have one: `secret-1` for the first secret, or why none matched. */
+  signature?: string;
   /** Behind an `internal` fault: the bug, for the log. */
   cause?: unknown;
 }

@@ -1,5 +1,10 @@
 import type { VerifyConfig } from '../../config-source-types.ts';
 import type { Head } from '../head.ts';
+import { deviceCheck } from './device.ts';
+import { standardCheck } from './standard.ts';
+import { stripeCheck } from './stripe.ts';
+import { templateCheck } from './template.ts';
+import { twitterCheck } from './twitter.ts';
 
 /** What a right signature tells. */
 export interface Signed {
@@ -7,12 +12,75 @@ export interface Signed {
   secret: number;
   /** The delivery's id, when the scheme has one in its headers. */
   id: string | null;
+  /** The device that signed, for scheme `device`. */
+  device?: string;
+  /** What a request that asks for a proof is answered with, for scheme `twitter`. */
+  response?: string;
 }
 
 /** Checks a signature over the body as sent. Rejects with RequestError `unauthorized`, the same for all failures. */
 export type SignatureCheck = (sent: Uint8Array, head: Head) => Promise<Signed>;
 
+type Template = Pick<
+  VerifyConfig,
+  'header' | 'hash' | 'encoding' | 'prefix' | 'template' | 'timestamp' | 'id'
+>;
+
+const BODY: Template = {
+  header: null,
+  hash: 'sha256',
+  encoding: 'hex',
+  prefix: '',
+  template: '{body}',
+  timestamp: null,
+  id: null,
+};
+/** Providers whose schemes are HMACs like any other. GitHub's SHA-1 header is not looked at. */
+const GITHUB: Template = {
+  ...BODY,
+  header: 'x-hub-signature-256',
+  prefix: 'sha256=',
+  id: 'x-github-delivery',
+};
+const SHOPIFY: Template = {
+  ...BODY,
+  header: 'x-shopify-hmac-sha256',
+  encoding: 'base64',
+  id: 'x-shopify-webhook-id',
+};
+const SLACK: Template = {
+  ...BODY,
+  header: 'x-slack-signature',
+  prefix: 'v0=',
+  template: 'v0:{timestamp}:{body}',
+  timestamp: 'x-slack-request-timestamp',
+};
+const TWITTER: Template = {
+  ...BODY,
+  header: 'x-twitter-webhooks-signature',
+  encoding: 'base64',
+  prefix: 'sha256=',
+};
+
 /** The check that a source's `verify` describes. */
-export function makeSignatureCheck(_config: VerifyConfig): SignatureCheck {
-  throw new Error('not built yet');
+export function makeSignatureCheck(config: VerifyConfig): SignatureCheck {
+  switch (config.scheme) {
+    case 'standard':
+    case 'svix':
+      return standardCheck(config);
+    case 'stripe':
+      return stripeCheck(config);
+    case 'github':
+      return templateCheck({ ...config, ...GITHUB });
+    case 'shopify':
+      return templateCheck({ ...config, ...SHOPIFY });
+    case 'slack':
+      return templateCheck({ ...config, ...SLACK });
+    case 'twitter':
+      return twitterCheck(config.secrets, templateCheck({ ...config, ...TWITTER }));
+    case 'hmac':
+      return templateCheck(config);
+    case 'device':
+      return deviceCheck(config);
+  }
 }

@@ -134,7 +134,8 @@ function openEnvelope(event: DecodedEvent, context: DecodeContext): void {
   fillKeys(event, context, attributes);
 }
 
-function parseData(event: DecodedEvent, context: DecodeContext): void {
+/** Parses data that is JSON; refuses the event when it is not, or is nested too deeply. */
+export function parseData(event: DecodedEvent, context: DecodeContext): void {
   const bytes = event.data!;
   try {
     const span = spanOf(bytes, skipSpace(bytes, 0, bytes.length));

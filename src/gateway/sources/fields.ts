@@ -119,15 +119,19 @@ function attribute(event: DecodedEvent, context: DecodeContext, place: Place, na
   return null;
 }
 
-/** RFC 3339 text is kept as it is; a number is seconds since 1970, or milliseconds from 1e11 on. */
+/** RFC 3339 text is kept as it is; a number is seconds since 1970, or milliseconds from 1e11 on. Null: no time. */
+export function timeText(value: unknown): string | null {
+  if (typeof value === 'string' && isDateTime(value)) return value;
+  if (typeof value !== 'number') return null;
+  const ms = Math.abs(value) < 1e11 ? value * 1000 : value;
+  return Math.abs(ms) < 253402300800000 && ms > -62135596800000 ? new Date(ms).toISOString() : null;
+}
+
 function timeAt(event: DecodedEvent, place: Place): string | null {
   const value = resolvePointer(event.json, place.tokens);
   if (value === undefined || value === null) return null;
-  if (typeof value === 'string' && isDateTime(value)) return value;
-  if (typeof value === 'number') {
-    const ms = Math.abs(value) < 1e11 ? value * 1000 : value;
-    if (Math.abs(ms) < 253402300800000 && ms > -62135596800000) return new Date(ms).toISOString();
-  }
+  const text = timeText(value);
+  if (text !== null) return text;
   refuse(
     event,
     'attribute_invalid',

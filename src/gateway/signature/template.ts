@@ -1,0 +1,52 @@
+import type { VerifyConfig } from '../../config-source-types.ts';
+import { fromBase64, fromHex } from '../../encoding.ts';
+import type { Head } from '../head.ts';
+import type { SignatureCheck } from './check.ts';
+import { bytesOf, joined, makeMacs, sameBytes } from './mac.ts';
+import { badSignature, checkTime } from './refusal.ts';
+
+type Part = 'body' | 'timestamp' | 'id' | Uint8Array;
+
+/** One HMAC of a text made from body, time and id, in a header of its own. */
+export function templateCheck(config: VerifyConfig): SignatureCheck {
+  const { tolerance, prefix, encoding } = config;
+  const macs = makeMacs(config.secrets.map(bytesOf), config.hash);
+  const parts = partsOf(config.template);
+  const needsId = parts.includes('id');
+  return async (sent, head) => {
+    const signature = signatureOf(head, config.header!, prefix, encoding);
+    const timestamp = config.timestamp === null ? '' : head.header(config.timestamp);
+    const id = (config.id !== null && head.header(config.id)) || null;
+    if (timestamp === undefined || (needsId && id === null)) throw badSignature('missing');
+    if (config.timestamp !== null) checkTime(timestamp, tolerance);
+    const values = { body: sent, timestamp: bytesOf(timestamp), id: bytesOf(id ?? '') };
+    const message = joined(parts.map((part) => (typeof part === 'string' ? values[part] : part)));
+    for (let secret = 0; secret < macs.count; secret++) {
+      if (sameBytes(await macs.of(secret, message), signature)) return { secret, id };
+    }
+    throw badSignature('mismatch');
+  };
+}
+
+/** The bytes of the signature in a header. Throws `missing` or `malformed`. */
+export function signatureOf(
+  head: Head,
+  header: string,
+  prefix: string,
+  encoding: 'hex' | 'base64',
+): Uint8Array {
+  const text = head.header(header);
+  if (text === undefined || text === '') throw badSignature('missing');
+  if (!text.startsWith(prefix)) throw badSignature('malformed');
+  const digest = text.slice(prefix.length);
+  const bytes = encoding === 'hex' ? fromHex(digest) : fromBase64(digest);
+  if (bytes === null) throw badSignature('malformed');
+  return bytes;
+}
+
+function partsOf(template: string): Part[] {
+  return template
+    .split(/\{(body|timestamp|id)\}/)
+    .map((text, i) => (i % 2 === 1 ? (text as 'body') : bytesOf(text)))
+    .filter((part) => part.length > 0);
+}
