@@ -7,6 +7,7 @@ import type { DecodedEvent } from './event.ts';
 import { decode, formatOf } from './gateway/decode.ts';
 import { judge } from './gateway/pipeline.ts';
 import { makeSource } from './gateway/sources/source.ts';
+import { decodeWebhook } from './gateway/sources/webhook.ts';
 import type { StoredRecord } from './ports/event-log.ts';
 import { compileSchemas } from './schema/compile.ts';
 import { readSchemaFiles } from './schema/load.ts';
@@ -43,8 +44,16 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
     trace: {},
   };
   try {
-    const format = formatOf(contentType, () => undefined);
-    const events = decode(format, bytes, contentType, () => [], context);
+    const events =
+      sourceConfig.protocol === 'webhook'
+        ? [decodeWebhook({ body: bytes, contentType, signed: null }, context)]
+        : decode(
+            formatOf(contentType, () => undefined),
+            bytes,
+            contentType,
+            () => [],
+            context,
+          );
     judge(events, source, set);
     const lines = events.flatMap((event) => describe(event, config, sourceConfig.topic));
     return {

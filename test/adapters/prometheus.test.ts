@@ -10,6 +10,7 @@ const OPTIONS: PrometheusOptions = {
   subscriptions: ['print'],
   version: '1.2.3',
   bufferedBytes: () => 77,
+  spool: () => null,
   schemas: () => 4,
   schemaProblems: () => 0,
   inflight: () => [{ subscription: 'print', value: 3 }],
@@ -83,7 +84,7 @@ function parse(text: string): Map<string, number> {
 
 test('facts become the metrics that are promised', async () => {
   const { report, metrics, contentType } = prometheusReport(OPTIONS);
-  report.request(request());
+  report.request(request({ signature: 'secret-2' }));
   const verdicts = { accepted: 1, duplicate: 2, rejected: 3, retry: 4 };
   report.request(request({ status: 503, ms: 700, verdicts, error: 'log_unavailable' }));
   report.group(GROUP);
@@ -100,6 +101,7 @@ test('facts become the metrics that are promised', async () => {
     'postern_events_total{source="sensors",verdict="accepted"}': 0,
     'postern_requests_total{source="web",code="202"}': 1,
     'postern_requests_total{source="web",code="503"}': 1,
+    'postern_signatures_total{source="web",result="secret-2"}': 1,
     'postern_ingest_seconds_bucket{le="0.0025"}': 0,
     'postern_ingest_seconds_bucket{le="0.005"}': 1,
     'postern_ingest_seconds_bucket{le="+Inf"}': 2,

@@ -7,7 +7,7 @@ import Stripe from 'stripe';
 import { Webhook as SvixWebhook } from 'svix';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { type ReadRecord, readTopic } from './kafka-reader.ts';
-import { makeProject, type Postern, type Project, startPostern } from './postern.ts';
+import { makeProject, type Postern, type Project, runPostern, startPostern } from './postern.ts';
 
 const brokers = inject('kafkaBrokers');
 const redis = inject('redisUrl');
@@ -228,4 +228,11 @@ it('C62 counts by secret and by reason, and logs no secret', async () => {
   expect(count('stripe', 'mismatch')).toBeGreaterThan(0);
   expect(count('github', 'secret-2')).toBeGreaterThan(100);
   for (const key of [NEW, OLD, OTHER]) expect(postern.output()).not.toContain(key.slice(6));
+});
+
+it('postern try tells what a webhook would become', async () => {
+  const { code, output } = await runPostern(['try', '--source', 'stripe', '--config', project.config], BODY);
+  expect(output).toContain('type    stripe.invoice.paid');
+  expect(output).toContain(`topic   ${prefix}.stripe`);
+  expect(code).toBe(0);
 });

@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Harness, startGateway } from './harness.ts';
 import { rawExchange, wholeReply } from './raw.ts';
@@ -170,6 +171,44 @@ describe('bytes', () => {
     const found = records.find(({ headers }) => Buffer.from(headers.ce_id!).toString() === binary);
     expect(Buffer.from(found!.value!)).toEqual(Buffer.from(bytes));
   });
+});
+
+it('C60 C63 whatever is signed is stored, in its topic or with the rejected ones', async () => {
+  const types = ['application/json', 'text/plain', FORM['content-type'], 'application/octet-stream', 'a', ''];
+  const pieces = fc.oneof(
+    fc.constantFrom(
+      '{',
+      '}',
+      '[',
+      ']',
+      '"',
+      ':',
+      ',',
+      '%',
+      '&',
+      '=',
+      '+',
+      'payload=',
+      '%7B',
+      '\\',
+      '\ufeff',
+      '1e400',
+    ),
+    fc.json({ maxDepth: 3 }),
+  );
+  const text = fc.array(pieces, { minLength: 1, maxLength: 8 }).map((parts) => Buffer.from(parts.join('')));
+  const bytes = fc.uint8Array({ minLength: 1, maxLength: 50 }).map((array) => Buffer.from(array));
+  let sent = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...types), fc.oneof(text, bytes), async (type, body) => {
+      const reply = await github(new Uint8Array(body), { 'content-type': type }, `any-${sent++}`);
+      const { accepted, rejected } = (await reply.json()) as { accepted: number; rejected: number };
+      expect([reply.status, accepted + rejected]).toEqual([202, 1]);
+    }),
+    { numRuns: 150 },
+  );
+  const kept = [...(await stored('github')), ...(await stored('github.rejected'))];
+  expect(kept.filter(({ headers }) => headers.ce_id?.startsWith('any-'))).toHaveLength(sent);
 });
 
 describe('refusals', () => {
