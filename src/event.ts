@@ -27,6 +27,10 @@ export interface DecodedEvent {
   identity: string;
   /** The Kafka key. */
   key: string | null;
+  /** What happened, for formats whose events have a name besides their type; a source's schemas may go by it. */
+  name?: string;
+  /** Checksum of what the client sent, where `data` was made from it. */
+  print?: number;
   /** Why it is refused; empty when it may go on. */
   errors: EventError[];
 }

@@ -86,8 +86,8 @@ export function unauthorized(): RequestError {
   );
 }
 
-/** The key that a request presents: Bearer, Basic user name, `x-api-key`, `?key=` or `?access_token=`. */
-export function presentedKey({ header, query }: Head): string | undefined {
+/** The key that a request presents: Bearer, Basic user name, `x-api-key`, `?key=`, `?access_token=`, `?writeKey=`, or in its path. */
+export function presentedKey({ header, query, param }: Head): string | undefined {
   const authorization = header('authorization');
   if (authorization !== undefined) {
     const space = authorization.indexOf(' ');
@@ -96,7 +96,7 @@ export function presentedKey({ header, query }: Head): string | undefined {
     if (scheme === 'bearer') return credentials;
     if (scheme === 'basic') return basicUser(credentials);
   }
-  return header('x-api-key') ?? query('key') ?? query('access_token');
+  return header('x-api-key') ?? query('key') ?? query('access_token') ?? query('writeKey') ?? param('key');
 }
 
 function basicUser(credentials: string): string | undefined {

@@ -124,7 +124,7 @@ export function makeGateway(options: GatewayOptions): Gateway {
     }
   }
 
-  const routes = makeRoutes(doors);
+  const routes = makeRoutes(doors, platform);
   for (const route of routes) serve(route);
   const openApi = makeOpenApiPage(routes, config, options.schemas, platform);
   app.all('/openapi.json', (c) => {

@@ -69,7 +69,8 @@ function mediaType(contentType: string): string {
   return (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
 }
 
-function checkCharset(contentType: string): void {
+/** Throws RequestError `unsupported_charset`. */
+export function checkCharset(contentType: string): void {
   if (!contentType.includes(';')) return;
   const charset = /;\s*charset\s*=\s*"?([^\s";]*)"?/i.exec(contentType)?.[1]?.toLowerCase();
   if (charset === undefined || charset === 'utf-8' || charset === 'utf8' || charset === 'us-ascii') return;

@@ -133,7 +133,7 @@ export class Journey {
       grow(body.length);
     }
     const context = (source: Source) => this.#context(source, head, signed);
-    const reading = protocol.read({ head, body, admission: early, signed, context });
+    const reading = protocol.read({ head, body, admission: early, signed, context, grow });
     if ('answer' in reading) return reading.answer;
     if (signed?.device !== undefined) markDevice(reading.events, signed.device);
     if (early === null) this.#letIn(reading.admission, head, hold);

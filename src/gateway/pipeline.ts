@@ -12,6 +12,8 @@ import { validateEvent } from './validate.ts';
 export interface Outcome {
   counts: Record<Verdict, number>;
   events: EventReply[];
+  /** Nothing was stored, nor kept as rejected: an all-or-nothing source refused the request. */
+  refused?: true;
 }
 
 /** Characters of the reasons that a rejected record carries in its header. */
@@ -36,7 +38,7 @@ export async function store(
       if (event.errors.length === 0) refuse(event, 'batch_refused', 'another event of the batch was refused');
     }
     counts.rejected = events.length;
-    return { counts, events: events.map((event) => replyOf(event, 'rejected', false)) };
+    return { counts, events: events.map((event) => replyOf(event, 'rejected', false)), refused: true };
   }
   const items = events.map((event) =>
     event.errors.length === 0 ? itemOf(event, source, platform) : rejectedItem(event, source),
@@ -66,7 +68,7 @@ function replyOf(event: DecodedEvent, verdict: Verdict, changed: boolean): Event
 function itemOf(event: DecodedEvent, source: Source, platform: Platform): Item {
   const claim = {
     key: platform.digest(event.identity),
-    print: event.data === null ? 0 : platform.checksum(event.data),
+    print: event.print ?? (event.data === null ? 0 : platform.checksum(event.data)),
   };
   return makeItem(recordOf(event, source), claim, 'accepted');
 }

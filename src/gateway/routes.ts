@@ -1,9 +1,11 @@
 import type { SourceConfig } from '../config-source-types.ts';
+import type { Platform } from '../ports/platform.ts';
 import type { Door } from './admit.ts';
 import { eventsProtocol } from './protocols/events.ts';
 import { pixelProtocol } from './protocols/pixel.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { webhookProtocol } from './protocols/webhook.ts';
+import { segmentRoutes } from './segment-routes.ts';
 
 /** A path of the gateway. The description that `/openapi.json` gives is made from these. */
 export interface Route {
@@ -26,7 +28,7 @@ export interface Route {
 }
 
 /** All paths that take events. */
-export function makeRoutes(doors: Map<string, Door>): Route[] {
+export function makeRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
   return [
     {
       path: '/events/:source',
@@ -62,6 +64,7 @@ export function makeRoutes(doors: Map<string, Door>): Route[] {
         },
       ],
     },
+    ...segmentRoutes(doors, platform),
     {
       path: '/webhooks/:source',
       methods: ['POST', 'GET'],

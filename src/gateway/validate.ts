@@ -32,6 +32,8 @@ function schemaName(event: DecodedEvent, source: Source): string | null | undefi
   if (schema === null) return event.headers.ce_dataschema;
   if (typeof schema === 'object') {
     const type = event.headers.ce_type ?? '';
+    const { name } = event;
+    if (name !== undefined && Object.hasOwn(schema, name)) return schema[name];
     if (Object.hasOwn(schema, type)) return schema[type];
     if (Object.hasOwn(schema, '*')) return schema['*'];
     refuse(

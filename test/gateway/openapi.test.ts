@@ -73,7 +73,7 @@ function documentOf(yaml: string, schemas: Record<string, unknown> = {}): Docume
     text: JSON.stringify(schema),
   }));
   const { set } = compileSchemas(files);
-  const routes = makeRoutes(makeDoors(config!, platform));
+  const routes = makeRoutes(makeDoors(config!, platform), platform);
   platform.stop();
   return describeApi(routes, config!, set) as unknown as Document;
 }
@@ -324,7 +324,12 @@ describe('GET /openapi.json', () => {
       },
     }));
     let now = counted[0]!;
-    const page = makeOpenApiPage(makeRoutes(makeDoors(config!, platform)), config!, () => now, platform);
+    const page = makeOpenApiPage(
+      makeRoutes(makeDoors(config!, platform), platform),
+      config!,
+      () => now,
+      platform,
+    );
     platform.stop();
     const first = page(undefined);
     expect([page(undefined).body, asked]).toEqual([first.body, 1]);

@@ -18,20 +18,27 @@ const KEYS = new Set(['key', 'access_token']);
  * image: browsers fire `load` for an image whatever its status, and a page must not take that for stored.
  */
 export function pixelProtocol(doors: Map<string, Door>): Protocol {
-  const image = Uint8Array.from(atob(GIF), (character) => character.charCodeAt(0));
-  const headers = {
-    'content-type': 'image/gif',
-    'cache-control': 'no-store',
-    // Pages that isolate themselves load nothing from elsewhere that does not say so (Fetch standard, CORP).
-    'cross-origin-resource-policy': 'cross-origin',
-  };
+  const image = imageReply();
   return {
     door: (head) => namedDoor(doors, head, 'events'),
     inspect: (head) => checkPage(namedDoor(doors, head, 'events').source.config, head),
     read,
     reply({ counts, events }): Reply {
       const full = verdictReply(counts, events);
-      return full.status === 202 ? { status: 200, body: image, headers } : full;
+      return full.status === 202 ? image : full;
+    },
+  };
+}
+
+export function imageReply(): Reply {
+  return {
+    status: 200,
+    body: Uint8Array.from(atob(GIF), (character) => character.charCodeAt(0)),
+    headers: {
+      'content-type': 'image/gif',
+      'cache-control': 'no-store',
+      // Pages that isolate themselves load nothing from elsewhere that does not say so (Fetch standard, CORP).
+      'cross-origin-resource-policy': 'cross-origin',
     },
   };
 }
@@ -40,7 +47,7 @@ export function pixelProtocol(doors: Map<string, Door>): Protocol {
  * Images are asked for without an Origin header, so the page is told by its Referer. A page may hide that, but
  * not that it is another site's (Sec-Fetch-Site, from browsers alone). Throws RequestError `forbidden`.
  */
-function checkPage({ origins }: SourceConfig, { header }: Head): void {
+export function checkPage({ origins }: SourceConfig, { header }: Head): void {
   if (origins === null || header('origin') !== undefined) return;
   const referer = header('referer');
   const site = header('sec-fetch-site');

@@ -14,6 +14,8 @@ export interface Input {
   admission: Admission | null;
   signed: Signed | null;
   context(source: Source): DecodeContext;
+  /** To be told of bytes that the events take beyond the body's. Throws RequestError `overloaded`. */
+  grow(bytes: number): void;
 }
 
 /** The events, and who sent them; or the answer, when the request is about something else. */

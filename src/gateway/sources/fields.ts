@@ -8,7 +8,7 @@ import { NO_TRACE } from './transport.ts';
 /** A scalar of the payload as text; numbers as they were written, so that big or unusual ones stay apart. */
 type Scalar = { kind: 's' | 'n' | 'b'; text: string } | 'missing' | 'not_scalar';
 
-function scalarAt(event: DecodedEvent, place: Place): Scalar {
+export function scalarAt(event: DecodedEvent, place: Place): Scalar {
   const value = resolvePointer(event.json, place.tokens);
   if (value === undefined || value === null) return 'missing';
   if (typeof value === 'string') return { kind: 's', text: value };

@@ -101,13 +101,13 @@ function fillObject(event: DecodedEvent, context: DecodeContext, only: boolean):
   fillPlain(event, context, only);
 }
 
-function sizeFits(event: DecodedEvent, size: number, context: DecodeContext): boolean {
+export function sizeFits(event: DecodedEvent, size: number, context: DecodeContext): boolean {
   if (size <= context.limits.event) return true;
   refuse(event, 'event_too_large', `event has ${size} bytes; the limit is ${context.limits.event}`);
   return false;
 }
 
-function depthFits(event: DecodedEvent, span: Span, context: DecodeContext): boolean {
+export function depthFits(event: DecodedEvent, span: Span, context: DecodeContext): boolean {
   if (span.depth <= context.limits.depth) return true;
   refuse(event, 'too_deep', `event nests ${span.depth} levels deep; the limit is ${context.limits.depth}`);
   return false;

@@ -1,0 +1,63 @@
+import { unauthorized } from '../admit.ts';
+import type { Head } from '../head.ts';
+import { valueSpan } from '../sources/scan.ts';
+import type { Call } from '../sources/segment.ts';
+import type { WriteKeys } from '../write-keys.ts';
+import { checkPage, imageReply } from './pixel.ts';
+import type { Protocol } from './protocol.ts';
+import { readItem, segmentReply } from './segment.ts';
+
+/** Parameters that let a client in; they never become data. */
+const KEYS = new Set(['writeKey', 'key', 'access_token']);
+
+/**
+ * `GET /pixel/v1/{track,page}`: the query is one call, as RudderStack has it. A dot in a name goes a level down
+ * (`properties.price`); values are text. What is not taken is answered without an image.
+ */
+export function segmentPixelProtocol(keys: WriteKeys, call: Call): Protocol {
+  const image = imageReply();
+  return {
+    door(head) {
+      const door = keys.door(head);
+      if (door === null) throw unauthorized();
+      return door;
+    },
+    inspect: (head) => checkPage(keys.door(head)!.source.config, head),
+    read({ head, admission, context }) {
+      const bytes = new TextEncoder().encode(JSON.stringify(treeOf(head)));
+      const { depth } = valueSpan(bytes, 0, bytes.length);
+      const event = readItem({ bytes, depth }, call, context(admission!.door.source));
+      return { admission: admission!, events: [event] };
+    },
+    reply(outcome, head) {
+      const reply = segmentReply(outcome, head);
+      return reply.status === 200 ? image : reply;
+    },
+  };
+}
+
+interface Tree {
+  [name: string]: string | Tree;
+}
+
+/** Without prototypes: names such as `__proto__` are names like others. */
+function treeOf({ queries }: Head): Tree {
+  const root = Object.create(null) as Tree;
+  for (const [name, value] of queries()) {
+    if (KEYS.has(name)) continue;
+    const path = name.split('.');
+    const last = path.pop()!;
+    let here = root;
+    for (const step of path) {
+      const below = here[step];
+      if (typeof below === 'object') here = below;
+      else {
+        const made = Object.create(null) as Tree;
+        here[step] = made;
+        here = made;
+      }
+    }
+    here[last] = value;
+  }
+  return root;
+}

@@ -1,0 +1,139 @@
+import { RequestError } from '../../errors.ts';
+import type { DecodedEvent } from '../../event.ts';
+import { checkCharset } from '../decode.ts';
+import type { Head } from '../head.ts';
+import type { Outcome } from '../pipeline.ts';
+import { type Reply, verdictReply } from '../reply.ts';
+import { decodeArray, depthFits, parseBody, sizeFits, withoutMark } from '../sources/json.ts';
+import { type Span, skipSpace, valueSpan } from '../sources/scan.ts';
+import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE } from '../sources/segment.ts';
+import { type DecodeContext, emptyEvent } from '../sources/source.ts';
+import { isObject, type Lender, lenderOf, membersOf } from '../sources/splice.ts';
+import type { WriteKeys } from '../write-keys.ts';
+import type { Input, Protocol, Reading } from './protocol.ts';
+
+/** `POST /v1/{call}` of the Segment spec; with null for the call `POST /v1/batch`. */
+export function segmentProtocol(keys: WriteKeys, call: Call | null): Protocol {
+  return {
+    door: (head) => keys.door(head),
+    inspect(head) {
+      // SDKs send JSON under many types, such as text/plain or the one of forms: only the charset counts.
+      checkCharset(head.header('content-type') ?? '');
+    },
+    read: (input) => read(input, keys, call),
+    reply: segmentReply,
+  };
+}
+
+function read(input: Input, keys: WriteKeys, call: Call | null): Reading {
+  const bytes = withoutMark(input.body);
+  const { whole, members } = wholeObject(bytes);
+  const value = (name: string): unknown => {
+    const span = members.get(name);
+    return span === undefined ? undefined : parseBody(bytes, span.start, span.end);
+  };
+  const admission = input.admission ?? keys.admit(value('writeKey'));
+  const context = input.context(admission.door.source);
+  const item = { bytes: bytes.subarray(whole.start, whole.end), depth: whole.depth };
+  if (call !== null) return { admission, events: [readItem(item, call, context)] };
+  return { admission, events: readBatch(bytes, members, context, input) };
+}
+
+/** One item that is not part of a batch; `bytes` hold nothing else. */
+export function readItem(
+  { bytes, depth }: { bytes: Uint8Array; depth: number },
+  call: Call,
+  context: DecodeContext,
+): DecodedEvent {
+  const event = emptyEvent(0, context, bytes);
+  if (!sizeFits(event, bytes.length, context)) return event;
+  if (!depthFits(event, { start: 0, end: bytes.length, depth }, context)) return event;
+  event.json = parseBody(bytes, 0, bytes.length);
+  const made = context.idempotencyKey ?? crypto.randomUUID();
+  fillSegment(event, context, { call, envelope: NO_ENVELOPE, made });
+  return event;
+}
+
+function readBatch(
+  bytes: Uint8Array,
+  members: Map<string, Span>,
+  context: DecodeContext,
+  { body, grow }: Input,
+): DecodedEvent[] {
+  const { limits, idempotencyKey } = context;
+  const batch = members.get('batch');
+  for (const [name, { start, end, depth }] of members) {
+    if (name === 'batch') continue;
+    if (depth > limits.depth) throw new RequestError('too_deep', `more than ${limits.depth} levels deep`);
+    // What is not used must be JSON too.
+    parseBody(bytes, start, end);
+  }
+  if (batch === undefined || bytes[batch.start] !== 0x5b)
+    throw new RequestError('bad_segment', 'batch must be an array of items');
+  const envelope = envelopeOf(bytes, members);
+  let room = limits.decompressed - body.length;
+  return decodeArray(bytes.subarray(0, batch.end), batch.start, context, (event) => {
+    const sent = event.data!.length;
+    const made = idempotencyKey === null ? crypto.randomUUID() : `${idempotencyKey}/${event.index}`;
+    fillSegment(event, context, { call: null, envelope, made });
+    const grown = event.data!.length - sent;
+    // A large context times many items is a lot more than the body.
+    room -= grown;
+    if (room < 0) {
+      const detail = `body has more than ${limits.decompressed} bytes once its context is in each item`;
+      throw new RequestError('body_too_large', detail);
+    }
+    grow(grown);
+  });
+}
+
+function envelopeOf(bytes: Uint8Array, members: Map<string, Span>): Envelope {
+  const lender = (name: string): Lender | null => {
+    const span = members.get(name);
+    if (span === undefined) return null;
+    const json = parseBody(bytes, span.start, span.end);
+    return isObject(json) ? lenderOf(bytes.subarray(span.start, span.end), json) : null;
+  };
+  const sentAt = members.get('sentAt');
+  return {
+    context: lender('context'),
+    integrations: lender('integrations'),
+    sentAt: sentAt === undefined ? null : millis(parseBody(bytes, sentAt.start, sentAt.end)),
+    depth: Math.max(members.get('context')?.depth ?? 0, members.get('integrations')?.depth ?? 0),
+  };
+}
+
+/** The object that a body is, and its members. Throws RequestError when it is something else or cut short. */
+function wholeObject(bytes: Uint8Array): { whole: Span; members: Map<string, Span> } {
+  const start = skipSpace(bytes, 0, bytes.length);
+  if (start === bytes.length) throw new RequestError('empty_body', 'send a JSON object');
+  try {
+    const whole = valueSpan(bytes, start, bytes.length);
+    if (bytes[start] === 0x7b && skipSpace(bytes, whole.end, bytes.length) === bytes.length) {
+      return { whole, members: new Map(membersOf(bytes, whole).map(({ name, value }) => [name, value])) };
+    }
+  } catch {
+    // JSON.parse words the error better.
+  }
+  parseBody(bytes, 0, bytes.length);
+  throw new RequestError('bad_segment', 'the body must be a JSON object');
+}
+
+const SUCCESS: Reply = {
+  status: 200,
+  body: '{"success":true}',
+  headers: { 'content-type': 'application/json' },
+};
+
+/**
+ * What SDKs expect: they drop a whole batch for one 4xx, so `success` says that each event is stored, or kept
+ * as rejected. Those who prefer the representation (RFC 7240 4.2) get a verdict per event.
+ */
+export function segmentReply({ counts, events, refused }: Outcome, head: Head): Reply {
+  const told = /\breturn=representation\b/.test(head.header('prefer') ?? '');
+  if (!told && counts.retry === 0 && refused !== true) return SUCCESS;
+  const full = verdictReply(counts, events);
+  if (!told) return full;
+  const headers = { ...full.headers, 'preference-applied': 'return=representation' };
+  return { ...full, status: full.status === 202 ? 200 : full.status, headers };
+}

@@ -1,0 +1,163 @@
+import { ScanError, type Span, skipSpace, textOf, valueSpan } from './scan.ts';
+
+/**
+ * Gives JSON objects further members, or members other values, in their bytes: everything else of them stays
+ * as it was written, with its order, white space, escapes and big numbers.
+ */
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+
+export interface Member {
+  name: string;
+  /** Where its name begins. */
+  start: number;
+  value: Span;
+}
+
+/**
+ * The members of the object that the span is, in their order; a name may come more than once. Exact about
+ * what is between the values, as `eachElement` is. Throws ScanError; SyntaxError or TypeError for a bad name.
+ */
+export function membersOf(bytes: Uint8Array, object: { start: number; end: number }): Member[] {
+  const members: Member[] = [];
+  const brace = object.end - 1;
+  let i = skipSpace(bytes, object.start + 1, brace);
+  while (i < brace || members.length > 0) {
+    if (bytes[i] !== QUOTE) throw new ScanError(`a name must be a string, at ${i}`);
+    const name = valueSpan(bytes, i, brace);
+    const colon = skipSpace(bytes, name.end, brace);
+    if (bytes[colon] !== COLON) throw new ScanError(`a name without a value, at ${colon}`);
+    const value = valueSpan(bytes, skipSpace(bytes, colon + 1, brace), brace);
+    members.push({ name: nameOf(bytes, name), start: i, value });
+    i = skipSpace(bytes, value.end, brace);
+    if (i === brace) break;
+    if (bytes[i] !== COMMA) throw new ScanError(`unexpected byte at ${i}`);
+    i = skipSpace(bytes, i + 1, brace);
+  }
+  return members;
+}
+
+function nameOf(bytes: Uint8Array, span: Span): string {
+  return JSON.parse(textOf(bytes, span.start, span.end)) as string;
+}
+
+/** An object that lends its members to others. */
+export interface Lender {
+  json: Record<string, unknown>;
+  bytes: Uint8Array;
+  /** Each as name and value in bytes; of a name that comes twice the last, as in JSON.parse. */
+  members: Map<string, Uint8Array>;
+}
+
+/** `bytes` are the object and nothing else; `json` is the same parsed. */
+export function lenderOf(bytes: Uint8Array, json: Record<string, unknown>): Lender {
+  const members = new Map<string, Uint8Array>();
+  for (const { name, start, value } of membersOf(bytes, { start: 0, end: bytes.length }))
+    members.set(name, bytes.subarray(start, value.end));
+  return { json, bytes, members };
+}
+
+interface Patch {
+  /** What is taken out. */
+  start: number;
+  end: number;
+  parts: Uint8Array[];
+}
+
+const encoder = new TextEncoder();
+const comma = encoder.encode(',');
+
+/** One object being changed: its bytes and its parsed form stay the same thing. A member may be changed once. */
+export class Splice {
+  readonly json: Record<string, unknown>;
+  readonly #bytes: Uint8Array;
+  /** Of a name that comes twice the last place. */
+  readonly #places = new Map<string, Span>();
+  readonly #patches: Patch[] = [];
+  readonly #added: Uint8Array[] = [];
+
+  /** `bytes` are valid JSON, one object and nothing else; `json` is the same parsed, and is changed too. */
+  constructor(bytes: Uint8Array, json: Record<string, unknown>) {
+    this.json = json;
+    this.#bytes = bytes;
+    for (const { name, value } of membersOf(bytes, { start: 0, end: bytes.length }))
+      this.#places.set(name, value);
+  }
+
+  /** The bytes of a member's value as sent; null when there is none. */
+  sent(name: string): Uint8Array | null {
+    const place = this.#places.get(name);
+    return place === undefined ? null : this.#bytes.subarray(place.start, place.end);
+  }
+
+  /** Gives a member its value. `bytes`: the value's JSON, when it is there already. */
+  set(name: string, value: unknown, bytes: Uint8Array = encoder.encode(JSON.stringify(value))): void {
+    const place = this.#places.get(name);
+    if (place !== undefined) this.#patches.push({ start: place.start, end: place.end, parts: [bytes] });
+    else this.#added.push(encoder.encode(`${JSON.stringify(name)}:`), bytes, comma);
+    put(this.json, name, value);
+  }
+
+  /**
+   * Lets a member that is an object have the members of another that it lacks; one level deep. Absent or null
+   * it becomes a copy; anything else but an object stays.
+   */
+  lend(name: string, lender: Lender): void {
+    if (lender.members.size === 0) return;
+    const own = Object.hasOwn(this.json, name) ? this.json[name] : null;
+    if (own === null) this.set(name, lender.json, lender.bytes);
+    if (!isObject(own)) return;
+    const parts: Uint8Array[] = [];
+    let empty = Object.keys(own).length === 0;
+    for (const [key, bytes] of lender.members) {
+      if (Object.hasOwn(own, key)) continue;
+      if (!empty) parts.push(comma);
+      parts.push(bytes);
+      put(own, key, lender.json[key]);
+      empty = false;
+    }
+    const brace = this.#places.get(name)!.end - 1;
+    if (parts.length > 0) this.#patches.push({ start: brace, end: brace, parts });
+  }
+
+  bytes(): Uint8Array {
+    const end = this.#bytes.length - 1;
+    if (this.#added.length > 0) {
+      const parts = this.#added.slice(0, -1);
+      if (this.#places.size > 0) parts.unshift(comma);
+      this.#patches.push({ start: end, end, parts });
+    }
+    this.#patches.sort((a, b) => a.start - b.start);
+    const pieces: Uint8Array[] = [];
+    let at = 0;
+    for (const patch of this.#patches) {
+      pieces.push(this.#bytes.subarray(at, patch.start), ...patch.parts);
+      at = patch.end;
+    }
+    pieces.push(this.#bytes.subarray(at));
+    return joined(pieces);
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** An assignment to `__proto__` would change the object's prototype instead. */
+function put(object: Record<string, unknown>, name: string, value: unknown): void {
+  Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
+}
+
+function joined(pieces: Uint8Array[]): Uint8Array {
+  let size = 0;
+  for (const piece of pieces) size += piece.length;
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
