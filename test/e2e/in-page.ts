@@ -1,0 +1,85 @@
+/** Functions that tests run inside a page: they may use nothing but their argument and the page. */
+
+/** What scripts of pages use of the browser: the rest of the code has no types of the DOM. */
+export interface PageWindow {
+  addEventListener(event: 'pagehide', listener: () => void): void;
+  navigator: { sendBeacon(url: string, body: string | Blob | FormData | URLSearchParams): boolean };
+  localStorage: { getItem(name: string): string | null; setItem(name: string, value: string): void };
+  Image: new () => { onload: () => void; onerror: () => void; src: string; referrerPolicy: string };
+}
+
+/** When the page goes away it sends events in beacons, and notes the ids of those that were taken. */
+export function sendOnHide({
+  url,
+  beacons,
+  each,
+  filler,
+}: {
+  url: string;
+  beacons: number;
+  each: number;
+  filler: number;
+}) {
+  const { addEventListener, navigator, localStorage } = globalThis as unknown as PageWindow;
+  addEventListener('pagehide', () => {
+    const taken: string[] = [];
+    for (let n = 0; n < beacons; n++) {
+      const events = Array.from({ length: each }, (_, i) => ({
+        id: `${n}.${i}`,
+        filler: 'x'.repeat(filler),
+      }));
+      if (navigator.sendBeacon(url, JSON.stringify(events))) taken.push(...events.map(({ id }) => id));
+    }
+    localStorage.setItem('taken', JSON.stringify(taken));
+  });
+}
+
+/** A beacon of each kind of body; tells which the browser took. */
+export function sendKinds({ url, who }: { url: string; who: string }): boolean[] {
+  const { navigator } = globalThis as unknown as PageWindow;
+  const form = new FormData();
+  form.set('id', 'multipart');
+  return [
+    navigator.sendBeacon(url, JSON.stringify({ id: `${who}-string` })),
+    navigator.sendBeacon(url, new Blob([JSON.stringify({ id: `${who}-text` })], { type: 'text/plain' })),
+    navigator.sendBeacon(
+      url,
+      new Blob([JSON.stringify({ id: `${who}-json` })], { type: 'application/json' }),
+    ),
+    navigator.sendBeacon(url, new URLSearchParams({ id: 'form' })),
+    navigator.sendBeacon(url, form),
+  ];
+}
+
+interface Asked {
+  url: string;
+  body: string;
+  headers?: Record<string, string>;
+}
+
+/** What a script can see of a reply. */
+export async function ask({ url, body, headers = {} }: Asked) {
+  const reply = await fetch(url, { method: 'POST', credentials: 'include', body, headers });
+  const { type, status, detail } = (await reply.json()) as Record<string, unknown>;
+  const code = String(type).replace('urn:postern:problem:', '');
+  const told = typeof detail === 'string' && detail.length > 0;
+  return {
+    status: reply.status,
+    same: status === reply.status,
+    code,
+    told,
+    wait: reply.headers.get('retry-after'),
+  };
+}
+
+/** Which event an image of this address fires. */
+export function showImage({ url, policy }: { url: string; policy: string }): Promise<'load' | 'error'> {
+  const { Image } = globalThis as unknown as PageWindow;
+  return new Promise((resolve) => {
+    const image = new Image();
+    image.referrerPolicy = policy;
+    image.onload = () => resolve('load');
+    image.onerror = () => resolve('error');
+    image.src = url;
+  });
+}
