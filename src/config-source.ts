@@ -16,6 +16,8 @@ export function readSource(name: string, raw: Raw, reader: Reader): SourceConfig
     text.startsWith('/') ? readPointer(findings, at(key), text) : text;
   checkName(findings, at(), name);
   checkTopic(findings, at('topic'), raw.topic, '.rejected');
+  if (raw.rate && Object.keys(raw.rate).length === 0)
+    findings.error(at('rate'), 'needs events, bytes or key');
   let schema: SourceConfig['schema'] = null;
   if (typeof raw.schema === 'string') schema = constantOrPointer('schema', raw.schema);
   // Without a prototype: event types come from clients and may be `constructor`.

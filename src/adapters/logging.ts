@@ -13,11 +13,18 @@ export function makeLogger(level: string, stream: DestinationStream = standardOu
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
       redact: SECRET.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
-      serializers: { err: stdSerializers.err },
+      serializers: { err: plainError, cause: plainError },
       hooks: { streamWrite: withoutSecrets },
     },
     stream,
   );
+}
+
+/** An error without what libraries hang on it: a Redis client's errors hold the command, password and all. */
+function plainError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { type, message, stack, code } = stdSerializers.err(error);
+  return { type, message, stack, code };
 }
 
 /** A write per line would cost more than the line; a second is the most that a line waits. */

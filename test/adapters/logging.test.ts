@@ -103,7 +103,10 @@ test('C59 secrets stay out of the log: fields, nested fields, URLs in messages a
   logger.error({ err: new Error('connect redis://user:hush/hush@host:6379/0 failed') }, 'c');
   logger.warn('GET http://fn.example/path?token=hush failed, and https://:hush@x/ too');
   logger.info({ url: 'http://fn.example/?a=hush"&b=hush', other: 'https://kept.example/path' }, 'd');
-  expect(lines).toHaveLength(5);
+  const command = { name: 'hello', args: ['3', 'AUTH', 'user', 'hush'] };
+  logger.error({ err: Object.assign(new Error('refused'), { command }) }, 'e');
+  logger.error({ cause: Object.assign(new TypeError('a bug'), { payload: 'hush', code: 'E1' }) }, 'f');
+  expect(lines).toHaveLength(7);
   for (const line of lines) {
     expect(line).not.toContain('hush');
     JSON.parse(line);
@@ -111,6 +114,7 @@ test('C59 secrets stay out of the log: fields, nested fields, URLs in messages a
   expect(lines[2]).toContain('redis://host:6379/0 failed');
   expect(lines[3]).toContain('http://fn.example/path?... failed');
   expect(lines[4]).toContain('https://kept.example/path');
+  expect(JSON.parse(lines[6]!).cause).toMatchObject({ type: 'TypeError', message: 'a bug', code: 'E1' });
 });
 
 test('several reports hear the same', () => {

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { JwtConfig } from '../../src/config-source-types.ts';
 import { RequestError } from '../../src/errors.ts';
 import { makeTokenCheck } from '../../src/gateway/token.ts';
+import { freePort } from '../services/free-port.ts';
+import { type Harness, startGateway } from './harness.ts';
 
 type Pair = Awaited<ReturnType<typeof generateKeyPair>>;
 
@@ -320,5 +322,74 @@ describe('tokens with keys behind a URL', () => {
     expect(codes.filter((code) => code === 'keys_unavailable')).toHaveLength(1000);
     expect(codes.filter((code) => code === 'overloaded')).toHaveLength(200);
     expect(faults.map((error) => String(error.cause ?? '')).join()).not.toContain(url);
+  });
+});
+
+describe('over HTTP', () => {
+  let pair: Pair;
+  let issuer: Server;
+  let gateway: Harness;
+  beforeAll(async () => {
+    pair = await generateKeyPair('ES256', { extractable: true });
+    const body = JSON.stringify(await keySet({ one: pair }));
+    issuer = createServer((_request, response) => response.end(body));
+    await new Promise<void>((resolve) => issuer.listen(0, '127.0.0.1', resolve));
+    const { port } = issuer.address() as AddressInfo;
+    gateway = await startGateway({
+      yaml: `
+sources:
+  up:
+    protocol: events
+    topic: up
+    id: [/id]
+    keys: [{ id: fixed, key: fixed-key }]
+    jwt: { jwks: 'http://127.0.0.1:${port}/', issuer: 'https://issuer.test', audience: postern }
+  down: { protocol: events, topic: down, id: [/id], jwt: { jwks: 'http://127.0.0.1:${await freePort()}/', audience: postern } }
+`,
+    });
+  });
+  afterAll(async () => {
+    issuer.close();
+    await gateway.close();
+  });
+
+  const post = (path: string, headers: Record<string, string> = {}) =>
+    fetch(gateway.url + path, {
+      method: 'POST',
+      body: JSON.stringify({ id: crypto.randomUUID() }),
+      headers: { 'content-type': 'application/json', ...headers },
+    });
+  const whos = () => gateway.requests.splice(0).map(({ status, who }) => [status, who]);
+
+  it('a token opens a source beside its keys, as Bearer or in the query', async () => {
+    const token = await sign(pair);
+    const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
+    await post('/events/up', bearer(token));
+    await post(`/events/up?access_token=${token}`);
+    await post('/events/up', bearer('fixed-key'));
+    await post('/events/up', bearer(`${token}x`));
+    await post('/events/up', bearer('x'.repeat(10_000)));
+    const refused = await post('/events/up');
+    expect(refused.headers.get('www-authenticate')).toContain('Bearer');
+    expect(whos()).toEqual([
+      [202, 'device-7'],
+      [202, 'device-7'],
+      [202, 'fixed'],
+      [401, null],
+      [401, null],
+      [401, null],
+    ]);
+  });
+
+  it('says 503 and when to come back, not 401, while nobody can judge', async () => {
+    const reply = await post('/events/down', { authorization: `Bearer ${await sign(pair)}` });
+    const { type } = (await reply.json()) as { type: string };
+    expect([reply.status, reply.headers.get('retry-after'), type]).toEqual([
+      503,
+      '3',
+      'urn:postern:problem:keys_unavailable',
+    ]);
+    expect((await post('/events/down', { authorization: 'Bearer garbage' })).status).toBe(401);
+    expect(gateway.requests[0]!.cause).toBe('ECONNREFUSED');
   });
 });

@@ -1,0 +1,204 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
+import type { SourceConfig } from '../../../src/config-source-types.ts';
+import type { RequestError } from '../../../src/errors.ts';
+import type { Admission } from '../../../src/gateway/admit.ts';
+import type { Limiter } from '../../../src/gateway/limiter.ts';
+import { makeLimiter } from '../../../src/gateway/rate.ts';
+import { StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
+import type { RateStore, TokenAsk, TokenGrant } from '../../../src/ports/rate-store.ts';
+import { type RedisServer, startRedis } from '../../services/redis.ts';
+
+const admission = { door: { source: { name: 's' } }, who: null } as Admission;
+
+let server: RedisServer;
+let stores: RateStore[];
+let errors: Error[];
+beforeEach(async () => {
+  server = await startRedis();
+  stores = [];
+  errors = [];
+});
+afterEach(async () => {
+  for (const store of stores) await store.close();
+  await server.stop();
+});
+
+/** A store that is connected. */
+async function open(url = server.url): Promise<RateStore> {
+  const store = redisRateStore({ url, prefix: 't:', timeout: 1_000, onError: (error) => errors.push(error) });
+  stores.push(store);
+  await answering(store);
+  return store;
+}
+
+async function answering(store: RateStore): Promise<void> {
+  for (;;) {
+    try {
+      await store.take([{ key: randomUUID(), rate: 1, owed: 0, want: 0 }]);
+      return;
+    } catch (error) {
+      expect(error).toBeInstanceOf(StoreUnavailable);
+      await turn();
+    }
+  }
+}
+
+describe('redisRateStore', { timeout: 30_000 }, () => {
+  /** Rates of one token in 1000 s: nothing comes in while a test runs. */
+  const one = async (store: RateStore, ask: Partial<TokenAsk>): Promise<TokenGrant> =>
+    (await store.take([{ key: 'k', rate: 1_000_000, owed: 0, want: 0, ...ask }]))[0]!;
+
+  test('a bucket is full at first, gives what it has, and fills again', async () => {
+    const store = await open();
+    const key = randomUUID();
+    const [first, second, third] = await store.take([
+      { key, rate: 1, owed: 0, want: 5 },
+      { key: 'other', rate: 100, owed: 0, want: 40 },
+      { key: 'third', rate: 10, owed: 35, want: 40 },
+    ]);
+    expect([first!.granted, first!.left]).toEqual([1, 0]);
+    expect(first!.wait).toBe(1000);
+    expect(second).toEqual({ granted: 40, left: 60, wait: 0 });
+    expect(third).toEqual({ granted: 0, left: -25, wait: 2600 });
+    await expect
+      .poll(() => one(store, { key, rate: 1, want: 1 }), { timeout: 5_000 })
+      .toMatchObject({ granted: 1 });
+  });
+
+  test('of many calls at once exactly as many tokens are given as there are', async () => {
+    const [a, b] = [await open(), await open()];
+    const started = performance.now();
+    const asks = Array.from({ length: 1000 }, (_, i) =>
+      one(i % 2 ? a : b, { key: 'slow', rate: 1, want: 1 }),
+    );
+    const granted = (await Promise.all(asks)).reduce((sum, grant) => sum + grant.granted, 0);
+    // One that was there, and what came in meanwhile.
+    expect(granted).toBeGreaterThanOrEqual(1);
+    expect(granted).toBeLessThanOrEqual(2 + (performance.now() - started) / 1000);
+  });
+
+  test('nothing is kept of a bucket once it is full again', async () => {
+    const store = await open();
+    const client = new Redis(server.url);
+    await one(store, { key: 'gone', rate: 10, want: 5 });
+    await one(store, { key: 'debt', rate: 10, owed: 100 });
+    const names = (await client.keys('t:rate:*')).sort();
+    expect(names).toEqual(expect.arrayContaining(['t:rate:debt', 't:rate:gone']));
+    for (const name of names) {
+      const left = await client.pttl(name);
+      expect(left).toBeGreaterThan(0);
+      expect(left).toBeLessThanOrEqual(name === 't:rate:debt' ? 11_000 : 2_000);
+    }
+    client.disconnect();
+  });
+
+  test('says that it has no answer while Redis is down, and works again by itself', async () => {
+    const store = await open();
+    const { port } = server;
+    await server.stop();
+    await expect(one(store, {})).rejects.toThrow(StoreUnavailable);
+    server = await startRedis({ port });
+    await answering(store);
+    expect(errors.length).toBeLessThanOrEqual(1);
+    server.kill('SIGSTOP');
+    await expect(one(store, {})).rejects.toThrow(StoreUnavailable);
+    server.kill('SIGCONT');
+    await answering(store);
+  });
+});
+
+describe('gateways that share a rate', { timeout: 60_000 }, () => {
+  /** A gateway's limiter. */
+  function gateway(store: RateStore, events: number): Limiter {
+    const sources = [
+      { name: 's', rate: { all: { events, bytes: null }, key: null } } as unknown as SourceConfig,
+    ];
+    return makeLimiter({
+      sources,
+      store,
+      platform: { digest: (text) => Buffer.from(text).toString('base64url') },
+    })!;
+  }
+
+  interface Run {
+    /** That came in. */
+    events: number;
+    seconds: number;
+  }
+
+  /** Sends requests of `size` events, many at once, for some seconds. */
+  async function drive(limiter: Limiter, size: number, seconds: number): Promise<Run> {
+    const started = performance.now();
+    let events = 0;
+    const elapsed = () => (performance.now() - started) / 1000;
+    const client = async () => {
+      while (elapsed() < seconds) {
+        try {
+          limiter.check(admission);
+          await limiter.take(admission, size, 1);
+          events += size;
+        } catch (error) {
+          expect((error as RequestError).code).toBe('rate_limited');
+        }
+        await sleep(1);
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, client));
+    return { events, seconds: elapsed() };
+  }
+
+  /** Counting stores: how often Redis is asked. */
+  function counted(store: RateStore) {
+    const counter = { calls: 0 };
+    const take: RateStore['take'] = (asks) => {
+      counter.calls++;
+      return store.take(asks);
+    };
+    return { store: { take, close: () => store.close() }, counter };
+  }
+
+  test.each([
+    [1000, 1],
+    [1000, 7],
+    [50, 1],
+    [50, 200],
+  ])('let in %i events a second together, in requests of %i', async (rate, size) => {
+    const both = [counted(await open()), counted(await open()), counted(await open())];
+    const runs = await Promise.all(both.map(({ store }) => drive(gateway(store, rate), size, 3)));
+    const sum = runs.reduce((total, { events }) => total + events, 0);
+    const seconds = Math.max(...runs.map((run) => run.seconds));
+    // A burst, what came in, and for each gateway what it had ahead and the request that took the rest.
+    const ahead = 3 * (Math.max(1, rate / 10) + size);
+    expect(sum).toBeLessThanOrEqual(rate * (1 + seconds) + ahead);
+    expect(sum).toBeGreaterThanOrEqual(rate * (1 + seconds) * 0.5 - ahead);
+    for (const { counter } of both) expect(counter.calls / seconds).toBeLessThanOrEqual(100);
+  });
+
+  test('goes on by itself at the same rate when Redis is killed, and shares again when it is back', async () => {
+    const { port } = server;
+    const limiter = gateway(await open(), 100);
+    const most = (run: Run) => 100 * (1 + run.seconds) + 10 + 1;
+    const before = await drive(limiter, 1, 0.5);
+    expect(before.events).toBeLessThanOrEqual(most(before));
+    await server.stop();
+    const alone = await drive(limiter, 1, 2);
+    expect(alone.events).toBeGreaterThan(20);
+    expect(alone.events).toBeLessThanOrEqual(most(alone));
+    server = await startRedis({ port });
+    const client = new Redis(server.url);
+    await expect
+      .poll(
+        async () => {
+          await drive(limiter, 1, 0.05);
+          return client.keys('t:rate:*');
+        },
+        { timeout: 20_000 },
+      )
+      .toHaveLength(1);
+    client.disconnect();
+  });
+});
