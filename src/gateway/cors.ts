@@ -20,11 +20,13 @@ export interface Cors {
   ): Record<string, string>;
 }
 
+/** The last ones are what browser SDKs add to retries. */
 const ALLOWED_HEADERS =
-  'authorization, content-type, content-encoding, idempotency-key, x-api-key, prefer, traceparent, tracestate, anonymousid, sentat';
-/** Attributes of CloudEvents in binary mode, extensions among them. */
-const CE_HEADER = /^ce-[a-z0-9]+$/;
-const MAX_CE_HEADERS = 64;
+  'authorization, content-type, content-encoding, idempotency-key, x-api-key, prefer, traceparent, tracestate, anonymousid, sentat, x-retry-count, rsa-recovered, rsa-retry-attempt, rsa-since-last-attempt, rsa-since-first-attempt, rsa-retry-reason';
+/** Of others that a page may ask for: extensions of CloudEvents, and what SDKs will think of next. */
+const MAX_ASKED = 64;
+/** RFC 9110 section 5.6.2, but for `*`, which is no name here. */
+const FIELD_NAME = /^[!#$%&'+.^_`|~0-9a-z-]{1,64}$/;
 
 export function makeCors(
   { origins, credentials }: { origins: string[]; credentials: boolean },
@@ -60,7 +62,7 @@ export function makeCors(
       return {
         ...base,
         'access-control-allow-methods': methods.join(', '),
-        'access-control-allow-headers': [ALLOWED_HEADERS, ...attributesIn(asked)].join(', '),
+        'access-control-allow-headers': [ALLOWED_HEADERS, ...othersIn(asked)].join(', '),
         'access-control-max-age': '7200',
       };
     },
@@ -68,9 +70,9 @@ export function makeCors(
 }
 
 /** Named one by one: `*` does not count in replies with credentials. */
-function attributesIn(asked: string | undefined): string[] {
+function othersIn(asked: string | undefined): string[] {
   const names = asked?.split(',').map((name) => name.trim().toLowerCase()) ?? [];
-  return names.filter((name) => CE_HEADER.test(name)).slice(0, MAX_CE_HEADERS);
+  return names.filter((name) => FIELD_NAME.test(name)).slice(0, MAX_ASKED);
 }
 
 /** Throws RequestError `forbidden` when a web page sends that a source's list does not name. Other clients send no Origin. */
