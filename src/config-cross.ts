@@ -8,6 +8,7 @@ import { formatDuration, formatSize } from './units.ts';
 export function checkTogether(config: Config, findings: Findings): void {
   checkGateway(config, findings);
   checkDedupe(config, findings);
+  checkSpool(config, findings);
   checkSources([...config.sources.values()], findings);
   const groups = new Map<string, string>();
   const written = writtenTopics(config);
@@ -54,6 +55,19 @@ function checkGateway({ gateway, admin }: Config, findings: Findings): void {
     if (origin === '*' && cors.credentials)
       findings.error(path, '* cannot go with credentials; name the origins');
     if (origin !== '*') checkOrigin(findings, path, origin);
+  }
+}
+
+function checkSpool({ log }: Config, findings: Findings): void {
+  const { spool, store, timeout } = log;
+  if (spool === null) return;
+  if (!('kafka' in store))
+    findings.warn(['log', 'spool'], 'has no use before the embedded log, which is a file too');
+  if (spool.after >= timeout) {
+    findings.error(
+      ['log', 'spool', 'after'],
+      `must be less than log.timeout (${formatDuration(timeout)}), when requests are answered 503`,
+    );
   }
 }
 

@@ -47,7 +47,11 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
       keepAlive: time(['gateway', 'keepAlive'], gateway.keepAlive),
     },
     admin: { listen: readAddress(findings, ['admin', 'listen'], document.admin.listen) },
-    log: { store: logStore(log, reader), timeout: time(['log', 'timeout'], log.timeout) },
+    log: {
+      store: logStore(log, reader),
+      spool: log.spool ? readSpool(log.spool, reader) : null,
+      timeout: time(['log', 'timeout'], log.timeout),
+    },
     dedupe: {
       store: dedupeStore(dedupe, reader),
       window: time(['dedupe', 'window'], dedupe.window, 1000, YEAR),
@@ -109,6 +113,17 @@ function logStore(
         size: size([...retention, 'size'], bytes, 2 ** 50),
       },
     },
+  };
+}
+
+function readSpool(
+  raw: NonNullable<ConfigDocument['log']['spool']>,
+  { time, size }: Reader,
+): NonNullable<Config['log']['spool']> {
+  return {
+    path: raw.path,
+    max: size(['log', 'spool', 'max'], raw.max, 2 ** 50),
+    after: time(['log', 'spool', 'after'], raw.after),
   };
 }
 

@@ -30,7 +30,7 @@ const limits = section(
     requests: count(4096, 1_000_000, 'Requests in work at once.'),
     depth: count(64, 1000, 'Nesting of one event; {} is 1.'),
     headers: count(100, 2000, 'Header fields of one request.'),
-    id: count(256, 4096, 'Characters of an id or another attribute.'),
+    id: count(256, 4096, 'Characters of an id, or of a type or subject taken from a payload.'),
     key: size('1KiB', 'Of a partition key.'),
     bodyTime: duration('15s', 'In which a body must have come.'),
   },
@@ -110,6 +110,16 @@ const log = object(
           '',
         ),
       }),
+    ),
+    spool: optional(
+      object(
+        {
+          path: Type.String({ default: '.postern', minLength: 1, description: 'Folder.' }),
+          max: size('1GiB', 'That it may hold; beyond it 503.'),
+          after: duration('2s', 'That Kafka has to take events before they go to the spool.'),
+        },
+        { description: 'Keeps events on disk while Kafka does not take them; {} is enough.' },
+      ),
     ),
     timeout: duration('10s', 'After which a request whose events are not stored yet is answered 503.'),
   },

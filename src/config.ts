@@ -86,6 +86,8 @@ export interface Config {
   admin: { listen: Address };
   log: {
     store: { kafka: KafkaConfig } | { embedded: { path: string; retention: { age: number; size: number } } };
+    /** Where events wait on disk while Kafka takes none; `after` in milliseconds, `max` in bytes. */
+    spool: { path: string; max: number; after: number } | null;
     /** Milliseconds after which a request whose events are not stored yet is answered 503. */
     timeout: number;
   };

@@ -1,25 +1,18 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { kafkaEventLog } from './adapters/kafka/event-log.ts';
 import { type Listener, listen } from './adapters/listen.ts';
 import { combineReports, logReport, makeLogger } from './adapters/logging.ts';
 import { nodePlatform } from './adapters/node-platform.ts';
 import { prometheusReport } from './adapters/prometheus.ts';
-import { redisDedupeStore } from './adapters/redis/dedupe-store.ts';
-import { redisRateStore } from './adapters/redis/rate-store.ts';
-import { sqliteDedupeStore } from './adapters/sqlite/dedupe-store.ts';
-import { sqliteEventLog } from './adapters/sqlite/event-log.ts';
-import { type WatchedDedupe, watchDedupe } from './adapters/watch-dedupe.ts';
 import { makeAdmin } from './admin/app.ts';
 import type { Config } from './config.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher/subscriptions.ts';
 import { type Gateway, makeGateway } from './gateway/app.ts';
 import { makeLimiter } from './gateway/rate.ts';
 import { within } from './lifecycle.ts';
-import type { EventLog } from './ports/event-log.ts';
-import type { RateStore } from './ports/rate-store.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import { openSchemas } from './schema/load.ts';
+import { openDedupe, openLog, openRates, openSpool } from './stores.ts';
 
 export type Role = 'gateway' | 'dispatcher';
 
@@ -51,6 +44,7 @@ export async function run(options: RunOptions): Promise<void> {
     ? await openSchemas(resolve(base, config.schemas), (problems) => logProblems(logger, problems))
     : null;
   const log = openLog(config, data, logger);
+  const spool = isGateway ? openSpool(config, data, log, logger) : null;
   const dedupe = isGateway ? openDedupe(config, data, logger) : null;
   const rates = isGateway ? openRates(config, logger) : null;
   let gateway: Gateway | null = null;
@@ -61,6 +55,7 @@ export async function run(options: RunOptions): Promise<void> {
     subscriptions: [...config.subscriptions.keys()],
     version,
     bufferedBytes: () => gateway?.bufferedBytes() ?? 0,
+    spool: () => spool,
     schemas: () => schemas?.set().names().length ?? 0,
     schemaProblems: () => schemas?.problems().length ?? 0,
     inflight: () => dispatcher?.inflight() ?? [],
@@ -74,7 +69,7 @@ export async function run(options: RunOptions): Promise<void> {
     gateway = makeGateway({
       config,
       schemas: schemas.set,
-      log,
+      log: spool ?? log,
       dedupe: dedupe.store,
       limiter: makeLimiter({ sources: config.sources.values(), store: rates, platform }),
       platform,
@@ -92,6 +87,7 @@ export async function run(options: RunOptions): Promise<void> {
   const admin = makeAdmin({
     stopping: () => state.stopping,
     log: () => log.problem(),
+    spool: () => spool,
     dedupe: () => dedupe?.problem() ?? null,
     outage: config.dedupe.outage,
     schemas: () => schemas?.problems() ?? [],
@@ -121,7 +117,10 @@ export async function run(options: RunOptions): Promise<void> {
   process.exit(finished ? 0 : 1);
 
   async function stop(): Promise<void> {
+    const started = performance.now();
     await Promise.all([closeDoor(), dispatcher?.stop(config.grace)]);
+    // The last tenth is for closing everything else.
+    await spool?.close(config.grace * 0.9 - (performance.now() - started));
     await log.close();
     await dedupe?.store.close();
     await rates?.close();
@@ -155,48 +154,5 @@ function stopSignal(logger: Logger): Promise<void> {
     };
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
-  });
-}
-
-function openLog(config: Config, folder: string, logger: Logger): EventLog {
-  const { store } = config.log;
-  if ('kafka' in store) {
-    const topics = new Set<string>();
-    for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
-    for (const subscription of config.subscriptions.values()) {
-      topics.add(subscription.deadLetter);
-      for (const topic of subscription.topics) topics.add(topic);
-    }
-    return kafkaEventLog({
-      config: store.kafka,
-      topics: [...topics],
-      onLog: (level, message, extra) => logger[level](extra, message),
-    });
-  }
-  const { path, retention } = store.embedded;
-  return sqliteEventLog({
-    path: resolve(folder, path),
-    retention,
-    onError: (error) => logger.error({ err: error }, 'embedded log'),
-  });
-}
-
-function openDedupe(config: Config, folder: string, logger: Logger): WatchedDedupe {
-  const { store, window, lease } = config.dedupe;
-  const onError = (error: Error) => logger.error({ err: error }, 'dedupe store');
-  return watchDedupe(
-    'redis' in store
-      ? redisDedupeStore({ ...store.redis, window, lease, onError })
-      : sqliteDedupeStore({ path: resolve(folder, store.embedded.path), window, lease, onError }),
-  );
-}
-
-/** Where gateways share the rates of their sources; null when no source has one, or there is no other gateway. */
-function openRates({ sources, dedupe: { store } }: Config, logger: Logger): RateStore | null {
-  const limited = [...sources.values()].some(({ rate }) => rate.all !== null || rate.key !== null);
-  if (!limited || !('redis' in store)) return null;
-  return redisRateStore({
-    ...store.redis,
-    onError: (error) => logger.error({ err: error }, 'rate store'),
   });
 }

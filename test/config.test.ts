@@ -58,6 +58,7 @@ test('the least config gets all defaults', () => {
     },
     admin: { listen: { host: '127.0.0.1', port: 8081 } },
     log: {
+      spool: null,
       store: { embedded: { path: '.postern', retention: { age: 7 * 86_400_000, size: 2 ** 30 } } },
       timeout: 10_000,
     },

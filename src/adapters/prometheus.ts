@@ -10,6 +10,8 @@ export interface PrometheusOptions {
   version: string;
   /** Asked at each scrape. */
   bufferedBytes(): number;
+  /** What waits on disk for the log; null when there is no spool. */
+  spool(): { events: number; bytes: number } | null;
   schemas(): number;
   schemaProblems(): number;
   inflight(): SubscriptionGauge[];
@@ -114,6 +116,14 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
   histogram('append_seconds', 'Time to append one commit group to the log.', append);
   histogram('claim_seconds', 'Time to claim the ids of one commit group.', claim);
   gauge('buffered_bytes', 'Bytes of request bodies held now.', [], (set) => set({}, options.bufferedBytes()));
+  gauge('spool_events', 'Events that wait on disk for the log.', [], (set) => {
+    const spool = options.spool();
+    if (spool !== null) set({}, spool.events);
+  });
+  gauge('spool_bytes', 'Bytes of the events that wait on disk for the log.', [], (set) => {
+    const spool = options.spool();
+    if (spool !== null) set({}, spool.bytes);
+  });
   counter('dedupe_unchecked_total', 'Events stored without knowing whether they are duplicates.', [], (set) =>
     set({}, unchecked),
   );

@@ -7,6 +7,8 @@ export interface AdminParts {
   stopping(): boolean;
   /** Each says what is wrong, or null. */
   log(): string | null;
+  /** What waits on disk for the log; null when there is no spool. */
+  spool(): { events: number; bytes: number; problem(): string | null } | null;
   dedupe(): string | null;
   dispatcher(): string | null;
   /** Without dedupe events are stored unchecked (accept) or not at all (refuse). */
@@ -53,12 +55,24 @@ export function makeAdmin(parts: AdminParts): Hono {
 function readiness(parts: AdminParts): Record<'log' | 'dedupe' | 'schemas' | 'dispatcher', Part> {
   const schemas = parts.schemas().filter(({ level }) => level === 'error');
   return {
-    log: part(parts.log(), 'down'),
+    log: logPart(parts),
     dedupe: part(parts.dedupe(), parts.outage === 'accept' ? 'degraded' : 'down'),
     schemas:
       schemas.length === 0 ? { state: 'ok' } : { state: 'degraded', detail: schemas.map(formatProblem) },
     dispatcher: part(parts.dispatcher(), 'down'),
   };
+}
+
+/** With a spool the log may be away: events are taken all the same. */
+function logPart({ log, spool }: AdminParts): Part {
+  const spooled = spool();
+  const problem = log();
+  if (spooled === null) return part(problem, 'down');
+  const full = spooled.problem();
+  if (full !== null) return part(full, 'down');
+  if (problem === null && spooled.events === 0) return { state: 'ok' };
+  const waiting = `${spooled.events} events (${spooled.bytes} bytes) wait in the spool`;
+  return part(problem === null ? waiting : `${problem}; ${waiting}`, 'degraded');
 }
 
 function part(detail: string | null, state: Part['state']): Part {

@@ -5,6 +5,7 @@ function admin(parts: Partial<AdminParts> = {}) {
   return makeAdmin({
     stopping: () => false,
     log: () => null,
+    spool: () => null,
     dedupe: () => null,
     dispatcher: () => null,
     outage: 'accept',
@@ -92,4 +93,21 @@ test('anything else is a problem', async () => {
     expect(response.headers.get('content-type')).toBe('application/problem+json');
     if (code) expect(await response.json()).toMatchObject({ type: `urn:postern:problem:${code}`, status });
   }
+});
+
+test('with a spool the log may be away, until the spool is full', async () => {
+  const spool = { events: 3, bytes: 900, problem: () => null as string | null };
+  const parts = { log: () => 'Kafka is away', spool: () => spool };
+  expect(await ready(parts)).toMatchObject({
+    status: 200,
+    body: {
+      state: 'degraded',
+      parts: { log: { state: 'degraded', detail: 'Kafka is away; 3 events (900 bytes) wait in the spool' } },
+    },
+  });
+  spool.problem = () => 'spool: has no room';
+  expect(await ready(parts)).toMatchObject({
+    status: 503,
+    body: { parts: { log: { detail: 'spool: has no room' } } },
+  });
 });

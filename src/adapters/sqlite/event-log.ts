@@ -10,7 +10,8 @@ import type {
 import { durable, openDatabase, transaction } from './open.ts';
 import { Reader } from './reader.ts';
 import { type Retention, retain } from './retention.ts';
-import { type Row, schema, Tables, type Topic, toRow } from './tables.ts';
+import { type Row, toRow } from './rows.ts';
+import { schema, Tables, type Topic } from './tables.ts';
 
 export interface SqliteEventLogOptions {
   /** Folder; the log is `log.db` in it. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { LogRecord, Partition, RecordHeaders, StoredRecord } from '../../ports/event-log.ts';
+import type { Partition, StoredRecord } from '../../ports/event-log.ts';
 import type { Schema } from './open.ts';
+import { parseHeaders, type Row } from './rows.ts';
 
 /**
  * `topics.next` is the offset that the next record gets and never falls, `first` the oldest one kept,
@@ -41,15 +42,6 @@ export interface Topic {
   readonly name: string;
   first: number;
   next: number;
-  bytes: number;
-}
-
-/** One record as it goes into its row. */
-export interface Row {
-  key: Uint8Array | null;
-  headers: string;
-  value: Uint8Array | null;
-  /** Of key, headers and value. */
   bytes: number;
 }
 
@@ -157,35 +149,4 @@ export class Tables {
   savePosition(group: string, topic: Topic, next: number): void {
     this.#savePosition.run(group, topic.id, next);
   }
-}
-
-/** A record in the form of its row. */
-export function toRow({ key, value, headers }: LogRecord): Row {
-  const bytes = typeof key === 'string' ? Buffer.from(key) : key;
-  const text = formatHeaders(headers);
-  return {
-    key: bytes,
-    value,
-    headers: text,
-    bytes: (bytes?.length ?? 0) + (value?.length ?? 0) + text.length,
-  };
-}
-
-/** As JSON, so that the file can be read with other tools; what is not text is `[base64]`. */
-function formatHeaders(headers: RecordHeaders): string {
-  const entries = Object.entries(headers).map(([name, value]) => [
-    name,
-    typeof value === 'string' ? value : [Buffer.from(value).toString('base64')],
-  ]);
-  return JSON.stringify(entries);
-}
-
-function parseHeaders(text: string): Record<string, Uint8Array> {
-  const entries: [string, string | [string]][] = JSON.parse(text);
-  return Object.fromEntries(
-    entries.map(([name, value]) => [
-      name,
-      typeof value === 'string' ? Buffer.from(value) : Buffer.from(value[0], 'base64'),
-    ]),
-  );
 }

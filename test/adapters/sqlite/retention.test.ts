@@ -5,7 +5,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openDatabase } from '../../../src/adapters/sqlite/open.ts';
 import { retain } from '../../../src/adapters/sqlite/retention.ts';
-import { schema, Tables, toRow } from '../../../src/adapters/sqlite/tables.ts';
+import { toRow } from '../../../src/adapters/sqlite/rows.ts';
+import { schema, Tables } from '../../../src/adapters/sqlite/tables.ts';
 
 describe('retain', () => {
   let folder: string;

@@ -1,0 +1,80 @@
+import { resolve } from 'node:path';
+import type { Logger } from 'pino';
+import { kafkaEventLog } from './adapters/kafka/event-log.ts';
+import { redisDedupeStore } from './adapters/redis/dedupe-store.ts';
+import { redisRateStore } from './adapters/redis/rate-store.ts';
+import { Spool } from './adapters/spool.ts';
+import { sqliteDedupeStore } from './adapters/sqlite/dedupe-store.ts';
+import { sqliteEventLog } from './adapters/sqlite/event-log.ts';
+import { SpoolFile } from './adapters/sqlite/spool-file.ts';
+import { type WatchedDedupe, watchDedupe } from './adapters/watch-dedupe.ts';
+import type { Config } from './config.ts';
+import { rejectedRecord } from './gateway/pipeline.ts';
+import type { EventLog } from './ports/event-log.ts';
+import type { RateStore } from './ports/rate-store.ts';
+
+/** The log that the config names. Opens at once; it connects by itself. */
+export function openLog(config: Config, folder: string, logger: Logger): EventLog {
+  const { store } = config.log;
+  if ('kafka' in store) {
+    const topics = new Set<string>();
+    for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
+    for (const subscription of config.subscriptions.values()) {
+      topics.add(subscription.deadLetter);
+      for (const topic of subscription.topics) topics.add(topic);
+    }
+    return kafkaEventLog({
+      config: store.kafka,
+      topics: [...topics],
+      onLog: (level, message, extra) => logger[level](extra, message),
+    });
+  }
+  const { path, retention } = store.embedded;
+  return sqliteEventLog({
+    path: resolve(folder, path),
+    retention,
+    onError: (error) => logger.error({ err: error }, 'embedded log'),
+  });
+}
+
+/** The dedupe store, watched. */
+export function openDedupe(config: Config, folder: string, logger: Logger): WatchedDedupe {
+  const { store, window, lease } = config.dedupe;
+  const onError = (error: Error) => logger.error({ err: error }, 'dedupe store');
+  return watchDedupe(
+    'redis' in store
+      ? redisDedupeStore({ ...store.redis, window, lease, onError })
+      : sqliteDedupeStore({ path: resolve(folder, store.embedded.path), window, lease, onError }),
+  );
+}
+
+/** Where gateways share the rates of their sources; null when no source has one, or there is no other gateway. */
+export function openRates({ sources, dedupe: { store } }: Config, logger: Logger): RateStore | null {
+  const limited = [...sources.values()].some(({ rate }) => rate.all !== null || rate.key !== null);
+  if (!limited || !('redis' in store)) return null;
+  return redisRateStore({
+    ...store.redis,
+    onError: (error) => logger.error({ err: error }, 'rate store'),
+  });
+}
+
+/** The spool in front of the log; null when the config has none. */
+export function openSpool(config: Config, folder: string, log: EventLog, logger: Logger): Spool | null {
+  const { spool } = config.log;
+  if (spool === null) return null;
+  const file = new SpoolFile(resolve(folder, spool.path), (aside, error) =>
+    logger.error(
+      { aside, err: error },
+      'the spool was damaged: it is put aside, and what it held is not forwarded',
+    ),
+  );
+  const reason = [{ code: 'event_too_large' as const, detail: "over the topic's record size limit" }];
+  return new Spool({
+    log,
+    file,
+    after: spool.after,
+    max: spool.max,
+    tooLarge: (record) => rejectedRecord(record, reason, 'spool', true),
+    onLog: (level, message, extra) => logger[level](extra, message),
+  });
+}
