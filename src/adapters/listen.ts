@@ -39,7 +39,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       const response = options.fetch(request, env as NodeEnv);
       return response instanceof Promise ? response.then(finish) : finish(response);
     },
-    { overrideGlobalObjects: true, autoCleanupIncoming: false },
+    // HTTP/1.0 needs no Host; without one in HTTP/1.1, Node answers 400 by itself.
+    { overrideGlobalObjects: true, autoCleanupIncoming: false, hostname: 'localhost' },
   );
   const server = createServer({
     keepAliveTimeout: options.keepAlive,

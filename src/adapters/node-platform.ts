@@ -39,9 +39,14 @@ export function nodePlatform(): Platform & { stop(): void } {
     readBody: (_request, env, options) => readBody(env as NodeEnv, options, slow),
     header: (_request, env, name) => (env as NodeEnv).incoming.headers[name] as string | undefined,
     peer: (_request, env) => (env as NodeEnv).incoming.socket.remoteAddress,
+    headers: (_request, env) => fieldsOf((env as NodeEnv).incoming.rawHeaders),
     headerCount: (_request, env) => (env as NodeEnv).incoming.rawHeaders.length / 2,
     stop: () => clearInterval(sweep),
   };
+}
+
+function* fieldsOf(raw: string[]): Iterable<[string, string]> {
+  for (let i = 0; i < raw.length; i += 2) yield [raw[i]!.toLowerCase(), raw[i + 1]!];
 }
 
 function readBody(

@@ -1,7 +1,9 @@
 import { RequestError } from '../errors.ts';
 import type { DecodedEvent } from '../event.ts';
+import { decodeCbor, decodeSenmlCbor } from './sources/cbor.ts';
 import { decodeBatch, decodeBinary, decodeStructured, isJsonType } from './sources/cloudevents.ts';
 import { decodeJson, decodeLines, withoutMark } from './sources/json.ts';
+import { decodeSenml } from './sources/senml.ts';
 import type { DecodeContext } from './sources/source.ts';
 
 const LINES = new Set([
@@ -12,10 +14,19 @@ const LINES = new Set([
   'application/jsonlines',
 ]);
 
-const ACCEPTED =
-  'application/json, text/plain, application/x-ndjson, application/cloudevents+json, application/cloudevents-batch+json';
+/** Types that are taken, each format once. */
+export const EVENT_TYPES = [
+  'application/json',
+  'text/plain',
+  'application/x-ndjson',
+  'application/cloudevents+json',
+  'application/cloudevents-batch+json',
+  'application/senml+json',
+  'application/senml+cbor',
+  'application/cbor',
+];
 
-export type Format = 'json' | 'lines' | 'structured' | 'batch' | 'binary';
+export type Format = 'json' | 'lines' | 'structured' | 'batch' | 'binary' | 'senml' | 'senml-cbor' | 'cbor';
 
 /**
  * The format that a request's headers name. CloudEvents modes in the order of the HTTP binding (section 3),
@@ -40,7 +51,10 @@ export function formatOf(
     if (isJsonType(type)) checkCharset(contentType!);
     return 'binary';
   }
+  if (type === 'application/cbor') return 'cbor';
+  if (type === 'application/senml+cbor') return 'senml-cbor';
   if (contentType !== undefined) checkCharset(contentType);
+  if (type === 'application/senml+json') return 'senml';
   if (type === '' || type === 'text/plain' || isJsonType(type)) return 'json';
   if (LINES.has(type)) return 'lines';
   throw unsupported(type);
@@ -58,7 +72,10 @@ export function decode(
     const data = contentType !== undefined && isJsonType(contentType) ? withoutMark(body) : body;
     return decodeBinary(data, contentType ?? null, headers(), context);
   }
+  if (format === 'cbor') return decodeCbor(body, context);
+  if (format === 'senml-cbor') return decodeSenmlCbor(body, context);
   const bytes = withoutMark(body);
+  if (format === 'senml') return decodeSenml(bytes, context);
   if (format === 'json') return decodeJson(bytes, context);
   if (format === 'lines') return decodeLines(bytes, context);
   return format === 'structured' ? decodeStructured(bytes, context) : decodeBatch(bytes, context);
@@ -83,6 +100,6 @@ function unsupported(type: string): RequestError {
       ? ' (curl -d sends this type unless told -H "content-type: application/json")'
       : '';
   return new RequestError('unsupported_type', `Content-Type ${type.slice(0, 80)} is not taken here${hint}`, {
-    'accept-post': ACCEPTED,
+    'accept-post': EVENT_TYPES.join(', '),
   });
 }

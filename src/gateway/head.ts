@@ -13,6 +13,7 @@ export interface Head {
   param(name: string): string | undefined;
   /** By lower-case name. */
   header(name: string): string | undefined;
+  /** All fields with their lower-case names; one that was sent twice is there twice, if the runtime can tell. */
   headers(): Iterable<[string, string]>;
   query(name: string): string | undefined;
   /** All parameters of the query as sent, decoded as the URL standard says. */
@@ -27,7 +28,7 @@ export function headOf(c: Context, platform: Platform): Head {
     },
     param: (name) => c.req.param(name),
     header: (name) => platform.header(c.req.raw, c.env, name),
-    headers: () => c.req.raw.headers,
+    headers: () => platform.headers(c.req.raw, c.env),
     query: (name) => (c.req.raw.url.includes('?') ? c.req.query(name) : undefined),
     queries: () => new URL(c.req.raw.url).searchParams,
   };

@@ -1,6 +1,7 @@
 import type { SourceConfig } from '../config-source-types.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { Door } from './admit.ts';
+import { EVENT_TYPES } from './decode.ts';
 import { eventsProtocol } from './protocols/events.ts';
 import { pixelProtocol } from './protocols/pixel.ts';
 import type { Protocol } from './protocols/protocol.ts';
@@ -34,14 +35,8 @@ export function makeRoutes(doors: Map<string, Door>, platform: Platform): Route[
       path: '/events/:source',
       methods: ['POST'],
       takes: 'events',
-      summary: 'Takes events: JSON, NDJSON or CloudEvents.',
-      accepts: [
-        'application/json',
-        'text/plain',
-        'application/x-ndjson',
-        'application/cloudevents+json',
-        'application/cloudevents-batch+json',
-      ],
+      summary: 'Takes events: JSON, NDJSON, CloudEvents, SenML or CBOR.',
+      accepts: [...EVENT_TYPES],
       protocol: eventsProtocol(doors),
     },
     {

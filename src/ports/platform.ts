@@ -20,6 +20,8 @@ export interface Platform {
   header(request: Request, env: unknown, name: string): string | undefined;
   /** Address of the other end of the connection, without a port; undefined when unknown. */
   peer(request: Request, env: unknown): string | undefined;
+  /** All header fields as sent, with lower-case names. */
+  headers(request: Request, env: unknown): Iterable<[string, string]>;
   /** Number of header fields of the request as sent. */
   headerCount(request: Request, env: unknown): number;
 }

@@ -1,12 +1,10 @@
-import { isDateTime } from '../../date-time.ts';
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
-import { fillKey } from './fields.ts';
+import { fillAttributes, fillKeys, headerAttributes } from './cloudevents-attributes.ts';
 import { decodeArray, parseBody } from './json.ts';
 import { locate, skipSpace, valueSpan } from './scan.ts';
-import { type DecodeContext, emptyEvent, identityOf, refuse, unusable } from './source.ts';
+import { type DecodeContext, emptyEvent, refuse, unusable } from './source.ts';
 
-const NAME = /^[a-z0-9]+$/;
 const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;
 
 /** True for application/json, text/json and any +json. */
@@ -22,18 +20,7 @@ export function decodeBinary(
   context: DecodeContext,
 ): DecodedEvent[] {
   const event = emptyEvent(0, context, bytes.length === 0 ? null : bytes);
-  const attributes: Record<string, unknown> = {};
-  for (const [header, value] of headers) {
-    if (!header.startsWith('ce-')) continue;
-    const name = header.slice(3);
-    if (name === 'datacontenttype') {
-      refuse(event, 'bad_cloudevent', 'ce-datacontenttype is not allowed in binary mode; use Content-Type');
-      continue;
-    }
-    const text = percentDecode(value);
-    if (text === null) refuse(event, 'bad_cloudevent', `header ${header} is not percent-encoded UTF-8`);
-    else attributes[name] = text;
-  }
+  const attributes = headerAttributes(event, headers);
   fillAttributes(event, attributes, context, (name) => `header ce-${name}`);
   if (contentType !== null) event.headers['content-type'] = contentType;
   if (bytes.length > context.limits.event) {
@@ -45,16 +32,11 @@ export function decodeBinary(
   return [event];
 }
 
-/** Structured mode (3.2): the body is one event in the JSON format. */
+/** Structured mode (3.2): the body is one event in the JSON format; some senders label a batch as one, too. */
 export function decodeStructured(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
   const start = skipSpace(bytes, 0, bytes.length);
   if (start === bytes.length) throw new RequestError('empty_body', 'send a CloudEvent');
-  if (bytes[start] === 0x5b) {
-    throw new RequestError(
-      'bad_cloudevent',
-      'an array of events needs Content-Type: application/cloudevents-batch+json',
-    );
-  }
+  if (bytes[start] === 0x5b) return decodeBatch(bytes, context);
   const event = emptyEvent(0, context, bytes);
   const span = spanOf(bytes, start);
   if (bytes.length > context.limits.event) {
@@ -151,75 +133,6 @@ export function parseData(event: DecodedEvent, context: DecodeContext): void {
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     refuse(event, error.code, `data: ${error.message}`);
-  }
-}
-
-function fillAttributes(
-  event: DecodedEvent,
-  attributes: Record<string, unknown>,
-  context: DecodeContext,
-  nameOf: (name: string) => string,
-): void {
-  const bad = (name: string, why: string) =>
-    refuse(event, 'bad_cloudevent', `${nameOf(name)} ${why}`, `#/${name}`);
-  for (const name of ['id', 'source', 'specversion', 'type']) {
-    const value = attributes[name];
-    if (value === undefined || value === null || value === '') bad(name, 'is missing');
-    else if (typeof value !== 'string') bad(name, 'must be a string');
-  }
-  if (
-    typeof attributes.specversion === 'string' &&
-    attributes.specversion !== '' &&
-    attributes.specversion !== '1.0'
-  ) {
-    bad('specversion', `must be 1.0, not ${attributes.specversion.slice(0, 16)}`);
-  }
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null) continue;
-    if (!NAME.test(name)) {
-      bad(name.slice(0, 64), 'is not a name of lower-case letters and digits');
-      continue;
-    }
-    if (typeof value === 'object') {
-      bad(name, 'must be a string, boolean or integer');
-      continue;
-    }
-    const text = String(value);
-    const why = unusable(text, context.limits.id);
-    if (why !== null) bad(name, why);
-    else event.headers[`ce_${name}`] = text;
-  }
-  const { time, dataschema, subject } = attributes;
-  if (typeof time === 'string' && !isDateTime(time)) bad('time', 'must be an RFC 3339 date-time');
-  if (typeof dataschema === 'string' && !URL.canParse(dataschema))
-    bad('dataschema', 'must be an absolute URI');
-  if (subject === '') bad('subject', 'must not be empty');
-  event.headers.ce_time ??= context.receivedAt;
-  if (typeof attributes.id === 'string') event.id = attributes.id;
-  if (event.errors.length === 0) {
-    event.identity = identityOf(context.source, attributes.source as string, `s${event.id}`);
-  } else if (unusable(event.id, context.limits.id) !== null) {
-    event.id = '';
-  }
-}
-
-function fillKeys(event: DecodedEvent, context: DecodeContext, attributes: Record<string, unknown>): void {
-  fillKey(event, context);
-  if (event.key === null && typeof attributes.partitionkey === 'string' && attributes.partitionkey !== '') {
-    const why = unusable(attributes.partitionkey, context.limits.key);
-    if (why === null) event.key = attributes.partitionkey;
-    else refuse(event, 'key_invalid', why, '#/partitionkey');
-  }
-}
-
-/** Header value -> text: unquote, then percent-decode once (3.1.3.2); null on bad UTF-8. */
-function percentDecode(value: string): string | null {
-  const text = /^".*"$/s.test(value) ? value.slice(1, -1).replace(/\\(.)/g, '$1') : value;
-  if (!text.includes('%')) return text;
-  try {
-    return decodeURIComponent(text.replace(/%(?![0-9a-fA-F]{2})/g, '%25'));
-  } catch {
-    return null;
   }
 }
 

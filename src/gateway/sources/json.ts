@@ -93,7 +93,7 @@ function decodeLine(bytes: Uint8Array, index: number, line: number, context: Dec
   return event;
 }
 
-function fillObject(event: DecodedEvent, context: DecodeContext, only: boolean): void {
+export function fillObject(event: DecodedEvent, context: DecodeContext, only: boolean): void {
   if (typeof event.json !== 'object' || event.json === null || Array.isArray(event.json)) {
     refuse(event, 'not_an_object', 'an event must be a JSON object', '#');
     return;

@@ -1,0 +1,62 @@
+import { RequestError } from '../../errors.ts';
+import type { DecodedEvent } from '../../event.ts';
+import { readCbor } from './cbor-text.ts';
+import { fillObject, sizeFits } from './json.ts';
+import { decodeSenml } from './senml.ts';
+import { type DecodeContext, emptyEvent } from './source.ts';
+
+/** SenML's integer labels (RFC 8428 section 6). */
+const LABELS = new Map([
+  [-1, 'bver'],
+  [-2, 'bn'],
+  [-3, 'bt'],
+  [-4, 'bu'],
+  [-5, 'bv'],
+  [-6, 'bs'],
+  [0, 'n'],
+  [1, 'u'],
+  [2, 'v'],
+  [3, 'vs'],
+  [4, 'vb'],
+  [5, 's'],
+  [6, 't'],
+  [7, 'ut'],
+  [8, 'vd'],
+]);
+
+/**
+ * A body that is one CBOR map or an array of them; each event's data is the same as JSON. Throws RequestError
+ * when it is no valid CBOR.
+ */
+export function decodeCbor(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+  if (bytes.length === 0) throw new RequestError('empty_body', 'send a CBOR map or an array of maps');
+  const { items, array } = readCbor(bytes, context.limits);
+  return items.map(({ start, end, text, faults }, index) => {
+    const event = emptyEvent(index, context, bytes.subarray(start, end));
+    if (faults.length > 0) {
+      // What has no JSON form is kept as it came.
+      event.headers['content-type'] = 'application/cbor';
+      event.errors = faults;
+      return event;
+    }
+    event.data = new TextEncoder().encode(text);
+    if (sizeFits(event, event.data.length, context)) {
+      event.json = JSON.parse(text);
+      fillObject(event, context, !array);
+    }
+    return event;
+  });
+}
+
+/** SenML in CBOR: read as the same pack in JSON. */
+export function decodeSenmlCbor(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+  if (bytes.length === 0) throw new RequestError('empty_body', 'send a SenML pack');
+  const { items, array } = readCbor(bytes, context.limits, LABELS);
+  if (!array) throw new RequestError('bad_senml', 'a pack must be an array of records');
+  for (const [index, { faults }] of items.entries()) {
+    const fault = faults[0];
+    if (fault) throw new RequestError(fault.code, `record ${index}${fault.pointer ?? ''}: ${fault.detail}`);
+  }
+  const json = `[${items.map(({ text }) => text).join(',')}]`;
+  return decodeSenml(new TextEncoder().encode(json), context, bytes);
+}

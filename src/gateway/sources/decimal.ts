@@ -1,0 +1,43 @@
+/** A decimal number, exactly: `digits * 10 ** exponent`. */
+export interface Decimal {
+  digits: bigint;
+  exponent: number;
+}
+
+/** Longest text, and largest exponent, that is counted with: far beyond what a double holds, cheap to add. */
+const MOST = 400;
+const NUMBER = /^(-?\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
+
+/** The value of a JSON number's text; null when it is too long or too large to count with. */
+export function parseDecimal(text: string): Decimal | null {
+  if (text.length > MOST) return null;
+  const [, whole, fraction = '', power = '0'] = NUMBER.exec(text)!;
+  const exponent = Number(power) - fraction.length;
+  return Math.abs(exponent) > MOST ? null : { digits: BigInt(whole! + fraction), exponent };
+}
+
+export function addDecimals(a: Decimal, b: Decimal): Decimal {
+  const exponent = Math.min(a.exponent, b.exponent);
+  return { digits: scaled(a, exponent) + scaled(b, exponent), exponent };
+}
+
+/** The largest whole number of `10 ** exponent` that is not above the value. */
+export function floorTo(value: Decimal, exponent: number): bigint {
+  if (value.exponent >= exponent) return scaled(value, exponent);
+  const unit = 10n ** BigInt(exponent - value.exponent);
+  const rest = value.digits % unit;
+  return (value.digits - rest) / unit - (rest < 0n ? 1n : 0n);
+}
+
+/** Without an exponent, and without zeros that say nothing. */
+export function decimalText({ digits, exponent }: Decimal): string {
+  if (exponent >= 0) return String(scaled({ digits, exponent }, 0));
+  const sign = digits < 0n ? '-' : '';
+  const text = String(digits < 0n ? -digits : digits).padStart(1 - exponent, '0');
+  const fraction = text.slice(exponent).replace(/0+$/, '');
+  return sign + text.slice(0, exponent) + (fraction === '' ? '' : `.${fraction}`);
+}
+
+function scaled({ digits, exponent }: Decimal, to: number): bigint {
+  return digits * 10n ** BigInt(exponent - to);
+}

@@ -1,0 +1,205 @@
+import { RequestError } from '../../errors.ts';
+import type { DecodedEvent } from '../../event.ts';
+import { fragment } from '../../pointer.ts';
+import { parseDecimal } from './decimal.ts';
+import { fillPlain } from './fields.ts';
+import { decodeArray, sizeFits } from './json.ts';
+import { locate, skipSpace, textOf } from './scan.ts';
+import { absolute, added, type Time } from './senml-time.ts';
+import { type DecodeContext, refuse, type Source, unusable } from './source.ts';
+
+const VERSION = 10;
+const BASE = new Set(['bn', 'bt', 'bu', 'bv', 'bs', 'bver']);
+const VALUES = ['v', 'vs', 'vb', 'vd'];
+const OWN = new Set(['n', 'u', ...VALUES, 's', 't', 'ut']);
+const NAME = /^[A-Za-z0-9][A-Za-z0-9:./_-]*$/;
+const BASE64_URL = /^[A-Za-z0-9_-]*$/;
+type Record = { [label: string]: unknown };
+
+/** Base values as they stand; numbers as their text. */
+interface Base {
+  name: string;
+  unit: string | null;
+  time: string | null;
+  value: string | null;
+  sum: string | null;
+  version: number;
+}
+
+/**
+ * A SenML pack (RFC 8428): one event per record, in time order. An event's data is the record resolved
+ * (section 4.6); numbers stay as they were written unless a base value is added, then they are exact sums.
+ * `sent` is the body that ids are made from when the pack has no absolute times. Throws RequestError
+ * `bad_senml` when the pack as a whole is wrong.
+ */
+export function decodeSenml(bytes: Uint8Array, context: DecodeContext, sent = bytes): DecodedEvent[] {
+  const start = skipSpace(bytes, 0, bytes.length);
+  if (start === bytes.length) throw new RequestError('empty_body', 'send a SenML pack');
+  if (bytes[start] !== 0x5b) throw bad('a pack must be a JSON array of records');
+  const events = decodeArray(bytes, start, context, () => {});
+  if (events.length === 0) throw bad('a pack must have at least one record');
+  const pack = { context, source: sourceFor(context.source), sent, only: events.length === 1 };
+  const base: Base = { name: '', unit: null, time: null, value: null, sum: null, version: VERSION };
+  const times = new Map<DecodedEvent, number>();
+  let before = Number.NEGATIVE_INFINITY;
+  for (const event of events) {
+    readBase(event, base, context.limits.id);
+    before = resolve(event, base, pack) ?? before;
+    times.set(event, before);
+  }
+  return events.sort((a, b) => times.get(a)! - times.get(b)! || a.index - b.index);
+}
+
+interface Pack {
+  context: DecodeContext;
+  source: Source;
+  sent: Uint8Array;
+  only: boolean;
+}
+
+function sourceFor(source: Source): Source {
+  return {
+    ...source,
+    type: source.config.type === null ? 'senml.measurement' : source.type,
+    subject: source.subject ?? { pointer: '/n', tokens: ['n'] },
+    time: null,
+  };
+}
+
+/** Takes over a record's base fields. Whatever is wrong with one makes all that follows unreadable. */
+function readBase(event: DecodedEvent, base: Base, limit: number): void {
+  const { index, errors } = event;
+  const [error] = errors;
+  if (error !== undefined) throw new RequestError(error.code, `record ${index}: ${error.detail}`);
+  if (typeof event.json !== 'object' || event.json === null || Array.isArray(event.json))
+    throw bad(`record ${index} is not an object`);
+  const record = event.json as Record;
+  for (const label of Object.keys(record)) {
+    if (label.endsWith('_')) throw bad(`record ${index} has a label that ends in _ and is not known`);
+  }
+  const text = (label: string, before: string): string => {
+    const value = record[label];
+    if (value === undefined) return before;
+    if (typeof value === 'string' && unusable(value, limit) === null) return value;
+    throw bad(`record ${index}: ${label} must be text of at most ${limit} characters`);
+  };
+  const number = (label: string, before: string | null): string | null => {
+    if (record[label] === undefined) return before;
+    const found = numberAt(event, label);
+    if (found !== null && parseDecimal(found) !== null) return found;
+    throw bad(`record ${index}: ${label} must be a number that can be counted with`);
+  };
+  base.name = text('bn', base.name);
+  base.unit = text('bu', base.unit ?? '') || null;
+  base.time = number('bt', base.time);
+  base.value = number('bv', base.value);
+  base.sum = number('bs', base.sum);
+  const version = record.bver ?? base.version;
+  if (!Number.isInteger(version) || (version as number) < 1)
+    throw bad(`record ${index}: bver must be a positive integer`);
+  if ((version as number) > VERSION) throw bad(`record ${index}: bver is over ${VERSION}, the version known`);
+  if (index > 0 && version !== base.version) throw bad('all records of a pack must have one version');
+  base.version = version as number;
+}
+
+/** Makes the event that a record is. Returns its time in s, or null when it was refused before that was known. */
+function resolve(event: DecodedEvent, base: Base, pack: Pack): number | null {
+  const { context } = pack;
+  const record = event.json as Record;
+  event.headers['content-type'] = 'application/json';
+  const members: string[] = base.version === VERSION ? [] : [`"bver":${base.version}`];
+  const add = (label: string, text: string) => members.push(`${JSON.stringify(label)}:${text}`);
+  const wrong = (label: string, detail: string) => refuse(event, 'bad_senml', detail, fragment(`/${label}`));
+  const sum = (label: string, start: string | null): string | null => {
+    const own = record[label] === undefined ? '0' : numberAt(event, label);
+    const total = own === null ? null : start === null ? own : added(start, own);
+    if (total === null)
+      wrong(label, own === null ? 'must be a number' : 'is too long to be added to its base value');
+    return total;
+  };
+
+  const own = record.n ?? '';
+  const name = typeof own === 'string' ? base.name + own : '';
+  if (!NAME.test(name))
+    wrong('n', 'must make a name of letters, digits and -:./_ that begins with a letter or digit');
+  else add('n', JSON.stringify(name));
+  const unit = record.u ?? base.unit;
+  if (typeof unit === 'string') add('u', JSON.stringify(unit));
+  else if (unit !== null) wrong('u', 'must be a string');
+
+  const given = VALUES.filter((label) => record[label] !== undefined);
+  if (given.length > 1) wrong(given[1]!, 'is a second value; a record has one');
+  else if (given.length === 0 && record.s === undefined)
+    wrong('v', 'is missing, and so are vs, vb, vd and s');
+  else if (given[0] === 'v') add('v', sum('v', base.value) ?? '0');
+  else if (given.length === 1) {
+    const problem = valueProblem(given[0]!, record[given[0]!]);
+    if (problem === null) add(given[0]!, JSON.stringify(record[given[0]!]));
+    else wrong(given[0]!, problem);
+  }
+  if (record.s !== undefined) add('s', sum('s', base.sum) ?? '0');
+
+  const offset = sum('t', base.time);
+  const time = offset === null ? null : absolute(offset, context.receivedAt);
+  if (time === null && offset !== null) wrong('t', 'must be a time of the years 1 to 9999');
+  if (time !== null) add('t', time.text);
+  if (record.ut !== undefined) add('ut', sum('ut', null) ?? '0');
+  for (const label of Object.keys(record)) {
+    if (!OWN.has(label) && !BASE.has(label)) add(label, sourceText(event, label)!);
+  }
+  if (event.errors.length > 0 || time === null) return time?.seconds ?? null;
+  fill(event, `{${members.join(',')}}`, { name, device: base.name, time }, pack);
+  return time.seconds;
+}
+
+interface Resolved {
+  name: string;
+  /** The base name; empty when there is none. */
+  device: string;
+  time: Time;
+}
+
+function fill(event: DecodedEvent, text: string, { name, device, time }: Resolved, pack: Pack): void {
+  const { source, sent, only } = pack;
+  const context = { ...pack.context, source, receivedAt: time.date };
+  const { platform } = context;
+  event.data = new TextEncoder().encode(text);
+  event.json = JSON.parse(text);
+  if (!sizeFits(event, event.data.length, context)) return;
+  if (context.idempotencyKey !== null || Array.isArray(source.id)) {
+    fillPlain(event, context, only);
+  } else {
+    // The value counts too: a clock that is coarse gives two readings one time.
+    const id = time.relative
+      ? `${platform.sha256(sent)}/${event.index}`
+      : `${name}:${time.text}:${platform.sha256(event.data).slice(0, 16)}`;
+    fillPlain(event, { ...context, idempotencyKey: id }, true);
+  }
+  if (source.key !== null || event.errors.length > 0) return;
+  const key = device.replace(/[:./_-]+$/, '') || name;
+  const why = unusable(key, context.limits.key);
+  if (why === null) event.key = key;
+  else refuse(event, 'key_invalid', why, '#/n');
+}
+
+function valueProblem(label: string, value: unknown): string | null {
+  if (label === 'vb') return typeof value === 'boolean' ? null : 'must be true or false';
+  if (typeof value !== 'string') return 'must be a string';
+  if (label === 'vd' && (!BASE64_URL.test(value) || value.length % 4 === 1))
+    return 'must be base64url without padding';
+  return null;
+}
+
+/** Text of the number at a label; null when it is something else. */
+function numberAt(event: DecodedEvent, label: string): string | null {
+  return typeof (event.json as Record)[label] === 'number' ? sourceText(event, label) : null;
+}
+
+function sourceText({ data }: DecodedEvent, label: string): string | null {
+  const span = locate(data!, { start: 0, end: data!.length }, [label]);
+  return span === null ? null : textOf(data!, span.start, span.end);
+}
+
+function bad(detail: string): RequestError {
+  return new RequestError('bad_senml', detail);
+}
