@@ -18,6 +18,11 @@ function checkSource(source: SourceConfig, findings: Findings): void {
   if (protocol === 'segment' && keys.length === 0) {
     findings.error(base, 'a Segment source is chosen by its write key: it needs keys');
   }
+  if (protocol === 'segment') {
+    for (const field of ['id', 'type', 'time', 'subject'] as const) {
+      if (source[field] !== null) findings.error([...base, field], 'is fixed for protocol segment');
+    }
+  }
   if (protocol !== 'webhook' && verify !== null && verify.scheme !== 'hmac' && verify.scheme !== 'device') {
     findings.error([...base, 'verify', 'scheme'], `${verify.scheme} is for protocol webhook`);
   }
