@@ -46,11 +46,11 @@ export function makeTokenCheck(config: JwtConfig): TokenCheck {
     ...(issuer === null ? {} : { issuer }),
     ...(audience === null ? {} : { audience }),
   };
-  const known = new KnownTokens();
+  const known = new KnownTokens(MAX_KNOWN);
   let checks = 0;
 
   return async (token) => {
-    if (token.length > MAX_TOKEN) return null;
+    if (token.length > MAX_TOKEN || !isCompact(token)) return null;
     const seen = known.get(token);
     if (seen !== undefined) return seen;
     if (checks >= MAX_CHECKS) {
@@ -69,6 +69,11 @@ export function makeTokenCheck(config: JwtConfig): TokenCheck {
       checks--;
     }
   };
+}
+
+/** Three parts, the first of which may be a JSON object in base64url: most of what is no token costs nothing more. */
+function isCompact(token: string): boolean {
+  return token.startsWith('e') && token.split('.', 4).length === 3;
 }
 
 function keySet(text: string): JSONWebKeySet {
@@ -138,10 +143,18 @@ function remoteKeys(url: URL): JWTVerifyGetKey {
   };
 }
 
-/** Good tokens. Finding one takes no longer the more of it is right: hashes of the map are seeded. */
-class KnownTokens {
+/**
+ * Good tokens, of at most so many characters together; the oldest make room. Finding one takes no longer the more of
+ * it is right: hashes of the map are seeded.
+ */
+export class KnownTokens {
   readonly #tokens = new Map<string, { subject: string; until: number }>();
+  readonly #limit: number;
   #size = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
 
   get(token: string): string | undefined {
     const known = this.#tokens.get(token);
@@ -150,13 +163,14 @@ class KnownTokens {
     return undefined;
   }
 
+  /** `until`: milliseconds since 1970. */
   add(token: string, subject: string, until: number): void {
     // The same token may have been checked twice at once.
     this.#forget(token);
     this.#tokens.set(token, { subject, until });
     this.#size += token.length;
     for (const oldest of this.#tokens.keys()) {
-      if (this.#size <= MAX_KNOWN) break;
+      if (this.#size <= this.#limit) break;
       this.#forget(oldest);
     }
   }

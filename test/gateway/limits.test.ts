@@ -165,7 +165,12 @@ describe('rates that gateways share', () => {
     second.answer([{ granted: second.asks[0]!.want, left: 840, wait: 0 }]);
     expect(await send(limiter, null, 400)).toBe(0);
     const third = await store.next();
-    expect(third.asks[0]!.want - third.asks[0]!.owed).toBeLessThan(0);
+    const [ask] = third.asks;
+    expect(ask!.owed).toBe(60 + 70 + 400 - 100 - second.asks[0]!.want);
+    third.answer([{ granted: ask!.want, left: 0, wait: 0 }]);
+    await turn();
+    expect(await send(limiter, null, 99)).toBe(0);
+    expect((await store.next()).asks).toEqual([{ ...ask, owed: 0, want: 99 }]);
   });
 
   it('that are spent close the door until there is something again', async () => {
@@ -199,6 +204,24 @@ describe('rates that gateways share', () => {
     const shared = send(limiter, null);
     (await store.next()).answer([{ granted: 1, left: 0, wait: 10 }]);
     expect(await shared).toBe(0);
+    expect(await send(limiter, null)).toBe(1);
+  });
+});
+
+describe('what gathered while there was no store', () => {
+  it('is not had on top of what the others took meanwhile', async () => {
+    const store = new HeldStore();
+    const { limiter, clock } = limiterOf(rate(100), null, store);
+    const first = send(limiter, null);
+    (await store.next()).answer(new StoreUnavailable('down'));
+    expect(await first).toBe(0);
+    clock.now += 5_000;
+    expect(await send(limiter, null)).toBe(0);
+    (await store.next()).answer([{ granted: 0, left: 0, wait: 0 }]);
+    await turn();
+    expect(await accepted(limiter, null, 10)).toBe(10);
+    (await store.next()).answer([{ granted: 0, left: 0, wait: 1_000 }]);
+    await turn();
     expect(await send(limiter, null)).toBe(1);
   });
 });

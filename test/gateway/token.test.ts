@@ -4,7 +4,7 @@ import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { JwtConfig } from '../../src/config-source-types.ts';
 import { RequestError } from '../../src/errors.ts';
-import { makeTokenCheck } from '../../src/gateway/token.ts';
+import { KnownTokens, makeTokenCheck } from '../../src/gateway/token.ts';
 import { freePort } from '../services/free-port.ts';
 import { type Harness, startGateway } from './harness.ts';
 
@@ -322,6 +322,19 @@ describe('tokens with keys behind a URL', () => {
     expect(codes.filter((code) => code === 'keys_unavailable')).toHaveLength(1000);
     expect(codes.filter((code) => code === 'overloaded')).toHaveLength(200);
     expect(faults.map((error) => String(error.cause ?? '')).join()).not.toContain(url);
+  });
+});
+
+describe('tokens that are remembered', () => {
+  it('are the newest that have room, until their time', () => {
+    const known = new KnownTokens(1000);
+    for (let i = 0; i < 50; i++) known.add(`${i}`.padStart(100, '0'), `s${i}`, Date.now() + 60_000);
+    const kept = Array.from({ length: 50 }, (_, i) => known.get(`${i}`.padStart(100, '0')));
+    expect(kept).toEqual(kept.map((_, i) => (i < 40 ? undefined : `s${i}`)));
+    for (let i = 0; i < 50; i++) known.add('again', 'same', Date.now() + 60_000);
+    expect([known.get('again'), known.get('41'.padStart(100, '0'))]).toEqual(['same', 's41']);
+    known.add('over', 'past', Date.now() - 1);
+    expect(known.get('over')).toBeUndefined();
   });
 });
 
