@@ -244,7 +244,7 @@ describe('CloudEvents modes', () => {
       ['%C0%AF', null],
       ['%ED%A0%80', null],
       ['%E2%82', null],
-      ['caf\u00e9', null],
+      ['caf\u00e9', 'café'],
       ['%00', null],
       ['a%0Ab', null],
     ];

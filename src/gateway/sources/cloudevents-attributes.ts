@@ -96,17 +96,28 @@ export function fillKeys(event: DecodedEvent, context: DecodeContext, attributes
 }
 
 /**
- * Header value -> text: unquote, then percent-decode once (HTTP binding 3.1.3.2); null on bad UTF-8. Bytes
- * that should have been percent-encoded, which some runtimes give as one character each, count as sent.
+ * Header value -> text: unquote, then percent-decode once (HTTP binding 3.1.3.2); null on bad UTF-8. What should
+ * have been percent-encoded comes as one character for each byte: UTF-8 as a rule, Latin-1 from SDKs that hand
+ * header values to Node's client as they are.
  */
 function percentDecode(value: string): string | null {
   const text = QUOTED.test(value) ? value.slice(1, -1).replace(/\\(.)/gs, '$1') : value;
   if (!/[%\u0080-\uffff]/.test(text)) return text;
+  return (
+    decoded(text, (code) => [code]) ?? decoded(text, (code) => encoder.encode(String.fromCodePoint(code)))
+  );
+}
+
+const encoder = new TextEncoder();
+
+/** `raw` gives the bytes of a character from U+0080 to U+00FF. */
+function decoded(text: string, raw: (code: number) => Iterable<number>): string | null {
   const bytes: number[] = [];
   for (const [part, hex] of text.matchAll(/%([0-9a-f]{2})|./gisu)) {
     const code = hex === undefined ? part.codePointAt(0)! : Number.parseInt(hex, 16);
-    if (code <= 0xff) bytes.push(code);
-    else bytes.push(...new TextEncoder().encode(part));
+    if (hex !== undefined || code < 0x80) bytes.push(code);
+    else if (code <= 0xff) bytes.push(...raw(code));
+    else bytes.push(...encoder.encode(part));
   }
   try {
     return textOf(Uint8Array.from(bytes));
