@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { getRequestListener } from '@hono/node-server';
+import { getRequestListener, RequestError } from '@hono/node-server';
 import type { Address } from '../config.ts';
 import { type ErrorCode, errorRow } from '../errors.ts';
 import { StartError } from '../lifecycle.ts';
@@ -40,7 +40,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       return response instanceof Promise ? response.then(finish) : finish(response);
     },
     // HTTP/1.0 needs no Host; without one in HTTP/1.1, Node answers 400 by itself.
-    { overrideGlobalObjects: true, autoCleanupIncoming: false, hostname: 'localhost' },
+    { overrideGlobalObjects: true, autoCleanupIncoming: false, errorHandler: unfit, hostname: 'localhost' },
   );
   const server = createServer({
     keepAliveTimeout: options.keepAlive,
@@ -83,6 +83,22 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
+/** Requests of which no URL can be made: their target is none. */
+function unfit(error: unknown): Response {
+  const { status, body } =
+    error instanceof RequestError
+      ? problemOf(...BAD_HTTP)
+      : problemOf('internal', 'something went wrong here; the events may be sent again');
+  const headers = { 'content-type': 'application/problem+json' };
+  return new Response(body, { status, headers });
+}
+
+function problemOf(code: ErrorCode, detail: string): { status: number; title: string; body: string } {
+  const { status, title } = errorRow(code);
+  const type = `urn:postern:problem:${code}`;
+  return { status, title, body: JSON.stringify({ type, title, status, detail }) };
+}
+
 const BAD_HTTP: [ErrorCode, string] = ['bad_request', 'the request is not well-formed HTTP/1.1'];
 const FAULTS: Record<string, [ErrorCode, string]> = {
   HPE_HEADER_OVERFLOW: ['headers_too_many', 'the header fields are too long together'],
@@ -95,9 +111,7 @@ function badRequest(error: NodeJS.ErrnoException, socket: import('node:stream').
     socket.destroy();
     return;
   }
-  const [code, detail] = FAULTS[error.code ?? ''] ?? BAD_HTTP;
-  const { status, title } = errorRow(code);
-  const body = JSON.stringify({ type: `urn:postern:problem:${code}`, title, status, detail });
+  const { status, title, body } = problemOf(...(FAULTS[error.code ?? ''] ?? BAD_HTTP));
   socket.end(
     `HTTP/1.1 ${status} ${title}\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );

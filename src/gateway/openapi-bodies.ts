@@ -2,12 +2,18 @@ import type { Limits } from '../config.ts';
 import type { SourceConfig } from '../config-source-types.ts';
 import type { Json } from './openapi.ts';
 import type { Example } from './openapi-examples.ts';
+import { segmentSchemas } from './openapi-segment.ts';
 import type { Route } from './routes.ts';
 
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 
 /** Schemas of bodies that are not the senders' own. */
-export function bodySchemas(): Json {
+export function bodySchemas(sources: SourceConfig[]): Json {
+  const has = (protocol: SourceConfig['protocol']) => sources.some((source) => source.protocol === protocol);
+  return { ...(has('events') ? cloudEventSchema() : {}), ...(has('segment') ? segmentSchemas() : {}) };
+}
+
+function cloudEventSchema(): Json {
   const attribute = (description: string, more: Json = {}) => ({ type: 'string', description, ...more });
   return {
     CloudEvent: {
@@ -55,7 +61,6 @@ function contentOf(
   limits: Limits,
 ): Json {
   if (route.body !== undefined) return route.body(type);
-  if (route.takes !== 'events') return {};
   const named = (value: (example: Example) => unknown) =>
     Object.fromEntries(
       examples.map((example) => [
@@ -69,12 +74,14 @@ function contentOf(
       const any = { type: 'object', description: 'An event of a source without a schema.' };
       const isOpen = sources.some(({ schema }) => schema === null || typeof schema === 'string');
       const event = { anyOf: [...keys.map(ref), ...(isOpen || keys.length === 0 ? [any] : [])] };
+      const batch = { type: 'array', items: event, maxItems: limits.batch };
       return {
-        schema: { anyOf: [...event.anyOf, { type: 'array', items: event, maxItems: limits.batch }] },
+        schema: route.takes === 'webhook' ? event : { anyOf: [...event.anyOf, batch] },
         examples: named(({ value }) => value),
       };
     }
     case 'text/plain':
+      if (route.takes === 'webhook') return {};
       return {
         schema: { type: 'string', description: 'The same JSON, for browsers: it needs no preflight.' },
         examples: named(({ value }) => JSON.stringify(value)),
@@ -90,6 +97,14 @@ function contentOf(
       return {
         schema: { type: 'array', items: ref('CloudEvent'), maxItems: limits.batch },
         examples: named((example) => [cloudEvent(example)]),
+      };
+    case 'application/senml+json':
+      return {
+        schema: { type: 'array', items: { type: 'object' }, description: 'A pack of readings (RFC 8428).' },
+        example: [
+          { bn: 'urn:dev:ow:10e2073a01080063:', bt: 1769860800, n: 'temperature', u: 'Cel', v: 23.1 },
+          { n: 'humidity', u: '%RH', v: 41 },
+        ],
       };
     default:
       return {};
@@ -128,7 +143,7 @@ export function headersOf(route: Route): Json[] {
       example: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
     }),
   ];
-  if (route.takes !== 'events' || !route.methods.includes('POST')) return own;
+  if (route.takes !== 'events') return own;
   return [
     ...own,
     header('Prefer', 'Asks for a reply without a body when all went well.', {

@@ -11,6 +11,8 @@ const ONLY: Partial<Record<ErrorCode, (route: Route, sources: SourceConfig[]) =>
   bad_senml: (route) => route.accepts.some((type) => type.includes('senml')),
   not_cbor: (route) => route.accepts.some((type) => type.includes('cbor')),
   unauthorized: (_, sources) => sources.some(isLocked),
+  forbidden: (_, sources) => sources.some(({ origins }) => origins !== null),
+  keys_unavailable: (_, sources) => sources.some(({ jwt }) => jwt !== null),
   rate_limited: (_, sources) => sources.some(({ rate }) => rate.all !== null || rate.key !== null),
 };
 
@@ -29,7 +31,7 @@ const OF_EVENTS: ErrorCode[] = [
 const DESCRIPTIONS: Record<number, string> = {
   400: 'The request cannot be read, or none of its events can. Nothing of it was taken in.',
   401: 'The key, token or signature is missing or wrong; it is not said which.',
-  403: 'The source does not take events from this sender.',
+  403: 'The source does not take events from pages of this origin.',
   404: 'There is no such source or path.',
   405: 'The path does not take this method; `Allow` names those that it takes.',
   408: 'The body did not come in time.',
@@ -63,6 +65,7 @@ export function answersOf(route: Route, sources: SourceConfig[]): Json {
 
 function fixedAnswer(ok: Exclude<NonNullable<Route['ok']>[number], 'verdicts'>): Json {
   const { description, type, example } = ok;
+  if (type === undefined) return { description };
   return { description, content: { [type]: example === undefined ? {} : { schema: {}, example } } };
 }
 
@@ -156,8 +159,8 @@ function headersOf(status: number, limited: boolean): { headers: Json } | null {
 const text = (description: string): Json => ({ description, schema: { type: 'string' } });
 
 export const HEADERS: Json = {
-  'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer', minimum: 0 } },
-  Allow: text('The methods that the path takes.'),
+  'Retry-After': { description: 'Seconds to wait.', required: true, schema: { type: 'integer', minimum: 0 } },
+  Allow: { ...text('The methods that the path takes.'), required: true },
   'Accept-Post': text('The media types that the path takes.'),
   'Accept-Encoding': text('The content-encodings that are taken.'),
   'WWW-Authenticate': text('How to present a key.'),

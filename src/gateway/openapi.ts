@@ -34,7 +34,7 @@ export function describeApi(routes: Route[], config: Config, set: SchemaSet): Js
     // A path of which no source is takes nothing.
     if (sources.length > 0) paths[pathOf(route)] = itemOf(route, sources, plain, set, config, security);
   }
-  const reserved = { ...replySchemas(), ...bodySchemas() };
+  const reserved = { ...replySchemas(), ...bodySchemas(all) };
   return {
     openapi: '3.1.0',
     info: { title: 'Events', version: '1.0.0', description: INTRODUCTION },
@@ -71,30 +71,47 @@ function itemOf(
     .map((name) => plain.keys.get(name))
     .filter((key) => key !== undefined);
   const examples = examplesOf(sources, set, plain);
-  const requirements = security.requirements(sources);
   const item: Json = {};
   for (const method of route.methods) {
+    const own = sources.filter((method === 'GET' && route.only?.GET) || (() => true));
+    if (own.length === 0) continue;
     const body = method === 'POST' ? bodyOf(route, sources, keys, examples, limits) : null;
-    const name = route.path.replace(/[/:]+(\w)|\{.*?\}/g, (_, letter: string | undefined) =>
-      (letter ?? '').toUpperCase(),
-    );
     item[method.toLowerCase()] = {
-      operationId: method.toLowerCase() + name,
+      operationId: operationId(method, route),
       summary: route.summary,
-      description: `At most ${limits.body} bytes and ${limits.batch} events in one request, and ${limits.event} bytes in one event.`,
-      parameters: [...pathParameters(route, sources), ...headersOf(route), ...(route.parameters ?? [])],
-      ...(body === null ? {} : { requestBody: body }),
-      responses: answersOf(route, sources),
-      security: requirements,
+      ...(body === null ? {} : { description: limitsOf(config), requestBody: body }),
+      parameters: [
+        ...pathParameters(route, own),
+        ...(body === null ? [] : headersOf(route)),
+        ...(route.parameters ?? []),
+      ],
+      responses: answersOf(route, own),
+      security: security.requirements(own),
     };
   }
   return item;
 }
 
+/** `/events/:source` -> `postEventsSource`. */
+function operationId(method: string, { path }: Route): string {
+  const words = path.replace(/\{[^}]*\}/g, '').split(/[/:]+/);
+  // A trailing slash makes another path.
+  const name = words.map((word, i) =>
+    word === '' && i > 0 ? '_' : word.charAt(0).toUpperCase() + word.slice(1),
+  );
+  return method.toLowerCase() + name.join('');
+}
+
+function limitsOf({ gateway: { limits } }: Config): string {
+  return `At most ${limits.body} bytes and ${limits.batch} events in one request, and ${limits.event} bytes in one event.`;
+}
+
 function pathParameters({ path }: Route, sources: SourceConfig[]): Json[] {
   return [...path.matchAll(/:(\w+)(?:\{([^}]*)\})?/g)].map(([, name, values]) => {
     const parameter = { name, in: 'path', required: true };
-    if (name !== 'source') return { ...parameter, schema: { enum: values?.split('|') } };
+    if (name !== 'source') {
+      return { ...parameter, schema: { type: 'string', ...(values ? { enum: values.split('|') } : {}) } };
+    }
     return {
       ...parameter,
       description: `Where the events belong.\n\n${sources.map(lineOf).join('\n')}`,

@@ -21,7 +21,9 @@ export interface Route {
   accepts: string[];
   protocol: Protocol;
   /** Replies when nothing went wrong; absent: a verdict per event. */
-  ok?: ('verdicts' | { status: number; description: string; type: string; example?: unknown })[];
+  ok?: ('verdicts' | { status: number; description: string; type?: string; example?: unknown })[];
+  /** Sources that a method is for, if not for all. */
+  only?: { GET?: (source: SourceConfig) => boolean };
   /** Further parameters, as OpenAPI writes them. */
   parameters?: Record<string, unknown>[];
   /** What the body is, as an OpenAPI media type object. */
@@ -68,6 +70,8 @@ export function makeRoutes(doors: Map<string, Door>, platform: Platform): Route[
         'Takes webhooks of other services: any body is one event. GET answers the proof that X asks for.',
       accepts: ['application/json', 'application/x-www-form-urlencoded', 'text/plain', '*/*'],
       protocol: webhookProtocol(doors),
+      ok: ['verdicts', { status: 200, description: 'What some services want to see in the place of 202.' }],
+      only: { GET: ({ verify }) => verify?.scheme === 'twitter' },
     },
   ];
 }

@@ -1,11 +1,12 @@
 import type { Platform } from '../ports/platform.ts';
 import type { Door } from './admit.ts';
+import { segmentBody } from './openapi-segment.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { segmentProtocol } from './protocols/segment.ts';
 import { documentProtocol, rudderSourceConfig, segmentSettings } from './protocols/segment-documents.ts';
 import { segmentPixelProtocol } from './protocols/segment-pixel.ts';
 import type { Route } from './routes.ts';
-import { CALLS } from './sources/segment.ts';
+import { CALLS, type Call } from './sources/segment.ts';
 import { WriteKeys } from './write-keys.ts';
 
 const STORED = 'Every event is stored, now or before, or kept as rejected.';
@@ -16,7 +17,7 @@ const DOCUMENT = { status: 200, description: 'The document.', type: 'application
 /** The paths of Segment's and RudderStack's SDKs; the write key tells the source. */
 export function segmentRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
   const keys = new WriteKeys(doors, platform);
-  const post = (path: string, summary: string, protocol: Protocol): Route => ({
+  const post = (path: string, call: Call | null, summary: string, protocol: Protocol): Route => ({
     path,
     methods: ['POST'],
     takes: 'segment',
@@ -24,6 +25,7 @@ export function segmentRoutes(doors: Map<string, Door>, platform: Platform): Rou
     accepts: ['application/json', 'text/plain'],
     protocol,
     ok: [SUCCESS, 'verdicts'],
+    body: segmentBody(call),
   });
   const get = (path: string, summary: string, protocol: Protocol, ok: typeof DOCUMENT): Route => ({
     path,
@@ -42,11 +44,11 @@ export function segmentRoutes(doors: Map<string, Door>, platform: Platform): Rou
     // Each has its first letter as a short form.
     ...CALLS.flatMap((call) =>
       [call, call.charAt(0)].map((name) =>
-        post(`/v1/${name}`, `Takes a Segment ${call} call.`, segmentProtocol(keys, call)),
+        post(`/v1/${name}`, call, `Takes a Segment ${call} call.`, segmentProtocol(keys, call)),
       ),
     ),
     ...['/v1/batch', '/v1/b', '/v1/import', '/beacon/v1/batch'].map((path) =>
-      post(path, 'Takes a batch of Segment calls.', batch),
+      post(path, null, 'Takes a batch of Segment calls.', batch),
     ),
     ...(['track', 'page'] as const).map((call) =>
       get(

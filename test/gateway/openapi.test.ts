@@ -10,11 +10,17 @@ import { makeOpenApiPage } from '../../src/gateway/openapi-page.ts';
 import { makeRoutes } from '../../src/gateway/routes.ts';
 import { compileSchemas } from '../../src/schema/compile.ts';
 import { type Harness, startGateway } from './harness.ts';
+import { rawExchange, wholeReply } from './raw.ts';
 
 interface Operation {
   summary: string;
   parameters: { name: string; in: string; description?: string; schema: { enum?: string[] } }[];
-  requestBody: { content: Record<string, { schema: object; examples?: Record<string, { value: unknown }> }> };
+  requestBody: {
+    content: Record<
+      string,
+      { schema: object; example?: unknown; examples?: Record<string, { value: unknown }> }
+    >;
+  };
   responses: Record<string, { headers?: object; content?: Record<string, { schema: object }> }>;
   security: Record<string, string[]>[];
 }
@@ -236,6 +242,42 @@ describe('examples', () => {
   });
 });
 
+describe('examples of Segment calls and webhooks', () => {
+  it('are taken by the gateway and match their own schemas', async () => {
+    const other = await startGateway({
+      yaml: `
+sources:
+  web: { protocol: segment, topic: web, keys: [key-of-web] }
+  hook: { protocol: webhook, topic: hook, keys: [key-of-hook], schema: purchase }
+`,
+      schemas: SAMPLES,
+    });
+    const from = (await (await fetch(`${other.url}/openapi.json`)).json()) as Document;
+    const taken: string[] = [];
+    for (const [path, { post }] of Object.entries(from.paths)) {
+      for (const [type, { schema, example, examples }] of Object.entries(post?.requestBody.content ?? {})) {
+        const value = example ?? Object.values(examples ?? {})[0]?.value;
+        if (value === undefined) continue;
+        const check = checkOf(from, schema);
+        check(value);
+        expect([path, type, check.errors]).toEqual([path, type, null]);
+        const reply = await fetch(other.url + path.replace('{source}', 'hook'), {
+          method: 'POST',
+          headers: { 'content-type': type, 'x-api-key': path.includes('{') ? 'key-of-hook' : 'key-of-web' },
+          body: typeof value === 'string' ? value : JSON.stringify(value),
+        });
+        const verdict = path.includes('{') ? 202 : 200;
+        expect([path, type, reply.status]).toEqual([path, type, verdict]);
+        if (type === 'application/json') taken.push(path);
+      }
+    }
+    expect(taken).toEqual(expect.arrayContaining(['/v1/track', '/v1/batch', '/webhooks/{source}']));
+    const rejected = await other.read('web.rejected');
+    expect(rejected).toEqual([]);
+    await other.close();
+  });
+});
+
 describe('replies', () => {
   const post = (source: string, body: string, headers: Record<string, string> = {}) =>
     fetch(`${gateway.url}/events/${source}`, {
@@ -284,6 +326,62 @@ describe('replies', () => {
       expect([text, check.errors]).toEqual([text, null]);
     }
     expect([...seen].sort()).toEqual([202, 204, 207, 400, 401, 404, 405, 413, 415, 422, 431]);
+  });
+});
+
+describe('odd requests', () => {
+  const body = '{"order":{"id":"odd"},"kind":"k"}';
+  const head = 'host: x\r\ncontent-type: application/json';
+  const send = (line: string, headers = head, text = body) =>
+    rawExchange(
+      gateway.port,
+      [`${line} HTTP/1.1\r\n${headers}\r\ncontent-length: ${text.length}\r\nconnection: close\r\n\r\n`, text],
+      wholeReply,
+    );
+  const cases: [string, number, string, string?][] = [
+    ...['TRACE', 'PUT', 'DELETE', 'PATCH', 'GET', 'PROPFIND', 'QUERY', 'M-SEARCH'].map(
+      (method): [string, number, string] => [method, 405, `${method} /events/open`],
+    ),
+    ['no such method', 400, 'FROBNICATE /events/open'],
+    ['lower case', 400, 'post /events/open'],
+    ['bare percent', 404, 'POST /events/%'],
+    ['half an escape', 404, 'POST /events/%a'],
+    ['no UTF-8', 404, 'POST /events/%ff%fe'],
+    ['NUL', 404, 'POST /events/open%00'],
+    ['encoded slash', 404, 'POST /events/open%2fx'],
+    ['encoded traversal', 404, 'POST /events/..%2f..%2fetc%2fpasswd'],
+    ['traversal', 404, 'POST /events/../../etc/passwd'],
+    ['traversal to a source', 202, 'POST /events/x/../open'],
+    ['encoded letter', 202, 'POST /events/%6fpen'],
+    ['slash at the end', 404, 'POST /events/open/'],
+    ['two slashes', 404, 'POST //events/open'],
+    ['no source', 404, 'POST /events/'],
+    ['inherited name', 404, 'POST /events/__proto__'],
+    ['upper case', 404, 'POST /events/OPEN'],
+    ['absolute form', 202, 'POST http://other.example/events/open'],
+    ['only a star', 400, 'POST *'],
+    ['long query', 202, `POST /events/open?${'q=%F0%9F%92%A9&'.repeat(1000)}`],
+    ['endless query', 431, `POST /events/open?${'q'.repeat(40_000)}`],
+    ['broken query', 202, 'POST /events/open?%&=&&key=%ff&access_token'],
+    ['empty media type', 202, 'POST /events/open', 'host: x\r\ncontent-type: ;;;=,"'],
+    ['unknown charset', 415, 'POST /events/open', 'host: x\r\ncontent-type: text/plain; charset=utf-7'],
+    ['attribute without name', 400, 'POST /events/open', `${head}\r\nce-: x\r\nce-id: 1`],
+    ['bytes in a header', 202, 'POST /events/open', `${head}\r\nx-odd: \u00ff\u0080;"\\`],
+    ['control byte in a header', 400, 'POST /events/open', `${head}\r\nx-odd: a\u0000b`],
+    ['header without colon', 400, 'POST /events/open', `${head}\r\nx-odd`],
+    ['empty key', 400, 'POST /events/open', `${head}\r\nidempotency-key: ""`],
+    ['many headers', 431, 'POST /events/open', `${head}\r\n${'x-many: v\r\n'.repeat(300)}x-last: v`],
+  ];
+
+  it.each(cases)('%s: %d, as the document says', async (_name, status, line, headers) => {
+    const text = await send(line, headers);
+    expect(text.slice(0, 12)).toBe(`HTTP/1.1 ${status}`);
+    const said = document.paths['/events/{source}']!.post!.responses[status]!;
+    const [type, media] = Object.entries(said.content!)[0]!;
+    expect(text).toMatch(new RegExp(`^content-type: ${type.replace('+', '\\+')}\r$`, 'im'));
+    const check = checkOf(document, media.schema);
+    check(JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4)));
+    expect(check.errors).toBeNull();
   });
 });
 
