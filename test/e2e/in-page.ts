@@ -83,3 +83,47 @@ export function showImage({ url, policy }: { url: string; policy: string }): Pro
     image.src = url;
   });
 }
+
+/** What both SDKs have; `done` is called when a call is sent, or is in the queue. */
+interface Sdk {
+  page(category: string, name: string, properties: object, options: object, done: () => void): unknown;
+  identify(user: string, traits: object, options: object, done: () => void): unknown;
+  track(event: string, properties: object, options?: object, done?: () => void): unknown;
+}
+
+/** What the bundle of SDKs puts into a page; `sdk` is the one that was loaded. */
+export interface SdkWindow {
+  AnalyticsBrowser: { load(settings: object, options: object): Sdk };
+  RudderAnalytics: new () => Sdk & { load(key: string, url: string, options: object): void };
+  sdk: Sdk;
+}
+
+/** Loads an SDK for a write key of the gateway; `options` are the SDK's own. */
+export function loadSdk({
+  name,
+  key,
+  url,
+  settings = {},
+  options = {},
+}: {
+  name: 'segment' | 'rudder';
+  key: string;
+  url: string;
+  settings?: object;
+  options?: object;
+}): void {
+  const page = globalThis as unknown as SdkWindow;
+  if (name === 'segment') {
+    page.sdk = page.AnalyticsBrowser.load({ writeKey: key, cdnURL: url, ...settings }, options);
+    return;
+  }
+  const rudder = new page.RudderAnalytics();
+  rudder.load(key, url, { configUrl: url, ...options });
+  page.sdk = rudder;
+}
+
+/** Makes calls `from` up to, not including, `to` without waiting for any. */
+export function trackMany({ from, to }: { from: number; to: number }): void {
+  const { sdk } = globalThis as unknown as SdkWindow;
+  for (let n = from; n < to; n++) void sdk.track('Clicked', { n });
+}

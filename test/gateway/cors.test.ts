@@ -11,6 +11,7 @@ sources:
   open: { protocol: events, topic: open, id: [/id] }
   shop: { protocol: events, topic: shop, id: [/id], origins: ['https://shop.example', 'http://localhost:3000'] }
   closed: { protocol: events, topic: closed, id: [/id], keys: [key-one], origins: [] }
+  app: { protocol: segment, topic: app, keys: [write-key], origins: ['https://shop.example'] }
 `,
   });
 });
@@ -155,5 +156,33 @@ describe('preflight', () => {
     }
     const wrong = await fetch(`${gateway.url}/events/shop`, { headers: { origin: 'https://shop.example' } });
     expect(said(wrong)).toEqual([405, 'https://shop.example', 'true', 'Origin']);
+  });
+
+  it('where a key names the source, asks any list before it knows, and the own one once it does', async () => {
+    const asked = { 'access-control-request-headers': 'authorization,x-retry-count' };
+    const good = await preflight('/v1/t', 'https://shop.example', asked);
+    expect(said(good)).toEqual([204, 'https://shop.example', 'true', 'Origin']);
+    expect(said(await preflight('/v1/t', 'https://evil.example', asked))).toEqual([
+      204,
+      null,
+      null,
+      'Origin',
+    ]);
+    const track = (key: string, origin: string, inBody = false) =>
+      fetch(`${gateway.url}/v1/t${inBody ? '' : `?key=${key}`}`, {
+        method: 'POST',
+        body: JSON.stringify({ event: 'E', userId: 'u', messageId: 'm', writeKey: key }),
+        headers: { origin, 'content-type': 'text/plain' },
+      });
+    const shop = 'https://shop.example';
+    for (const inBody of [false, true]) {
+      expect(said(await track('wrong', shop, inBody))).toEqual([401, shop, 'true', 'Origin']);
+      for (const origin of ['https://common.example', 'http://localhost:3000', 'null'])
+        expect(said(await track('write-key', origin, inBody))).toEqual([403, null, null, 'Origin']);
+    }
+    expect(await gateway.read('app')).toEqual([]);
+    for (const inBody of [false, true])
+      expect(said(await track('write-key', shop, inBody))).toEqual([200, shop, 'true', 'Origin']);
+    expect(await gateway.read('app')).toHaveLength(1);
   });
 });

@@ -1,0 +1,204 @@
+import { build } from 'esbuild';
+import type { Browser, BrowserContext, Page, Request } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { startChromium } from '../services/chromium.ts';
+import { acceptedOf } from './counters.ts';
+import { loadSdk, type SdkWindow, trackMany } from './in-page.ts';
+import { readTopic } from './kafka-reader.ts';
+import { type Pages, startPages } from './pages.ts';
+import { makeProject, type Postern, type Project, startPostern } from './postern.ts';
+
+/** A page's script that holds both SDKs. */
+const BUNDLE = `
+import { AnalyticsBrowser } from '@segment/analytics-next';
+import { RudderAnalytics } from '@rudderstack/analytics-js/bundled';
+Object.assign(globalThis, { AnalyticsBrowser, RudderAnalytics });
+`;
+const SOURCES = ['settings', 'inline', 'batching', 'rudder', 'beacon', 'killed-segment', 'killed-rudder'];
+
+const brokers = inject('kafkaBrokers');
+const prefix = `sdks-${crypto.randomUUID().slice(0, 8)}`;
+
+let pages: Pages;
+let project: Project;
+let postern: Postern;
+let browser: Browser;
+let context: BrowserContext;
+beforeAll(async () => {
+  pages = await startPages();
+  const stdin = { contents: BUNDLE, resolveDir: import.meta.dirname };
+  const bundle = await build({ stdin, bundle: true, write: false, format: 'iife', platform: 'browser' });
+  pages.put('/sdks.js', bundle.outputFiles[0]!.text);
+  pages.put(
+    '/',
+    '<!doctype html><title>shop</title><link rel="icon" href="data:,"><script src="/sdks.js"></script>',
+  );
+  const sources = SOURCES.map(
+    (name) =>
+      `  ${name}: { protocol: segment, topic: ${prefix}.${name}, keys: [key-of-${name}], origins: ['${pages.origin}'] }`,
+  );
+  project = await makeProject({
+    yaml: `
+log: { kafka: { brokers: ['${brokers}'], create: {} }, timeout: 4s }
+dedupe: { redis: { url: '${inject('redisUrl')}', prefix: '${prefix}:' }, lease: 5s }
+sources:
+${sources.join('\n')}
+`,
+  });
+  [postern, browser] = await Promise.all([startPostern(project), startChromium()]);
+});
+afterAll(async () => {
+  await browser.close();
+  postern.kill('SIGTERM');
+  expect(await postern.exited).toBe(0);
+  await project.remove();
+  await pages.close();
+});
+beforeEach(async () => {
+  context = await browser.newContext();
+});
+afterEach(() => context.close());
+
+type Options = Omit<Parameters<typeof loadSdk>[0], 'key' | 'url'>;
+
+async function openWith(source: string, options: Options): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(pages.origin);
+  await page.evaluate(loadSdk, { ...options, key: `key-of-${source}`, url: postern.url });
+  return page;
+}
+
+async function closeAsPeopleDo(page: Page): Promise<void> {
+  const closed = page.waitForEvent('close');
+  await page.close({ runBeforeUnload: true });
+  await closed;
+}
+
+interface Call {
+  messageId: string;
+  type: string;
+  event?: string;
+  userId?: string;
+  properties?: Record<string, unknown>;
+}
+
+/** What is stored of a source: the calls, each of which has its message id as the id of its record. */
+async function callsIn(source: string): Promise<Call[]> {
+  const records = await readTopic(brokers, `${prefix}.${source}`);
+  return records.map(({ value, headers }) => {
+    const call = JSON.parse(value!.toString()) as Call;
+    expect(headers.ce_id).toBe(call.messageId);
+    return call;
+  });
+}
+
+const stored = (source: string) => expect.poll(() => acceptedOf(postern.admin, source));
+
+/** Runs in a page: a visit. */
+async function visit(): Promise<void> {
+  const { sdk } = globalThis as unknown as SdkWindow;
+  await new Promise<void>((done) => sdk.page('Shop', 'Home', {}, {}, done));
+  await new Promise<void>((done) => sdk.identify('user-1', { plan: 'free' }, {}, done));
+  await new Promise<void>((done) => sdk.track('Order Completed', { total: 9.5 }, {}, done));
+}
+
+async function expectVisit(source: string): Promise<void> {
+  await stored(source).toBe(3);
+  const calls = await callsIn(source);
+  expect(calls.map(({ type, event, userId }) => [type, event, userId].join()).sort()).toEqual([
+    'identify,,user-1',
+    'page,,',
+    'track,Order Completed,user-1',
+  ]);
+  expect(new Set(calls.map(({ messageId }) => messageId)).size).toBe(3);
+}
+
+describe('analytics.js 2 of Segment', () => {
+  it('loads its settings from the gateway, and sends page, identify and track', async () => {
+    const page = await openWith('settings', { name: 'segment' });
+    const settings = page.waitForResponse(`${postern.url}/v1/projects/key-of-settings/settings`);
+    await page.evaluate(visit);
+    expect((await settings).status()).toBe(200);
+    await expectVisit('settings');
+  });
+
+  it('sends with settings that the page brings', async () => {
+    const segment = { apiKey: 'key-of-inline', apiHost: `${new URL(postern.url).host}/v1`, protocol: 'http' };
+    const cdnSettings = { integrations: { 'Segment.io': segment } };
+    const page = await openWith('inline', { name: 'segment', settings: { cdnSettings } });
+    await page.evaluate(visit);
+    await expectVisit('inline');
+  });
+
+  it('C16 sends batches, the last one while its page is being closed', async () => {
+    const deliveryStrategy = { strategy: 'batching', config: { size: 5, timeout: 600_000 } };
+    const options = { integrations: { 'Segment.io': { deliveryStrategy } } };
+    const page = await openWith('batching', { name: 'segment', options });
+    await page.evaluate(trackMany, { from: 0, to: 5 });
+    await stored('batching').toBe(5);
+    await page.evaluate(async () => {
+      const { sdk } = globalThis as unknown as SdkWindow;
+      // What waits for the next batch counts as sent for the SDK.
+      for (const n of [5, 6, 7]) await sdk.track('Clicked', { n });
+    });
+    await closeAsPeopleDo(page);
+    await stored('batching').toBe(8);
+    const calls = await callsIn('batching');
+    expect(calls.map(({ properties }) => properties!.n as number).sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+});
+
+describe('analytics.js of RudderStack', () => {
+  it('loads its settings from the gateway, and sends page, identify and track', async () => {
+    const page = await openWith('rudder', { name: 'rudder' });
+    await page.evaluate(visit);
+    await expectVisit('rudder');
+  });
+
+  it('sends beacons when its page is being closed', async () => {
+    const page = await openWith('beacon', { name: 'rudder', options: { useBeacon: true } });
+    await page.evaluate(visit);
+    await closeAsPeopleDo(page);
+    await expectVisit('beacon');
+  });
+});
+
+describe.each(['segment', 'rudder'] as const)(
+  'the gateway of a page with the SDK of %s is killed',
+  (name) => {
+    const source = `killed-${name}`;
+
+    it('and the SDK sends again what was not answered: nothing is lost, and nothing is there twice that was', async () => {
+      const page = await openWith(source, { name });
+      const failed = new Set<string>();
+      page.on('requestfailed', (request: Request) => {
+        const { messageId } = (request.postDataJSON() ?? {}) as Partial<Call>;
+        if (messageId !== undefined) failed.add(messageId);
+      });
+      const answered = page.waitForResponse((reply) => /\/v1\/t/.test(reply.url()) && reply.ok());
+      await page.evaluate(trackMany, { from: 0, to: 40 });
+      await answered;
+      postern.kill('SIGKILL');
+      await postern.exited;
+      const missed = page.waitForEvent('requestfailed');
+      await page.evaluate(trackMany, { from: 40, to: 60 });
+      await missed;
+      postern = await startPostern(project);
+      let calls: Call[] = [];
+      await expect
+        .poll(
+          async () => {
+            calls = await callsIn(source);
+            return new Set(calls.map(({ properties }) => properties!.n)).size;
+          },
+          { timeout: 120_000, interval: 500 },
+        )
+        .toBe(60);
+      const copies = Map.groupBy(calls, ({ messageId }) => messageId);
+      expect(copies.size).toBe(60);
+      // Of a process that dies between storing an event and noting its id the next one does not know.
+      const twice = [...copies].filter(([, list]) => list.length > 1);
+      expect(twice.filter(([id, list]) => !failed.has(id) || list.length > 2)).toEqual([]);
+    }, 180_000);
+  },
+);
