@@ -144,8 +144,12 @@ function correctTimes(draft: Splice, batchSentAt: number | null, receivedAt: str
     time = (millis(originalTimestamp) === null ? timestamp : originalTimestamp) as string;
   const moved = sent !== null || time !== timestamp;
   const isSent = timestamp !== undefined && timestamp !== null;
-  if (isSent && moved && (originalTimestamp ?? null) === null)
-    draft.set('originalTimestamp', timestamp, draft.sent('timestamp')!);
+  if (isSent && moved && (originalTimestamp ?? null) === null) {
+    // A number may be one that no double holds.
+    if (typeof timestamp === 'string') draft.set('originalTimestamp', timestamp);
+    else draft.set('originalTimestamp', timestamp, draft.sent('timestamp')!);
+  }
+
   if (time !== timestamp) draft.set('timestamp', time);
   draft.set('receivedAt', receivedAt);
   return time;

@@ -6,6 +6,7 @@ import { ScanError, type Span, skipSpace, textOf, valueSpan } from './scan.ts';
  */
 
 const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 
@@ -39,8 +40,15 @@ export function membersOf(bytes: Uint8Array, object: { start: number; end: numbe
   return members;
 }
 
-function nameOf(bytes: Uint8Array, span: Span): string {
-  return JSON.parse(textOf(bytes, span.start, span.end)) as string;
+/** Names are mostly plain ASCII: for a few letters a decoder costs more than reading them one by one. */
+function nameOf(bytes: Uint8Array, { start, end }: Span): string {
+  let name = '';
+  for (let i = start + 1; i < end - 1; i++) {
+    const c = bytes[i]!;
+    if (c < 0x20 || c > 0x7e || c === BACKSLASH) return JSON.parse(textOf(bytes, start, end)) as string;
+    name += String.fromCharCode(c);
+  }
+  return name;
 }
 
 /** An object that lends its members to others. */
@@ -59,15 +67,16 @@ export function lenderOf(bytes: Uint8Array, json: Record<string, unknown>): Lend
   return { json, bytes, members };
 }
 
+type Part = Uint8Array | string;
+
 interface Patch {
   /** What is taken out. */
   start: number;
   end: number;
-  parts: Uint8Array[];
+  parts: Part[];
 }
 
 const encoder = new TextEncoder();
-const comma = encoder.encode(',');
 
 /** One object being changed: its bytes and its parsed form stay the same thing. A member may be changed once. */
 export class Splice {
@@ -76,7 +85,7 @@ export class Splice {
   /** Of a name that comes twice the last place. */
   readonly #places = new Map<string, Span>();
   readonly #patches: Patch[] = [];
-  readonly #added: Uint8Array[] = [];
+  readonly #added: Part[] = [];
 
   /** `bytes` are valid JSON, one object and nothing else; `json` is the same parsed, and is changed too. */
   constructor(bytes: Uint8Array, json: Record<string, unknown>) {
@@ -92,11 +101,15 @@ export class Splice {
     return place === undefined ? null : this.#bytes.subarray(place.start, place.end);
   }
 
-  /** Gives a member its value. `bytes`: the value's JSON, when it is there already. */
-  set(name: string, value: unknown, bytes: Uint8Array = encoder.encode(JSON.stringify(value))): void {
+  /** Gives a member its value. `json`: the same as JSON, when that is there already. */
+  set(name: string, value: unknown, json: Part = JSON.stringify(value)): void {
     const place = this.#places.get(name);
-    if (place !== undefined) this.#patches.push({ start: place.start, end: place.end, parts: [bytes] });
-    else this.#added.push(encoder.encode(`${JSON.stringify(name)}:`), bytes, comma);
+    if (place !== undefined) this.#patches.push({ start: place.start, end: place.end, parts: [json] });
+    else
+      this.#added.push(
+        `${this.#added.length + this.#places.size === 0 ? '' : ','}${JSON.stringify(name)}:`,
+        json,
+      );
     put(this.json, name, value);
   }
 
@@ -109,11 +122,11 @@ export class Splice {
     const own = Object.hasOwn(this.json, name) ? this.json[name] : null;
     if (own === null) this.set(name, lender.json, lender.bytes);
     if (!isObject(own)) return;
-    const parts: Uint8Array[] = [];
+    const parts: Part[] = [];
     let empty = Object.keys(own).length === 0;
     for (const [key, bytes] of lender.members) {
       if (Object.hasOwn(own, key)) continue;
-      if (!empty) parts.push(comma);
+      if (!empty) parts.push(',');
       parts.push(bytes);
       put(own, key, lender.json[key]);
       empty = false;
@@ -124,16 +137,23 @@ export class Splice {
 
   bytes(): Uint8Array {
     const end = this.#bytes.length - 1;
-    if (this.#added.length > 0) {
-      const parts = this.#added.slice(0, -1);
-      if (this.#places.size > 0) parts.unshift(comma);
-      this.#patches.push({ start: end, end, parts });
-    }
+    if (this.#added.length > 0) this.#patches.push({ start: end, end, parts: this.#added });
     this.#patches.sort((a, b) => a.start - b.start);
     const pieces: Uint8Array[] = [];
     let at = 0;
     for (const patch of this.#patches) {
-      pieces.push(this.#bytes.subarray(at, patch.start), ...patch.parts);
+      pieces.push(this.#bytes.subarray(at, patch.start));
+      let text = '';
+      for (const part of patch.parts) {
+        if (typeof part === 'string') {
+          text += part;
+          continue;
+        }
+        if (text !== '') pieces.push(encoder.encode(text));
+        text = '';
+        pieces.push(part);
+      }
+      if (text !== '') pieces.push(encoder.encode(text));
       at = patch.end;
     }
     pieces.push(this.#bytes.subarray(at));
@@ -147,7 +167,8 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 
 /** An assignment to `__proto__` would change the object's prototype instead. */
 function put(object: Record<string, unknown>, name: string, value: unknown): void {
-  Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
+  if (name !== '__proto__') object[name] = value;
+  else Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
 function joined(pieces: Uint8Array[]): Uint8Array {
