@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { build } from 'esbuild';
 import type { Browser, BrowserContext, Page, Request } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
@@ -8,12 +9,6 @@ import { readTopic } from './kafka-reader.ts';
 import { type Pages, startPages } from './pages.ts';
 import { makeProject, type Postern, type Project, startPostern } from './postern.ts';
 
-/** A page's script that holds both SDKs. */
-const BUNDLE = `
-import { AnalyticsBrowser } from '@segment/analytics-next';
-import { RudderAnalytics } from '@rudderstack/analytics-js/bundled';
-Object.assign(globalThis, { AnalyticsBrowser, RudderAnalytics });
-`;
 const SOURCES = ['settings', 'inline', 'batching', 'rudder', 'beacon', 'killed-segment', 'killed-rudder'];
 
 const brokers = inject('kafkaBrokers');
@@ -26,8 +21,14 @@ let browser: Browser;
 let context: BrowserContext;
 beforeAll(async () => {
   pages = await startPages();
-  const stdin = { contents: BUNDLE, resolveDir: import.meta.dirname };
-  const bundle = await build({ stdin, bundle: true, write: false, format: 'iife', platform: 'browser' });
+  const entryPoints = [join(import.meta.dirname, 'page-sdks.ts')];
+  const bundle = await build({
+    entryPoints,
+    bundle: true,
+    write: false,
+    format: 'iife',
+    platform: 'browser',
+  });
   pages.put('/sdks.js', bundle.outputFiles[0]!.text);
   pages.put(
     '/',
