@@ -29,6 +29,8 @@ export interface RunOptions {
 }
 
 const DRAIN_MS = 1000;
+/** Milliseconds that a start waits for the dedupe store; without it the gateway runs as `outage` says. */
+const DEDUPE_MS = 3000;
 
 /** Runs the roles until SIGTERM or SIGINT and everything is finished. The one place where the parts meet. */
 export async function run(options: RunOptions): Promise<void> {
@@ -65,6 +67,8 @@ export async function run(options: RunOptions): Promise<void> {
   const report = combineReports(metrics.report, logReport(logger));
 
   let ingest: Listener | null = null;
+  // Whoever sends again what a process before us has stored must not meet a gateway that does not know yet.
+  await dedupe?.opened(DEDUPE_MS);
   if (schemas !== null && dedupe !== null) {
     gateway = makeGateway({
       config,

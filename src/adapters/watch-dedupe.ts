@@ -4,9 +4,13 @@ export interface WatchedDedupe {
   store: DedupeStore;
   /** Why the last claim got no answer, or null. */
   problem(): string | null;
+  /** Resolves at its first answer, or after `ms` milliseconds without one. */
+  opened(ms: number): Promise<void>;
 }
 
 const PROBE_MS = 1000;
+/** Milliseconds between probes until the first answer. */
+const FIRST_PROBE_MS = 50;
 
 /**
  * The same store, and whether it answers. While it does not, it is asked now and then: a gateway that is not
@@ -37,7 +41,14 @@ export function watchDedupe(store: DedupeStore): WatchedDedupe {
       .catch(() => {});
   }
 
-  void ask();
+  async function opened(ms: number): Promise<void> {
+    for (const end = performance.now() + ms; failing !== null && performance.now() < end; ) {
+      clearTimeout(timer);
+      await ask();
+      if (failing !== null) await new Promise((next) => setTimeout(next, FIRST_PROBE_MS));
+    }
+  }
+
   return {
     store: {
       claim,
@@ -49,5 +60,6 @@ export function watchDedupe(store: DedupeStore): WatchedDedupe {
       },
     },
     problem: () => failing,
+    opened,
   };
 }
