@@ -1,12 +1,14 @@
 import { resolve } from 'node:path';
 import { nodePlatform } from './adapters/node-platform.ts';
 import type { Config } from './config.ts';
+import type { SourceConfig } from './config-source-types.ts';
 import { compileFilter } from './dispatcher/filter.ts';
 import { RequestError } from './errors.ts';
 import type { DecodedEvent } from './event.ts';
 import { decode, formatOf } from './gateway/decode.ts';
 import { judge } from './gateway/pipeline.ts';
-import { makeSource } from './gateway/sources/source.ts';
+import { readCalls } from './gateway/protocols/segment.ts';
+import { type DecodeContext, makeSource } from './gateway/sources/source.ts';
 import { decodeWebhook } from './gateway/sources/webhook.ts';
 import type { StoredRecord } from './ports/event-log.ts';
 import { compileSchemas } from './schema/compile.ts';
@@ -44,16 +46,7 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
     trace: {},
   };
   try {
-    const events =
-      sourceConfig.protocol === 'webhook'
-        ? [decodeWebhook({ body: bytes, contentType, signed: null }, context)]
-        : decode(
-            formatOf(contentType, () => undefined),
-            bytes,
-            contentType,
-            () => [],
-            context,
-          );
+    const events = eventsOf(sourceConfig.protocol, bytes, contentType, context);
     judge(events, source, set);
     const lines = events.flatMap((event) => describe(event, config, sourceConfig.topic));
     return {
@@ -66,6 +59,19 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
   } finally {
     platform.stop();
   }
+}
+
+/** As the source's protocol reads them, without the signature. For Segment the body is that of /v1/batch, or one call with its `type`. */
+function eventsOf(
+  protocol: SourceConfig['protocol'],
+  body: Uint8Array,
+  contentType: string,
+  context: DecodeContext,
+): DecodedEvent[] {
+  if (protocol === 'webhook') return [decodeWebhook({ body, contentType, signed: null }, context)];
+  if (protocol === 'segment') return readCalls(body, context);
+  const format = formatOf(contentType, () => undefined);
+  return decode(format, body, contentType, () => [], context);
 }
 
 function describe(event: DecodedEvent, config: Config, topic: string): string[] {

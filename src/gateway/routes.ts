@@ -43,7 +43,7 @@ export function makeRoutes(doors: Map<string, Door>, platform: Platform): Route[
     },
     {
       takes: 'events',
-      path: '/pixel/:source',
+      path: '/pixels/:source',
       methods: ['GET'],
       summary: 'Takes one event in the query, and answers with an image.',
       accepts: [],

@@ -72,7 +72,7 @@ describe('C17 what a page of a listed origin reads of each refusal', () => {
     expect(await seen('/events/locked?key=no', '{"id":"a"}')).toEqual(problem(401, 'unauthorized'));
     expect(await seen('/events/nowhere', '{"id":"a"}')).toEqual(problem(404, 'not_found'));
     expect(await seen('/nowhere', '{"id":"a"}')).toEqual(problem(404, 'not_found'));
-    expect(await seen('/pixel/s', '{"id":"a"}')).toEqual(problem(405, 'method_not_allowed'));
+    expect(await seen('/pixels/s', '{"id":"a"}')).toEqual(problem(405, 'method_not_allowed'));
     expect(await seen('/events/s', 'x'.repeat(100_001))).toEqual(problem(413, 'body_too_large'));
     expect(await seen('/events/s', 'id=a', form)).toEqual(problem(415, 'unsupported_type'));
     const rejected = { status: 422, same: true, told: false, wait: null };
@@ -170,7 +170,7 @@ sources: { s: { protocol: events, topic: s, id: [/id], origins: ['${pages.origin
 });
 
 describe('pixels', () => {
-  const url = (query: string) => `${postern.url}/pixel/images?${query}`;
+  const url = (query: string) => `${postern.url}/pixels/images?${query}`;
 
   it('an image loads when its event is stored, and only then', async () => {
     pages.put('/isolated', '<!doctype html><title>isolated</title>', {
@@ -216,7 +216,7 @@ describe('with Redis gone', () => {
     const page = await open(pages.origin);
     const reply = await page.evaluate(ask, { url: `${postern.url}/events/s`, body: '{"id":"c"}' });
     expect(reply).toEqual({ status: 503, same: true, code: 'dedupe_unavailable', told: false, wait: '2' });
-    const address = `${postern.url}/pixel/images?key=pixel-key&id=c`;
+    const address = `${postern.url}/pixels/images?key=pixel-key&id=c`;
     expect(await page.evaluate(showImage, { url: address, policy: '' })).toBe('error');
     expect(await readTopic(brokers, `${prefix}.s`)).toEqual([]);
   });

@@ -145,4 +145,25 @@ describe('postern try', () => {
     expect((await runPostern(['try', '--source', 'nobody', '--config', config], payload)).code).toBe(1);
     await rm(join(root, '.postern'), { recursive: true, force: true });
   });
+
+  it('reads calls of Segment SDKs and webhooks as their routes would', async () => {
+    const config = join(root, 'postern.yaml');
+    const run = (source: string, payload: unknown) =>
+      runPostern(['try', '--source', source, '--config', config], JSON.stringify(payload));
+    const batch = {
+      context: { library: { name: 'l' } },
+      batch: [
+        { type: 'track', event: 'Order Completed', userId: 'u-1', messageId: 'm-1' },
+        { type: 'track', userId: 'u-1', messageId: 'm-2' },
+      ],
+    };
+    const calls = await run('shop', batch);
+    expect(calls.code).toBe(1);
+    expect(calls.output).toMatch(/event 0: accepted\n {2}id {6}m-1\n {2}type {4}segment\.track/);
+    expect(calls.output).toMatch(/event 1: rejected[\s\S]*#\/event/);
+    const one = await run('shop', { type: 'page', anonymousId: 'a-1', messageId: 'm-3' });
+    expect(one).toMatchObject({ code: 0, output: expect.stringContaining('segment.page') });
+    const hook = await run('hooks', { action: 'opened' });
+    expect(hook).toMatchObject({ code: 0, output: expect.stringContaining('topic   hooks') });
+  });
 });

@@ -124,7 +124,7 @@ describe('preflight', () => {
       null,
       'Origin',
     ]);
-    const image = await preflight('/pixel/shop', 'https://shop.example');
+    const image = await preflight('/pixels/shop', 'https://shop.example');
     expect(image.headers.get('access-control-allow-methods')).toBe('GET');
   });
 

@@ -21,7 +21,7 @@ sources:
 afterAll(() => gateway.close());
 
 const pixel = (path: string, headers: Record<string, string> = {}) =>
-  fetch(`${gateway.url}/pixel/${path}`, { headers });
+  fetch(`${gateway.url}/pixels/${path}`, { headers });
 async function stored(topic: string) {
   return (await gateway.read(topic)).map(({ headers, key, value }) => ({
     id: Buffer.from(headers.ce_id!).toString(),
@@ -109,7 +109,7 @@ describe('GET /pixel', () => {
     expect((await pixel('locked?id=l3&key=key-one')).status).toBe(200);
     expect((await pixel('locked?id=l4&access_token=key-one')).status).toBe(200);
     expect((await stored('locked')).map((event) => event.value)).toEqual(['{"id":"l3"}', '{"id":"l4"}']);
-    const posted = await fetch(`${gateway.url}/pixel/p?id=a`, { method: 'POST', body: '{}' });
+    const posted = await fetch(`${gateway.url}/pixels/p?id=a`, { method: 'POST', body: '{}' });
     expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'GET, OPTIONS']);
   });
 

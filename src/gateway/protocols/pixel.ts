@@ -14,7 +14,7 @@ const GIF = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
 const KEYS = new Set(['key', 'access_token']);
 
 /**
- * `GET /pixel/{source}`: the query is one event, for `<img>` and mail. What is refused is answered without an
+ * `GET /pixels/{source}`: the query is one event, for `<img>` and mail. What is refused is answered without an
  * image: browsers fire `load` for an image whatever its status, and a page must not take that for stored.
  */
 export function pixelProtocol(doors: Map<string, Door>): Protocol {

@@ -39,10 +39,18 @@ function read(input: Input, keys: WriteKeys, call: Call | null): Reading {
   return { admission, events: readBatch(bytes, members, context, input) };
 }
 
+/** The calls of a body, whatever its path: a batch, or one call that has its own `type`. */
+export function readCalls(body: Uint8Array, context: DecodeContext): DecodedEvent[] {
+  const bytes = withoutMark(body);
+  const { whole, members } = wholeObject(bytes);
+  if (members.has('batch')) return readBatch(bytes, members, context, { body, grow: () => {} });
+  return [readItem({ bytes: bytes.subarray(whole.start, whole.end), depth: whole.depth }, null, context)];
+}
+
 /** One item that is not part of a batch; `bytes` hold nothing else. */
 export function readItem(
   { bytes, depth }: { bytes: Uint8Array; depth: number },
-  call: Call,
+  call: Call | null,
   context: DecodeContext,
 ): DecodedEvent {
   const event = emptyEvent(0, context, bytes);
@@ -58,7 +66,7 @@ function readBatch(
   bytes: Uint8Array,
   members: Map<string, Span>,
   context: DecodeContext,
-  { body, grow }: Input,
+  { body, grow }: Pick<Input, 'body' | 'grow'>,
 ): DecodedEvent[] {
   const { limits, idempotencyKey } = context;
   const batch = members.get('batch');
