@@ -1,4 +1,5 @@
 import type { Config, KafkaConfig, SubscriptionConfig } from './config.ts';
+import { readRedis } from './config-redis.ts';
 import type { ConfigDocument } from './config-shape.ts';
 import { readSource } from './config-source.ts';
 import type { Findings, Path } from './config-text.ts';
@@ -8,6 +9,7 @@ import {
   readAddress,
   readRange,
   readSecret,
+  readTls,
   readUrl,
   type SecretReader,
 } from './config-values.ts';
@@ -135,15 +137,11 @@ function readKafka(
   const at = (...rest: (string | number)[]): Path => ['log', 'kafka', ...rest];
   if (raw.brokers.length === 0) findings.error(at('brokers'), 'names no broker');
   for (const [index, broker] of raw.brokers.entries()) readAddress(findings, at('brokers', index), broker, 1);
-  const pem = (name: 'ca' | 'cert' | 'key') => {
-    const text = raw.tls?.[name];
-    return text === undefined ? {} : { [name]: secret(at('tls', name), text) };
-  };
   const { create } = raw;
   return {
     brokers: raw.brokers,
     clientId: raw.clientId,
-    tls: raw.tls ? { ...pem('ca'), ...pem('cert'), ...pem('key'), verify: raw.tls.verify } : null,
+    tls: raw.tls ? readTls(at('tls'), raw.tls, secret) : null,
     sasl: raw.sasl ? { ...raw.sasl, password: secret(at('sasl', 'password'), raw.sasl.password) } : null,
     compression: raw.compression,
     create: create === false ? null : create === true ? { partitions: 0, replication: 0 } : create,
@@ -151,15 +149,10 @@ function readKafka(
 }
 
 function dedupeStore(dedupe: ConfigDocument['dedupe'], reader: Reader): Config['dedupe']['store'] {
-  const { findings, secret, time } = reader;
-  if (!dedupe.redis === !dedupe.embedded) findings.error(['dedupe'], 'needs one of redis and embedded');
+  if (!dedupe.redis === !dedupe.embedded)
+    reader.findings.error(['dedupe'], 'needs one of redis and embedded');
   if (!dedupe.redis) return { embedded: { path: dedupe.embedded?.path ?? '.postern' } };
-  const at = (name: string): Path => ['dedupe', 'redis', name];
-  const url = secret(at('url'), dedupe.redis.url);
-  if (!/^rediss?:$/.test(URL.parse(url)?.protocol ?? '')) {
-    findings.error(at('url'), 'must be a URL that begins with redis:// or rediss://');
-  }
-  return { redis: { url, prefix: dedupe.redis.prefix, timeout: time(at('timeout'), dedupe.redis.timeout) } };
+  return { redis: readRedis(dedupe.redis, reader) };
 }
 
 function readSubscription(

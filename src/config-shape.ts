@@ -12,6 +12,7 @@ import {
   section,
   size,
 } from './config-fields.ts';
+import { redis, tls } from './config-redis-shape.ts';
 import { source } from './config-source-shape.ts';
 
 /**
@@ -68,17 +69,7 @@ const gateway = section(
 const kafka = object({
   brokers: names('Bootstrap brokers, host:port.'),
   clientId: Type.String({ default: 'postern', minLength: 1 }),
-  tls: optional(
-    object(
-      {
-        ca: optional(secret('PEM of the authority; the system decides when absent.')),
-        cert: optional(secret('PEM of the client certificate.')),
-        key: optional(secret('PEM of its key.')),
-        verify: Type.Boolean({ default: true }),
-      },
-      { description: 'Encrypts the connection; {} is enough.' },
-    ),
-  ),
+  tls: optional(tls),
   sasl: optional(
     object({
       mechanism: Type.Enum(['plain', 'scram-sha-256', 'scram-sha-512'], { type: 'string' }),
@@ -128,13 +119,7 @@ const log = object(
 
 const dedupe = object(
   {
-    redis: optional(
-      object({
-        url: secret('redis:// or rediss://; may be file:/path.'),
-        prefix: Type.String({ default: 'postern:', description: 'Of every key.' }),
-        timeout: duration('500ms', 'Of one round trip.'),
-      }),
-    ),
+    redis: optional(redis),
     embedded: optional(
       object({ path: Type.String({ default: '.postern', minLength: 1, description: 'Folder.' }) }),
     ),

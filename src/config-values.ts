@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js';
-import type { Address } from './config.ts';
+import type { Address, TlsConfig } from './config.ts';
 import type { Findings, Path } from './config-text.ts';
 import { parsePointer } from './pointer.ts';
 
@@ -19,6 +19,15 @@ export function readSecret(findings: Findings, path: Path, text: string, readFil
   }
   if (value.trim() === '') findings.error(path, 'is empty; an empty secret protects nothing');
   return value;
+}
+
+/** The settings of TLS, with their secrets read. */
+export function readTls(path: Path, raw: TlsConfig, secret: (path: Path, text: string) => string): TlsConfig {
+  const pem = (name: 'ca' | 'cert' | 'key') => {
+    const text = raw[name];
+    return text === undefined ? {} : { [name]: secret([...path, name], text) };
+  };
+  return { ...pem('ca'), ...pem('cert'), ...pem('key'), verify: raw.verify };
 }
 
 /** `host:port` or `[::1]:port`. */

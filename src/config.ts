@@ -1,5 +1,6 @@
 import { checkTogether } from './config-cross.ts';
 import { checkShape } from './config-faults.ts';
+import type { RedisConfig } from './config-redis.ts';
 import { resolveConfig } from './config-resolve.ts';
 import type { SourceConfig } from './config-source-types.ts';
 import { Findings, readYaml } from './config-text.ts';
@@ -62,10 +63,18 @@ export interface SubscriptionConfig {
   deadLetter: string;
 }
 
+/** PEM texts; `verify`: whether the server's certificate is. */
+export interface TlsConfig {
+  ca?: string;
+  cert?: string;
+  key?: string;
+  verify: boolean;
+}
+
 export interface KafkaConfig {
   brokers: string[];
   clientId: string;
-  tls: { ca?: string; cert?: string; key?: string; verify: boolean } | null;
+  tls: TlsConfig | null;
   sasl: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string } | null;
   compression: 'none' | 'gzip';
   /** Create topics that are missing at start, with the broker's defaults unless given here. */
@@ -92,7 +101,7 @@ export interface Config {
     timeout: number;
   };
   dedupe: {
-    store: { redis: { url: string; prefix: string; timeout: number } } | { embedded: { path: string } };
+    store: { redis: RedisConfig } | { embedded: { path: string } };
     /** Milliseconds for which a stored id is remembered. */
     window: number;
     /** Milliseconds that a claim lives when its process dies. */

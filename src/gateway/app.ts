@@ -18,6 +18,7 @@ import type { Limiter } from './limiter.ts';
 import { makeOpenApiPage } from './openapi-page.ts';
 import { rejectedRecord } from './pipeline.ts';
 import type { Protocol } from './protocols/protocol.ts';
+import { Recent } from './recent.ts';
 import { problemReply, type Reply } from './reply.ts';
 import { Room } from './room.ts';
 import { makeRoutes, type Route } from './routes.ts';
@@ -40,6 +41,10 @@ export interface Gateway {
   /** Resolves when every group is settled and its ids are confirmed. */
   settled(): Promise<void>;
 }
+
+/** What is kept of ids against repeats while the dedupe store is down: some 7 MiB at most. */
+const RECENT_IDS = 50_000;
+const RECENT_MS = 300_000;
 
 /** The ingest application: its routes. */
 export function makeGateway(options: GatewayOptions): Gateway {
@@ -151,6 +156,7 @@ export function makeGateway(options: GatewayOptions): Gateway {
 
 function makeGroups({ config, log, dedupe, report }: GatewayOptions): Map<string, CommitGroups> {
   const groups = new Map<string, CommitGroups>();
+  const recent = new Recent({ ids: RECENT_IDS, life: Math.min(RECENT_MS, config.dedupe.window) });
   for (const source of config.sources.values()) {
     if (groups.has(source.topic)) continue;
     const { outage, lease } = config.dedupe;
@@ -164,7 +170,17 @@ function makeGroups({ config, log, dedupe, report }: GatewayOptions): Map<string
       );
     groups.set(
       source.topic,
-      new CommitGroups({ topic: source.topic, log, dedupe, report, outage, timeout, lease, tooLarge }),
+      new CommitGroups({
+        topic: source.topic,
+        log,
+        dedupe,
+        recent,
+        report,
+        outage,
+        timeout,
+        lease,
+        tooLarge,
+      }),
     );
   }
   return groups;

@@ -1,11 +1,15 @@
-import type { Claim, ClaimOutcome, DedupeStore } from '../ports/dedupe-store.ts';
+import { type Claim, type ClaimOutcome, type DedupeStore, StoreUnavailable } from '../ports/dedupe-store.ts';
 import type { Appender, AppendVerdict, LogRecord } from '../ports/event-log.ts';
 import type { GroupFacts } from '../ports/report.ts';
+import { Backlog, type Stored } from './backlog.ts';
 import { type Item, settle } from './item.ts';
+import type { Recent } from './recent.ts';
 
 export interface CommitOptions {
   log: Appender;
   dedupe: DedupeStore;
+  /** What this process has stored, whatever the topic. */
+  recent: Recent;
   outage: 'accept' | 'refuse';
   /** Milliseconds that a claim lives; it is renewed while an append takes longer. */
   lease: number;
@@ -13,93 +17,109 @@ export interface CommitOptions {
   tooLarge(record: LogRecord): LogRecord;
 }
 
-/** Ids stored but not confirmed because the store is down: enough for a short outage, then the oldest go. */
-const MAX_UNCONFIRMED = 20_000;
-
 /** Claim, append, confirm; release on failure: the steps of one group (its items differ in id). */
 export class Committer {
   readonly #options: CommitOptions;
-  #unconfirmed: { claims: Claim[]; owner: string }[] = [];
+  /** What the last group stored, to be confirmed in the round trip of the next claim. */
+  #last: Stored | null = null;
+  readonly #backlog: Backlog;
 
   constructor(options: CommitOptions) {
     this.#options = options;
+    this.#backlog = new Backlog(options.dedupe);
   }
 
   /** Settles every item. The claims of what was stored are confirmed with the next group, or by `confirm`. */
   async commit(items: Item[], owner: string, facts: GroupFacts): Promise<void> {
-    const kept = await this.#claim(items, owner, facts);
-    const stored = await this.#append(kept, owner, facts);
-    if (stored.length > 0) this.#remember(stored, owner);
+    const stored: Claim[] = [];
+    const kept = await this.#claim(items, owner, facts, stored);
+    await this.#append(kept, owner, facts, stored);
+    if (stored.length > 0) this.#last = { claims: stored, owner };
   }
 
-  /** Confirms what is stored; what the store does not take is kept for the next time. Does not reject. */
+  /** Confirms what is stored, as far as the store answers. Does not reject. */
   async confirm(): Promise<void> {
-    const groups = this.#unconfirmed;
-    this.#unconfirmed = [];
-    const { dedupe } = this.#options;
-    await Promise.all(
-      groups.map(({ claims, owner }) =>
-        dedupe.confirm(claims, owner).catch(() => this.#remember(claims, owner)),
-      ),
-    );
+    await this.#confirmLast();
   }
 
-  #remember(claims: Claim[], owner: string): void {
-    this.#unconfirmed.push({ claims, owner });
-    let count = 0;
-    for (const group of this.#unconfirmed) count += group.claims.length;
-    while (count > MAX_UNCONFIRMED) count -= this.#unconfirmed.shift()!.claims.length;
+  /** Confirms what could not be confirmed before, too, once and for all. Does not reject. */
+  async finish(): Promise<void> {
+    await this.#confirmLast();
+    await this.#backlog.settle();
   }
 
-  /** Claims the ids and confirms the group before in the same round trip; returns the items to append. */
-  async #claim(items: Item[], owner: string, facts: GroupFacts): Promise<Item[]> {
+  async #confirmLast(): Promise<void> {
+    const last = this.#last;
+    if (last === null) return;
+    this.#last = null;
+    try {
+      await this.#options.dedupe.confirm(last.claims, last.owner);
+    } catch {
+      this.#backlog.add(last);
+    }
+  }
+
+  /**
+   * Claims the ids and confirms the group before in the same round trip. Returns the items to append; adds to
+   * `stored` the claims of those that turn out to be stored already though the store did not know.
+   */
+  async #claim(items: Item[], owner: string, facts: GroupFacts, stored: Claim[]): Promise<Item[]> {
     const claims = claimsOf(items);
     if (claims.length === 0) return items;
     const started = performance.now();
-    let outcomes: ClaimOutcome[];
+    let outcomes: readonly (ClaimOutcome | null)[];
     try {
-      const confirmed = this.confirm();
+      const confirmed = this.#confirmLast();
       [outcomes] = await Promise.all([this.#options.dedupe.claim(claims, owner), confirmed]);
     } catch (error) {
       facts.error = (error as Error).message;
-      return this.#withoutStore(items, facts);
+      outcomes = (error instanceof StoreUnavailable && error.outcomes) || claims.map(() => null);
     } finally {
       facts.claimMs = performance.now() - started;
     }
-    if (outcomes.every((outcome) => outcome === 'claimed')) return items;
+    // While the store has not been told of everything, what it says is new may be stored.
+    const believed = this.#backlog.isEmpty;
+    if (believed && outcomes.every((outcome) => outcome === 'claimed')) return items;
     const kept: Item[] = [];
     let next = 0;
     for (const item of items) {
       const outcome = item.claim === null ? 'claimed' : outcomes[next++]!;
-      if (outcome === 'claimed') kept.push(item);
-      else if (outcome === 'pending') settle(item, 'retry', 'id_in_flight');
-      else {
+      if (outcome === 'duplicate' || outcome === 'changed') {
         item.changed = outcome === 'changed';
         settle(item, 'duplicate', null);
-      }
+      } else if (item.claim !== null && !(believed && outcome !== null) && this.#isRecent(item)) {
+        if (outcome === 'claimed') stored.push(item.claim);
+      } else if (outcome === 'claimed' || this.#isLetIn(item, outcome, facts)) kept.push(item);
     }
     return kept;
   }
 
-  #withoutStore(items: Item[], facts: GroupFacts): Item[] {
-    if (this.#options.outage === 'accept') {
-      for (const item of items) {
-        if (item.claim === null) continue;
-        item.record.headers.ce_dedupe = 'unchecked';
-        facts.unchecked++;
-      }
-      return items;
-    }
-    for (const item of items) if (item.claim !== null) settle(item, 'retry', 'dedupe_unavailable');
-    return items.filter((item) => item.claim === null);
+  /** Settles an item whose id this process has stored of late; else returns false. */
+  #isRecent(item: Item): boolean {
+    const print = this.#options.recent.find(item.claim!.key);
+    if (print === undefined) return false;
+    item.changed = print !== item.claim!.print;
+    settle(item, 'duplicate', null);
+    return true;
   }
 
-  /** Appends, settles, releases the claims of what was not stored; returns the claims of what was. */
-  async #append(items: Item[], owner: string, facts: GroupFacts): Promise<Claim[]> {
+  /** Whether an item is appended that the store has not let us have; else it is settled. */
+  #isLetIn(item: Item, outcome: 'pending' | null, facts: GroupFacts): boolean {
+    if (outcome === 'pending') settle(item, 'retry', 'id_in_flight');
+    else if (this.#options.outage === 'refuse') settle(item, 'retry', 'dedupe_unavailable');
+    else {
+      item.record.headers.ce_dedupe = 'unchecked';
+      facts.unchecked++;
+      return true;
+    }
+    return false;
+  }
+
+  /** Appends, settles, releases the claims of what was not stored; adds the claims of what was to `stored`. */
+  async #append(items: Item[], owner: string, facts: GroupFacts, stored: Claim[]): Promise<void> {
     // Who has been told `retry` while the claim took too long gets no record behind their back.
     const live: Item[] = [];
     const failed: Claim[] = [];
-    const stored: Claim[] = [];
     for (const item of items) {
       if (item.verdict === null) live.push(item);
       else if (item.claim !== null) failed.push(item.claim);
@@ -118,9 +138,9 @@ export class Committer {
         else settle(item, 'retry', 'log_unavailable');
       }
     }
+    this.#options.recent.add(stored);
     // A lost release costs the client one lease: the claim ends by itself.
     if (failed.length > 0) await this.#options.dedupe.release(failed, owner).catch(() => {});
-    return stored;
   }
 
   /** Appends while keeping the claims alive. What throws is not known to be stored. */

@@ -80,6 +80,8 @@ export class CommitGroups {
     this.#running = false;
     // The next group need not wait for this one's confirmation: the store keeps the order of calls.
     await this.#committer.confirm();
+    if (this.#running || this.#idle.length === 0) return;
+    await this.#committer.finish();
     if (!this.#running) for (const resolve of this.#idle.splice(0)) resolve();
   }
 

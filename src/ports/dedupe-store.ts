@@ -14,11 +14,12 @@ export type ClaimOutcome = 'claimed' | 'duplicate' | 'changed' | 'pending';
 
 /**
  * Remembers ids. A claim has an owner token and a short life; a confirmed id is remembered for the
- * dedupe window. All methods reject with `StoreUnavailable` when the store does not answer in time.
+ * dedupe window. All methods reject with `StoreUnavailable` when the store does not answer in time; where
+ * ids are spread over several servers it may have been done for some of them, and a claim says for which.
  */
 export interface DedupeStore {
   /**
-   * Claims ids for an owner, all in one step; one outcome per claim, in order. Claiming again what the
+   * Claims ids for an owner; one outcome per claim, in order. Claiming again what the
    * same owner holds renews it (`claimed`). The claims of one call must differ in key.
    */
   claim(claims: readonly Claim[], owner: string): Promise<ClaimOutcome[]>;
@@ -35,4 +36,15 @@ export interface DedupeStore {
 /** The store gave no answer: down, frozen, out of memory, read-only. */
 export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable';
+  /** Of a claim that part of the store answered: what is known, null for the others. Null when nothing is. */
+  readonly outcomes: readonly (ClaimOutcome | null)[] | null;
+
+  constructor(
+    message?: string,
+    options?: ErrorOptions,
+    outcomes: readonly (ClaimOutcome | null)[] | null = null,
+  ) {
+    super(message, options);
+    this.outcomes = outcomes;
+  }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CommitGroups } from '../../src/gateway/group.ts';
 import { type Item, makeItem } from '../../src/gateway/item.ts';
+import { Recent } from '../../src/gateway/recent.ts';
 import {
   type Claim,
   type ClaimOutcome,
@@ -75,6 +76,7 @@ function setup(options: { outage?: 'accept' | 'refuse'; timeout?: number; lease?
     topic: 't',
     log,
     dedupe: memory.store,
+    recent: new Recent({ ids: 1000, life: 60_000 }),
     report: { group: (group) => facts.push(group), request: () => {}, delivery: () => {} },
     outage: options.outage ?? 'refuse',
     timeout: options.timeout ?? 5000,

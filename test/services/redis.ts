@@ -18,11 +18,20 @@ export interface RedisServer {
   stop(): Promise<void>;
   /** Sends a signal, e.g. SIGSTOP and SIGCONT (a server that hangs). */
   kill(signal: NodeJS.Signals): void;
+  /** Ends the server at once and starts it again: the same port, folder and arguments. */
+  restart(): Promise<void>;
+  /** Resolves when the server has ended. */
+  ended(): Promise<void>;
+}
+
+export interface RedisOptions {
+  port?: number;
+  /** Further arguments of redis-server, as on a command line. */
+  args?: string[];
 }
 
 /** Starts a real redis-server without persistence on a free port of the loopback, empty. Rejects with the server's output if it does not come up. */
-export async function startRedis(options: { port?: number } = {}): Promise<RedisServer> {
-  const { command, libraries } = await findServer();
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-redis-'));
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());
@@ -37,37 +46,69 @@ export async function startRedis(options: { port?: number } = {}): Promise<Redis
       'no',
       '--dir',
       folder,
+      ...(options.args ?? []),
     ];
-    const env = libraries === null ? process.env : { ...process.env, LD_LIBRARY_PATH: libraries };
-    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    const output = await ready(child);
-    if (output === null) return handle(child, port, folder);
+    const start = async () => {
+      const child = await spawnRedis('redis-server', args);
+      const output = await ready(child);
+      return output === null ? child : output;
+    };
+    const child = await start();
+    if (typeof child !== 'string') return handle(child, start, port, folder);
     // Somebody else may have taken the free port meanwhile.
-    if (options.port === undefined && attempt < 5 && output.includes('Address already in use')) continue;
+    if (options.port === undefined && attempt < 5 && child.includes('Address already in use')) continue;
     await rm(folder, { recursive: true, force: true });
-    throw new Error(`redis-server did not start:\n${output}`);
+    throw new Error(`redis-server did not start:\n${child}`);
   }
 }
 
-function handle(child: ChildProcess, port: number, folder: string): RedisServer {
+/** Starts one of the programs of Redis. */
+export async function spawnRedis(
+  program: 'redis-server' | 'redis-cli',
+  args: string[],
+): Promise<ChildProcess> {
+  const { folder, libraries } = await findServer();
+  const env = libraries === null ? process.env : { ...process.env, LD_LIBRARY_PATH: libraries };
+  return spawn(join(folder, program), args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function handle(
+  first: ChildProcess,
+  start: () => Promise<ChildProcess | string>,
+  port: number,
+  folder: string,
+): RedisServer {
+  let child = first;
   // A server must not outlive a test run that was cut short.
   const orphan = () => child.kill('SIGKILL');
   process.on('exit', orphan);
+  const ended = async () => {
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  };
+  // Nothing is worth a clean end here, and a stopped process takes no other signal.
+  const end = () => {
+    child.kill('SIGKILL');
+    return ended();
+  };
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
-    pid: child.pid!,
+    get pid() {
+      return child.pid!;
+    },
     kill: (signal) => {
       child.kill(signal);
     },
+    ended,
+    async restart() {
+      await end();
+      const next = await start();
+      if (typeof next === 'string') throw new Error(`redis-server did not start again:\n${next}`);
+      child = next;
+    },
     async stop() {
       process.off('exit', orphan);
-      if (child.exitCode === null && child.signalCode === null) {
-        const exited = once(child, 'exit');
-        // Nothing is worth a clean end here, and a stopped process takes no other signal.
-        child.kill('SIGKILL');
-        await exited;
-      }
+      await end();
       await rm(folder, { recursive: true, force: true });
     },
   };
@@ -79,7 +120,7 @@ function ready(child: ChildProcess): Promise<string | null> {
     let output = '';
     const read = (chunk: Buffer) => {
       output += chunk;
-      if (!output.includes('Ready to accept connections')) return;
+      if (!/Ready to accept connections|Sentinel ID is/.test(output)) return;
       child.stdout!.off('data', read).resume();
       child.stderr!.off('data', read).resume();
       settle(null);
@@ -91,16 +132,15 @@ function ready(child: ChildProcess): Promise<string | null> {
   });
 }
 
-async function findServer(): Promise<{ command: string; libraries: string | null }> {
+async function findServer(): Promise<{ folder: string; libraries: string | null }> {
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const command = join(folder, 'redis-server');
-    if (folder !== '' && existsSync(command)) return { command, libraries: null };
+    const has = (program: string) => existsSync(join(folder, program));
+    if (folder !== '' && has('redis-server') && has('redis-cli')) return { folder, libraries: null };
   }
   const root = resolve('.cache/redis');
   if (!existsSync(root)) await fetchServer(root);
-  const command = join(root, 'usr/bin/redis-server');
   const libraries = await foldersOfLibraries(join(root, 'usr/lib'));
-  return { command, libraries: libraries.join(delimiter) };
+  return { folder: join(root, 'usr/bin'), libraries: libraries.join(delimiter) };
 }
 
 /** Unpacks the distribution's own packages into `root`: nothing is installed, and no rights are needed. */

@@ -1,5 +1,24 @@
+import { createHash } from 'node:crypto';
 import { Command } from 'ioredis';
-import type { Claim } from '../../ports/dedupe-store.ts';
+
+/**
+ * A script, called by its digest. Its first argument is a deadline: when the server's clock (ms) is past it,
+ * the script replies [clock, -1] and does nothing. Otherwise the clock comes first in the reply, too.
+ */
+export interface Script {
+  readonly text: string;
+  readonly sha: string;
+}
+
+export function script(text: string): Script {
+  return { text, sha: createHash('sha1').update(text).digest('hex') };
+}
+
+/** Keys and arguments as Redis reads them (RESP), and how many there are, the number of keys included. */
+export interface Arguments {
+  count: number;
+  text: string;
+}
 
 /**
  * A script call whose bytes are made in one go: with hundreds of ids in a call, a list of arguments that
@@ -8,8 +27,8 @@ import type { Claim } from '../../ports/dedupe-store.ts';
 export class ScriptCall extends Command {
   readonly #text: string;
 
-  /** By digest (`evalsha`) or in full (`eval`), with the arguments of `scriptArguments`. */
-  constructor(name: 'evalsha' | 'eval', script: string, args: { count: number; text: string }) {
+  /** By digest (`evalsha`) or in full (`eval`). */
+  constructor(name: 'evalsha' | 'eval', script: string, args: Arguments) {
     super(name);
     this.#text = `*${args.count + 2}\r\n${bulk(name)}${bulk(script)}${args.text}`;
   }
@@ -17,27 +36,12 @@ export class ScriptCall extends Command {
   override toWritable(): string {
     return this.#text;
   }
+
+  /** Whoever calls a script watches the time itself. */
+  override setTimeout(): void {}
 }
 
-/** The arguments after the script: number of keys, keys, `head`, checksums; as Redis reads them (RESP). */
-export function scriptArguments(
-  claims: readonly Claim[],
-  prefix: string,
-  head: (string | number)[],
-): { count: number; text: string } {
-  const prefixed = Buffer.byteLength(prefix);
-  let text = bulk(String(claims.length));
-  // Keys are digests, in ASCII.
-  for (const { key } of claims) text += `$${prefixed + key.length}\r\n${prefix}${key}\r\n`;
-  for (const value of head) text += bulk(String(value));
-  for (const claim of claims) {
-    // As a signed number: an engine writes those of 32 bits several times faster than others.
-    const print = String(claim.print | 0);
-    text += `$${print.length}\r\n${print}\r\n`;
-  }
-  return { count: 1 + claims.length * 2 + head.length, text };
-}
-
-function bulk(text: string): string {
+/** A text as Redis reads it. */
+export function bulk(text: string): string {
   return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
 }

@@ -1,11 +1,17 @@
-import { Redis } from 'ioredis';
+import { isIP } from 'node:net';
+import { Redis, type RedisOptions } from 'ioredis';
+import type { Address, TlsConfig } from '../../config.ts';
+import type { RedisLogin, RedisServers } from '../../config-redis.ts';
+
+/** What one connection leads to. */
+export type Target = Exclude<RedisServers, { cluster: unknown }> | { node: Address; login: RedisLogin };
 
 /**
  * A client that connects in the background, for as long as it takes. Commands reject at once while there is no
  * connection and are never sent twice. `timeout`: milliseconds that a command may take.
  */
-export function connect(url: string, timeout: number): Redis {
-  return new Redis(url, {
+export function connect(target: Target, timeout: number): Redis {
+  const options = {
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
@@ -15,8 +21,45 @@ export function connect(url: string, timeout: number): Redis {
     maxLoadingRetryTime: 1_000,
     retryStrategy: backoff,
     // A server that was demoted or lost its primary keeps answering so until the address is resolved again.
-    reconnectOnError: (error) => /\b(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN)\b/.test(error.message),
+    reconnectOnError: (error: Error) => /\b(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN)\b/.test(error.message),
+  };
+  if ('url' in target) return new Redis(target.url, options);
+  if ('node' in target) {
+    const { node, login } = target;
+    // In a cluster the other nodes tell where keys have gone: the connection may stay.
+    return new Redis({ ...options, ...node, ...loginOptions(login, node.host), reconnectOnError: null });
+  }
+  const { nodes, name, sentinelPassword, ...login } = target.sentinel;
+  const sentinelTLS = tlsOptions(login.tls);
+  return new Redis({
+    ...options,
+    sentinels: nodes,
+    name,
+    sentinelCommandTimeout: timeout,
+    sentinelRetryStrategy: backoff,
+    ...(sentinelPassword === null ? {} : { sentinelPassword }),
+    ...loginOptions(login),
+    ...(sentinelTLS === null ? {} : { enableTLSForSentinelMode: true, sentinelTLS }),
   });
+}
+
+function loginOptions(
+  { username, password, tls }: RedisLogin,
+  host?: string,
+): Pick<RedisOptions, 'username' | 'password' | 'tls'> {
+  const encrypted = tlsOptions(tls);
+  const servername = host !== undefined && isIP(host) === 0 ? { servername: host } : {};
+  return {
+    ...(username === null ? {} : { username }),
+    ...(password === null ? {} : { password }),
+    ...(encrypted === null ? {} : { tls: { ...encrypted, ...servername } }),
+  };
+}
+
+function tlsOptions(tls: TlsConfig | null): object | null {
+  if (tls === null) return null;
+  const { verify, ...pem } = tls;
+  return { ...pem, rejectUnauthorized: verify };
 }
 
 /** Milliseconds before the next attempt to connect: from 50 to 2000, doubling, half of it random. */

@@ -1,28 +1,25 @@
-import { StoreUnavailable } from '../../ports/dedupe-store.ts';
+import type { RedisConfig } from '../../config-redis.ts';
 import type { RateStore, TokenAsk, TokenGrant } from '../../ports/rate-store.ts';
-import { connect } from './connect.ts';
+import { type Arguments, bulk, script } from './call.ts';
+import { openKeyspace, partsOf } from './keyspace.ts';
 
-export interface RedisRateOptions {
-  /** `redis://` or `rediss://`, with user, password and database number where needed. */
-  url: string;
-  /** Goes before every key. */
-  prefix: string;
-  /** Milliseconds in which each call settles. */
-  timeout: number;
-  /** Told of connection errors, of each outage once. */
+export type RedisRateOptions = RedisConfig & {
+  /** Told of connection errors, each once per outage, and of settings of a server that lose buckets. */
   onError(error: Error): void;
-}
+};
 
 /**
- * KEYS are buckets, ARGV is [rate, owed, want] for each; the reply is [granted, left, wait in ms] for each. A bucket's
+ * KEYS are buckets, ARGV is [deadline], then [rate, owed, want] for each; the reply is [clock], then [granted,
+ * left, wait in ms] for each. A bucket's
  * value is its tokens at a time, in ms of the server's clock; it is gone once the bucket is full again.
  */
-const SCRIPT = `
+const takeScript = script(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
-local reply = {}
+if now > tonumber(ARGV[1]) then return {math.floor(now), -1} end
+local reply = {math.floor(now)}
 for i = 1, #KEYS do
-  local rate, owed, want = tonumber(ARGV[i * 3 - 2]), tonumber(ARGV[i * 3 - 1]), tonumber(ARGV[i * 3])
+  local rate, owed, want = tonumber(ARGV[i * 3 - 1]), tonumber(ARGV[i * 3]), tonumber(ARGV[i * 3 + 1])
   local tokens = rate
   local held = redis.call('GET', KEYS[i])
   if held then
@@ -41,42 +38,41 @@ for i = 1, #KEYS do
   reply[#reply + 1] = wait
 end
 return reply
-`;
+`);
 
-/** Buckets in one Redis server. Connects in the background: until then, and while Redis is down, calls reject. */
-export function redisRateStore({ url, prefix, timeout, onError }: RedisRateOptions): RateStore {
-  const redis = connect(url, timeout);
-  let told = false;
-  redis.on('ready', () => {
-    told = false;
-  });
-  redis.on('error', (error) => {
-    if (!told) onError(error);
-    told = true;
-  });
+/** Buckets in Redis. Connects in the background: until then, and while Redis is down, calls reject at once. */
+export function redisRateStore(options: RedisRateOptions): RateStore {
+  const keys = openKeyspace(options, { scripts: [takeScript], onError: options.onError });
 
   async function take(asks: readonly TokenAsk[]): Promise<TokenGrant[]> {
-    const keys = asks.map(({ key }) => `${prefix}rate:${key}`);
-    const numbers = asks.flatMap(({ rate, owed, want }) => [rate, owed, want]);
-    let reply: number[];
-    try {
-      reply = (await redis.eval(SCRIPT, keys.length, ...keys, ...numbers)) as number[];
-    } catch (error) {
-      throw new StoreUnavailable((error as Error).message, { cause: error });
-    }
-    return asks.map((_, i) => ({
-      granted: reply[i * 3]!,
-      left: reply[i * 3 + 1]!,
-      wait: reply[i * 3 + 2]!,
-    }));
+    const grants = new Array<TokenGrant>(asks.length);
+    await Promise.all(
+      partsOf(asks, ({ key }) => key, keys).map(async ({ place, items, at }) => {
+        const { prefix } = keys.places[place]!;
+        const reply = await keys.call(place, takeScript, (deadline) => argumentsOf(items, prefix, deadline));
+        for (const [i, index] of at.entries()) {
+          const [granted, left, wait] = reply.slice(i * 3 + 1, i * 3 + 4) as [number, number, number];
+          grants[index] = { granted, left, wait };
+        }
+      }),
+    );
+    return grants;
   }
 
   return {
     take,
     async close() {
-      redis.disconnect();
-      // A server that hangs would keep the socket half open.
-      redis.stream?.destroy();
+      keys.close();
     },
   };
+}
+
+function argumentsOf(asks: readonly TokenAsk[], prefix: string, deadline: number): Arguments {
+  const values = [
+    asks.length,
+    ...asks.map(({ key }) => `${prefix}rate:${key}`),
+    deadline,
+    ...asks.flatMap(({ rate, owed, want }) => [rate, owed, want]),
+  ];
+  return { count: values.length, text: values.map((value) => bulk(String(value))).join('') };
 }

@@ -1,19 +1,13 @@
-import { createHash } from 'node:crypto';
+import { script } from './call.ts';
 
 /**
  * The scripts of the dedupe store. Values: a confirmed id holds the decimal checksum of its payload, which
  * Redis keeps as an integer without further memory; a claim holds `owner:checksum`.
  *
- * KEYS are the ids, ARGV is [deadline, life in ms, 'owner:', checksums...]. Each replies first with the
- * server's clock, in ms. After the deadline (same clock) whoever called has given up: a command that lay
- * in the socket of a frozen server must not mark ids then, so the script answers -1 and does nothing.
+ * KEYS are the ids, ARGV is [deadline, life in ms, 'owner:', checksums...]. After the deadline whoever called has
+ * given up: a command that lay in the socket of a frozen server must not mark ids then.
  * A late release is still right: it frees nothing but what its owner holds.
  */
-export interface Script {
-  readonly text: string;
-  readonly sha: string;
-}
-
 const clock = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -33,7 +27,7 @@ for i = 1, #KEYS do
     local outcome
     if held == ARGV[i + 3] then
       outcome = 1
-    elseif not string.find(held, ':', 1, true) then
+    elseif tonumber(held) then
       outcome = 2
     elseif string.sub(held, 1, #owner) ~= owner then
       outcome = 3
@@ -68,7 +62,3 @@ for i = 1, #KEYS do
 end
 return {now}
 `);
-
-function script(text: string): Script {
-  return { text, sha: createHash('sha1').update(text).digest('hex') };
-}

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -6,29 +5,7 @@ import { redisDedupeStore } from '../../../src/adapters/redis/dedupe-store.ts';
 import { type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import { dedupeStoreContract } from '../../contracts/dedupe-store.ts';
 import { type RedisServer, startRedis } from '../../services/redis.ts';
-
-const ids = (count: number) => Array.from({ length: count }, () => ({ key: randomUUID(), print: 1 }));
-
-/** Claims until the store answers; the test's own time limit ends it. */
-async function answering(store: DedupeStore): Promise<void> {
-  for (;;) {
-    try {
-      await store.claim(ids(1), 'probe');
-      return;
-    } catch (error) {
-      expect(error).toBeInstanceOf(StoreUnavailable);
-      await turn();
-    }
-  }
-}
-
-/** Waits until each call is settled: all must reject as unavailable. */
-async function refused(calls: Promise<unknown>[]): Promise<void> {
-  const results = await Promise.allSettled(calls);
-  for (const result of results) {
-    expect(result.status === 'rejected' && result.reason).toBeInstanceOf(StoreUnavailable);
-  }
-}
+import { answering, ids, refused } from './store.ts';
 
 dedupeStoreContract('Redis', async () => {
   const server = await startRedis();
