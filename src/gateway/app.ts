@@ -42,7 +42,7 @@ export interface Gateway {
   settled(): Promise<void>;
 }
 
-/** What is kept of ids against repeats while the dedupe store is down: some 7 MiB at most. */
+/** What is kept of ids against repeats while the dedupe store is down: some 4 MiB at most. */
 const RECENT_IDS = 50_000;
 const RECENT_MS = 300_000;
 

@@ -40,15 +40,17 @@ export class Recent {
   #turn(): number {
     const now = performance.now();
     const half = this.#options.life / 2;
-    if (now - this.#since < half) return now;
-    if (now - this.#since >= 2 * half) this.#young.clear();
-    this.#drop(now);
+    const age = now - this.#since;
+    if (age >= 2 * half) {
+      this.#young.clear();
+      this.#drop(now);
+    } else if (age >= half) this.#drop(this.#since + half);
     return now;
   }
 
-  #drop(now: number): void {
+  #drop(since: number): void {
     this.#old = this.#young;
     this.#young = new Map();
-    this.#since = now;
+    this.#since = since;
   }
 }

@@ -37,13 +37,14 @@ export interface HarnessOptions {
   schemas?: Record<string, unknown>;
   wrapLog?: (log: EventLog) => EventLog;
   wrapDedupe?: (store: DedupeStore) => DedupeStore;
+  outage?: 'accept' | 'refuse';
 }
 
 /** A whole gateway in this process, on the embedded log and dedupe store and a real socket. */
 export async function startGateway(options: HarnessOptions): Promise<Harness> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
   const config = configOf(
-    `${options.yaml}\nlog: { embedded: { path: ${folder} }, timeout: 2s }\ndedupe: { embedded: { path: ${folder} }, lease: 5s }\nschemas: ./schemas\n`,
+    `${options.yaml}\nlog: { embedded: { path: ${folder} }, timeout: 2s }\ndedupe: { embedded: { path: ${folder} }, lease: 5s, outage: ${options.outage ?? 'accept'} }\nschemas: ./schemas\n`,
   );
   const onError = (error: Error) => {
     throw error;

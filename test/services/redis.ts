@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -28,6 +28,8 @@ export interface RedisOptions {
   port?: number;
   /** Further arguments of redis-server, as on a command line. */
   args?: string[];
+  /** Starts a sentinel instead, with these lines of configuration. */
+  sentinel?: string[];
 }
 
 /** Starts a real redis-server without persistence on a free port of the loopback, empty. Rejects with the server's output if it does not come up. */
@@ -36,16 +38,8 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());
     const args = [
-      '--port',
-      `${port}`,
-      '--bind',
-      '127.0.0.1',
-      '--save',
-      '',
-      '--appendonly',
-      'no',
-      '--dir',
-      folder,
+      ...(await modeOf(options.sentinel, folder)),
+      ...['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder],
       ...(options.args ?? []),
     ];
     const start = async () => {
@@ -60,6 +54,14 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
     await rm(folder, { recursive: true, force: true });
     throw new Error(`redis-server did not start:\n${child}`);
   }
+}
+
+/** The arguments that make a server without persistence, or a sentinel, which keeps what it knows in its configuration. */
+async function modeOf(sentinel: string[] | undefined, folder: string): Promise<string[]> {
+  if (sentinel === undefined) return ['--save', '', '--appendonly', 'no'];
+  const file = join(folder, 'sentinel.conf');
+  await writeFile(file, sentinel.join('\n'));
+  return [file, '--sentinel'];
 }
 
 /** Starts one of the programs of Redis. */
