@@ -19,6 +19,7 @@ export interface Outcome {
   /** Milliseconds. */
   p50: number;
   p99: number;
+  max: number;
 }
 
 /** CPU time (user and system, all threads) of a process in microseconds, from /proc. */
@@ -67,7 +68,13 @@ export async function runScenario(
         `${result.errors} errors, ${result.timeouts} timeouts, ${result.mismatches} unexpected bodies`,
     );
   }
-  return { events: requests * batch, seconds, p50: result.latency.p50, p99: result.latency.p99 };
+  return {
+    events: requests * batch,
+    seconds,
+    p50: result.latency.p50,
+    p99: result.latency.p99,
+    max: result.latency.max,
+  };
 }
 
 function makeBodies(kind: Kind, batch: number, requests: number, run: string): string[] {

@@ -28,7 +28,7 @@ export const redis = object(
     sentinel: optional(
       object({
         nodes: names('Sentinels, host:port.'),
-        name: Type.String({ minLength: 1, description: 'Of the primary, as the sentinels know it.' }),
+        name: Type.String({ description: 'Of the primary, as the sentinels know it.' }),
         sentinelPassword: optional(secret('Of the sentinels; text, a variable, or file:/path.')),
         ...login,
       }),

@@ -50,6 +50,7 @@ function readServers({ url, cluster, sentinel }: Raw, reader: Reader): RedisServ
     };
   if (sentinel) {
     const { name, sentinelPassword } = sentinel;
+    if (name === '') findings.error(at('sentinel', 'name'), 'is empty');
     return {
       sentinel: {
         nodes: readNodes('sentinel', sentinel, reader),

@@ -237,6 +237,59 @@ test('text that is not YAML, or says things twice', () => {
   expect(problems(`${STORES}__proto__: 1\nconstructor: 2`)).toHaveLength(2);
 });
 
+test('Redis is one server, a cluster, or a primary that sentinels know', () => {
+  const read = (redis: string) => `log: { embedded: {} }\ndedupe: { redis: ${redis} }`;
+  const store = (redis: string) =>
+    good(read(redis), { env: { P: 'p' }, files: { '/ca': 'PEM' } }).dedupe.store;
+  const rest = { prefix: 'postern:', timeout: 500 };
+  expect(store("{ cluster: { nodes: ['a:1', '[::1]:2'] } }")).toEqual({
+    redis: {
+      cluster: {
+        nodes: [
+          { host: 'a', port: 1 },
+          { host: '::1', port: 2 },
+        ],
+        username: null,
+        password: null,
+        tls: null,
+      },
+      ...rest,
+    },
+  });
+  expect(
+    store(
+      "{ sentinel: { nodes: ['a:1'], name: m, username: u, password: '${P}', sentinelPassword: s, tls: { ca: 'file:/ca' } } }",
+    ),
+  ).toEqual({
+    redis: {
+      sentinel: {
+        nodes: [{ host: 'a', port: 1 }],
+        name: 'm',
+        username: 'u',
+        password: 'p',
+        sentinelPassword: 's',
+        tls: { ca: 'PEM', verify: true },
+      },
+      ...rest,
+    },
+  });
+  const found = (redis: string) => problems(read(redis));
+  expect(found('{}')).toEqual(['2 /dedupe/redis: needs one of url, cluster and sentinel']);
+  expect(found("{ url: 'redis://x', cluster: { nodes: ['a:1'] } }")).toEqual([
+    '2 /dedupe/redis: needs one of url, cluster and sentinel',
+  ]);
+  expect(found("{ prefix: 'a{}', cluster: { nodes: [], username: u, password: ' ' } }")).toEqual([
+    '2 /dedupe/redis/prefix: must not hold {} in a cluster; a name in braces puts all keys in one slot',
+    '2 /dedupe/redis/cluster/nodes: names no node',
+    '2 /dedupe/redis/cluster/password: is empty; an empty secret protects nothing',
+  ]);
+  expect(found("{ sentinel: { nodes: ['a'], username: u } }")).toEqual([
+    '2 /dedupe/redis/sentinel/name: is missing',
+    expect.stringMatching(/^2 \/dedupe\/redis\/sentinel\/nodes\/0: must be host:port/),
+    '2 /dedupe/redis/sentinel/username: needs a password',
+  ]);
+});
+
 test('what settings say together', () => {
   const source = 'sources: { s: { topic: t } }\n';
   const fn = 'function: { http: { url: "http://x" } }';

@@ -9,6 +9,8 @@ export interface RedisCluster {
   readonly nodes: { host: string; port: number }[];
   /** Runs redis-cli on the node at a port; resolves with its output, rejects when it fails. */
   cli(port: number, ...args: string[]): Promise<string>;
+  /** Resolves when every node knows every slot, and every replica follows its primary. */
+  whole(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -22,18 +24,19 @@ export async function startRedisCluster(): Promise<RedisCluster> {
   const stop = async () => {
     await Promise.all(servers.map((server) => server.stop()));
   };
+  const whole = async () => {
+    for (const { port } of servers) while (!(await isWhole(port)));
+  };
   const nodes = servers.map(({ port }) => ({ host: '127.0.0.1', port }));
   try {
     const addresses = nodes.map(({ host, port }) => `${host}:${port}`);
     await redisCli('--cluster', 'create', ...addresses, '--cluster-replicas', '1', '--cluster-yes');
-    for (const { port } of servers) {
-      while (!(await isWhole(port)));
-    }
+    await whole();
   } catch (error) {
     await stop();
     throw error;
   }
-  return { servers, nodes, cli: (port, ...args) => redisCli('-p', `${port}`, ...args), stop };
+  return { servers, nodes, cli: (port, ...args) => redisCli('-p', `${port}`, ...args), whole, stop };
 }
 
 /** Nodes talk to each other on their port + 10000, which must be free, too. */

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -178,6 +181,62 @@ describe('redisDedupeStore', { timeout: 30_000 }, () => {
       expect(await client.dbsize()).toBe(1);
     });
     expect(await store.claim(ids(1), 'a')).toEqual(['claimed']);
+  });
+
+  test('C35 as memory fills up nothing that was confirmed is lost, and nothing is half done', async () => {
+    const used = await redis(async (client) => /^used_memory:(\d+)/m.exec(await client.info('memory'))![1]);
+    await redis((client) => client.config('SET', 'maxmemory', `${Number(used) + 1_000_000}`));
+    const confirmed = [];
+    let last = ids(500);
+    for (;;) {
+      const failed = await store
+        .claim(last, 'a')
+        .then(() => store.confirm(last, 'a').then(() => null, String), String);
+      if (failed !== null) {
+        expect(failed).toMatch(/OOM/);
+        break;
+      }
+      confirmed.push(...last);
+      last = ids(500);
+    }
+    expect(confirmed.length).toBeGreaterThan(1_000);
+    await redis((client) => client.config('SET', 'maxmemory', '0'));
+    expect(new Set(await store.claim(confirmed, 'b'))).toEqual(new Set(['duplicate']));
+    // All of the last call or none: its owner may claim again, whatever it had got so far.
+    expect(new Set(await store.claim(last, 'a'))).toEqual(new Set(['claimed']));
+  });
+
+  test('what somebody else wrote under our keys is never taken for a stored event', async () => {
+    const [text, list, fine] = ids(3);
+    await redis(async (client) => {
+      await client.set(`t:${text!.key}`, 'stored');
+      await client.lpush(`t:${list!.key}`, '1');
+    });
+    expect(await store.claim([text!, fine!], 'a')).toEqual(['pending', 'claimed']);
+    await expect(store.claim([list!], 'a')).rejects.toThrow(/WRONGTYPE/);
+    await expect(store.claim([list!], 'a')).rejects.toThrow(StoreUnavailable);
+  });
+
+  test('a user who may not run scripts gets no verdicts, and is told why', async () => {
+    await redis((client) => client.acl('SETUSER', 'limited', 'on', '>secret', '~*', '+@all', '-@scripting'));
+    const limited = open({ url: server.url.replace('//', '//limited:secret@') });
+    expect((await nextError()).message).toMatch(/NOPERM/);
+    await expect(limited.claim(ids(1), 'a')).rejects.toThrow(StoreUnavailable);
+    await redis((client) => client.acl('SETUSER', 'limited', '+@scripting'));
+    await answering(limited);
+    await limited.close();
+  });
+
+  test('what answers without being Redis is no store', async () => {
+    const http = createServer((_, response) => response.end('no')).listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    const { port } = http.address() as AddressInfo;
+    const other = open({ url: `redis://127.0.0.1:${port}` });
+    await nextError();
+    await expect(other.claim(ids(1), 'a')).rejects.toThrow(StoreUnavailable);
+    await other.close();
+    http.closeAllConnections();
+    http.close();
   });
 
   test('C35 tells of a policy that drops ids before their time', async () => {
