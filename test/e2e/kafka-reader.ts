@@ -7,6 +7,8 @@ export interface ReadRecord {
   key: Buffer | null;
   value: Buffer | null;
   headers: Record<string, string>;
+  /** Milliseconds since 1970. */
+  time: number;
 }
 
 /** An independent client of the broker. */
@@ -58,6 +60,7 @@ export async function readTopic(brokers: string, topic: string): Promise<ReadRec
           headers: Object.fromEntries(
             Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)]),
           ),
+          time: Number(message.timestamp),
         });
         resolveOffset(message.offset);
       }

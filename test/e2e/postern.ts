@@ -48,12 +48,18 @@ export async function makeProject(options: PosternOptions) {
 
 export type Project = Awaited<ReturnType<typeof makeProject>>;
 
-/** Starts `postern serve` (or another command) on a project; resolves when its /readyz says so, or with `early` when it listens. */
+/** Starts `postern serve` (or another command) on a project; resolves when its /readyz says so, or with `early` when it listens. `main` is another program than ours. */
 export async function startPostern(
   project: Project,
-  options: Pick<PosternOptions, 'command' | 'node'> & { early?: boolean } = {},
+  options: Pick<PosternOptions, 'command' | 'node'> & { early?: boolean; main?: string } = {},
 ): Promise<Postern> {
-  const args = [...(options.node ?? []), MAIN, ...(options.command ?? ['serve']), '--config', project.config];
+  const args = [
+    ...(options.node ?? []),
+    options.main ?? MAIN,
+    ...(options.command ?? ['serve']),
+    '--config',
+    project.config,
+  ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   // A test that fails half-way must not leave it running.
   const end = () => child.kill('SIGKILL');
@@ -64,9 +70,12 @@ export async function startPostern(
     ([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null,
   );
   await new Promise<void>((resolve, reject) => {
+    let isReady = false;
     const onData = (bytes: Buffer) => {
       output += bytes.toString();
-      if (output.includes('"msg":"ready"')) resolve();
+      if (isReady || !output.includes('"msg":"ready"')) return;
+      isReady = true;
+      resolve();
     };
     child.stdout.on('data', onData);
     child.stderr.on('data', onData);

@@ -1,0 +1,182 @@
+/** What a client heard of one event in one request; `none`: no answer came. */
+export type Heard = 'accepted' | 'duplicate' | 'rejected' | 'retry' | 'none';
+
+/** Times are milliseconds since 1970. */
+export interface Attempt {
+  gateway: number;
+  start: number;
+  end: number;
+  heard: Heard;
+  /** The code that came with it. */
+  code: string | null;
+}
+
+/** One record of an event in its topic. */
+export interface Copy {
+  /** When it was sent to the log. */
+  time: number;
+  /** Whether it says of itself that it may be there twice. */
+  unchecked: boolean;
+  /** Whether its value is what the client sent. */
+  intact: boolean;
+}
+
+/** All that is known of one id. */
+export interface Story {
+  id: string;
+  valid: boolean;
+  attempts: Attempt[];
+  copies: Copy[];
+  /** Records of it in the topic of rejected events. */
+  kept: number;
+}
+
+/** A fault that was put in; from when it began until it was over. */
+export interface Trouble {
+  what: 'gateway killed' | 'kafka' | 'redis' | 'redis emptied';
+  /** Which one was killed. */
+  gateway?: number;
+  from: number;
+  to: number;
+}
+
+/** Why an id may be stored more than once. */
+export type Cause = 'unchecked' | 'gateway killed' | 'append unanswered' | 'redis emptied';
+
+type Kept =
+  | 'stored once'
+  | 'stored again'
+  | 'rejected and kept'
+  | 'refused and absent'
+  | 'refused and stored';
+export const BROKEN_PROMISES = [
+  'acknowledged and missing',
+  'duplicate of nothing',
+  'stored twice without a cause',
+  'accepted more often than stored',
+  'rejected and not kept',
+  'valid but rejected',
+  'invalid but acknowledged',
+  'invalid but stored',
+  'altered',
+  'never sent',
+] as const;
+export type Outcome = Kept | (typeof BROKEN_PROMISES)[number];
+
+export interface Judgement {
+  outcome: Outcome;
+  /** One for each copy after the first. */
+  causes: Cause[];
+}
+
+/** A group's ids are confirmed with the next group, or at once when there is none; this is far more. */
+const CONFIRM_MS = 2_000;
+/** An append that began in a fault of the log may fail that long after it. */
+const APPEND_MS = 15_000;
+
+/** Sorts one id by what was heard of it and what is stored. */
+export function judge(story: Story, troubles: readonly Trouble[]): Judgement {
+  const { valid, attempts, copies, kept } = story;
+  const count = (heard: Heard) => attempts.filter((attempt) => attempt.heard === heard).length;
+  const [accepted, duplicates, rejected] = [count('accepted'), count('duplicate'), count('rejected')];
+  const acknowledged = accepted + duplicates > 0;
+  const is = (outcome: Outcome, causes: Cause[] = []): Judgement => ({ outcome, causes });
+  if (attempts.length === 0) return is('never sent');
+  if (copies.some(({ intact }) => !intact)) return is('altered');
+  if (!valid) {
+    if (copies.length > 0) return is('invalid but stored');
+    if (acknowledged) return is('invalid but acknowledged');
+    if (rejected > 0) return is(kept > 0 ? 'rejected and kept' : 'rejected and not kept');
+    return is(kept > 0 ? 'refused and stored' : 'refused and absent');
+  }
+  if (rejected > 0 || kept > 0) return is('valid but rejected');
+  if (copies.length === 0) {
+    if (accepted > 0) return is('acknowledged and missing');
+    return is(duplicates > 0 ? 'duplicate of nothing' : 'refused and absent');
+  }
+  if (accepted > copies.length) return is('accepted more often than stored');
+  const sorted = copies.toSorted((a, b) => a.time - b.time);
+  const causes: Cause[] = [];
+  for (let i = 1; i < sorted.length; i++) {
+    const cause = causeOf(sorted[i]!, sorted.slice(0, i), attempts, troubles);
+    if (cause === null) return is('stored twice without a cause', causes);
+    causes.push(cause);
+  }
+  if (!acknowledged) return is('refused and stored', causes);
+  return is(causes.length > 0 ? 'stored again' : 'stored once', causes);
+}
+
+/** Why there is this copy after those; null when nothing explains it. */
+function causeOf(
+  copy: Copy,
+  before: readonly Copy[],
+  attempts: readonly Attempt[],
+  troubles: readonly Trouble[],
+): Cause | null {
+  if (copy.unchecked || before.every(({ unchecked }) => unchecked)) return 'unchecked';
+  const earlier = attempts.filter(({ start }) => start <= copy.time);
+  for (const trouble of troubles) {
+    const { what, from, to, gateway } = trouble;
+    if (what === 'gateway killed') {
+      const unconfirmed = earlier.filter(
+        (attempt) =>
+          attempt.gateway === gateway && attempt.start <= from && from <= confirmedBy(attempt, troubles),
+      );
+      if (unconfirmed.length > 0) return 'gateway killed';
+    } else if (what === 'kafka') {
+      const unanswered = earlier.filter(
+        ({ heard, code, start, end }) =>
+          heard === 'retry' && code === 'log_unavailable' && start <= to + APPEND_MS && end >= from,
+      );
+      if (unanswered.length > 0) return 'append unanswered';
+    } else if (what === 'redis emptied') {
+      if (copy.time >= from && before.some(({ time }) => time <= to)) return 'redis emptied';
+    }
+  }
+  return null;
+}
+
+/** When at the latest the ids of an attempt were confirmed, if its gateway lived. */
+function confirmedBy({ end }: Attempt, troubles: readonly Trouble[]): number {
+  let time = end + CONFIRM_MS;
+  for (const { what, from, to } of troubles) {
+    if (what === 'redis' && from <= time && to >= end - CONFIRM_MS) time = Math.max(time, to + CONFIRM_MS);
+  }
+  return time;
+}
+
+/** What became of the stored events of one subscription. */
+export interface Deliveries {
+  /** Ids that are stored and wanted. */
+  wanted: ReadonlySet<string>;
+  /** How often the function took each. */
+  delivered: ReadonlyMap<string, number>;
+  /** How many dead letters there are of each. */
+  dead: ReadonlyMap<string, number>;
+}
+
+export interface DeliveryCount {
+  wanted: number;
+  delivered: number;
+  /** Deliveries beyond the first of each. */
+  again: number;
+  dead: number;
+  /** Broken: neither delivered nor dead-lettered. */
+  undelivered: string[];
+  /** Broken: delivered or dead-lettered, but not stored or not wanted. */
+  uninvited: string[];
+}
+
+/** Counts what a subscription made of its events. */
+export function judgeDeliveries({ wanted, delivered, dead }: Deliveries): DeliveryCount {
+  const count: DeliveryCount = {
+    wanted: wanted.size,
+    delivered: delivered.size,
+    again: 0,
+    dead: dead.size,
+    undelivered: [...wanted].filter((id) => !delivered.has(id) && !dead.has(id)),
+    uninvited: [...delivered.keys(), ...dead.keys()].filter((id) => !wanted.has(id)),
+  };
+  for (const times of delivered.values()) count.again += times - 1;
+  return count;
+}

@@ -1,0 +1,173 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, startClients } from './clients.ts';
+import { idOf, isLaneB, isValid, numberOf } from './events.ts';
+import { drain, type Evidence, readEvidence } from './evidence.ts';
+import {
+  type Attempt,
+  BROKEN_PROMISES,
+  type Cause,
+  type DeliveryCount,
+  judge,
+  judgeDeliveries,
+  type Outcome,
+} from './ledger.ts';
+import type { Platform } from './platform.ts';
+import { randomOf } from './random.ts';
+import type { Scenario } from './scenario.ts';
+import { ready, type Stage, startStage } from './stage.ts';
+
+export interface RunOptions {
+  platform: Platform;
+  scenario: Scenario;
+  seed: number;
+  /** The run goes on until so many events were sent, so long and so many rounds of faults have passed. */
+  events: number;
+  /** Milliseconds. */
+  lasting: number;
+  /** New events a second. */
+  rate: number;
+  /** Another `main.ts` than ours. */
+  main?: string;
+}
+
+/** What a run has shown. */
+export interface Result {
+  scenario: string;
+  seed: number;
+  seconds: number;
+  events: number;
+  requests: number;
+  records: number;
+  faults: Map<string, number>;
+  outcomes: Map<Outcome, number>;
+  causes: Map<Cause, number>;
+  deliveries: Map<string, DeliveryCount>;
+  /** Each broken promise, in words; empty is what we want. */
+  broken: string[];
+  /** Where the output of the processes is, when something is broken. */
+  folder: string | null;
+}
+
+const SETTLE_MS = 90_000;
+const DRAIN_MS = 150_000;
+/** Broken promises of one kind that are told in words. */
+const EXAMPLES = 5;
+
+/** Runs a scenario: load, faults, quiet, and then the books. */
+export async function runScenario(options: RunOptions): Promise<Result> {
+  const { platform, scenario, seed, rate } = options;
+  const started = Date.now();
+  const random = randomOf(seed);
+  const stage = await startStage({
+    platform,
+    random,
+    spool: scenario.spool ?? false,
+    outage: scenario.outage ?? 'accept',
+    ...(options.main === undefined ? {} : { main: options.main }),
+  });
+  try {
+    const urls = stage.gateways.map(({ url }) => url);
+    const clients = startClients({ gateways: urls, random: randomOf(seed + 1), rate });
+    const until = Date.now() + options.lasting;
+    const broken: string[] = [];
+    const isOver = (round: number) =>
+      round >= scenario.rounds && Date.now() >= until && clients.attempts.size >= options.events;
+    for (let round = 0; !isOver(round) && !clients.failed; round++) {
+      await sleep(random.between(300, 1_200));
+      await scenario.round(stage, random);
+    }
+    const unsettled = await clients.finish(SETTLE_MS);
+    for (const n of unsettled.slice(0, EXAMPLES))
+      broken.push(`never settled: ${describe(n, clients.attempts.get(n)!)}`);
+    if (unsettled.length > EXAMPLES) broken.push(`never settled: ${unsettled.length} in all`);
+    await Promise.all([...stage.gateways, stage.dispatchers[0]!].map(ready)).catch((error: Error) => {
+      broken.push(error.message);
+    });
+    for (const left of await drain(stage, DRAIN_MS)) broken.push(`not drained: ${left}`);
+    await stage.stop();
+    for (const end of stage.badEnds) broken.push(end);
+    const evidence = await readEvidence(stage);
+    const books = balance(stage, clients.attempts, evidence);
+    broken.push(...books.broken);
+    return {
+      scenario: scenario.name,
+      seed,
+      seconds: (Date.now() - started) / 1000,
+      events: clients.attempts.size,
+      requests: clients.requests,
+      faults: stage.faults,
+      ...books,
+      broken,
+      folder: broken.length > 0 ? await keepOutput(stage) : null,
+    };
+  } finally {
+    await stage.remove();
+  }
+}
+
+/** Sorts every id, and every delivery. */
+function balance(stage: Stage, attempts: ReadonlyMap<number, Attempt[]>, evidence: Evidence) {
+  const outcomes = new Map<Outcome, number>();
+  const causes = new Map<Cause, number>();
+  const broken: string[] = [];
+  const bad = new Set<Outcome>(BROKEN_PROMISES);
+  const numbers = new Set([
+    ...attempts.keys(),
+    ...[...evidence.copies.keys(), ...evidence.kept.keys()].map(numberOf),
+  ]);
+  let records = 0;
+  for (const n of numbers) {
+    const id = idOf(n);
+    const copies = evidence.copies.get(id) ?? [];
+    records += copies.length;
+    const mine = attempts.get(n) ?? [];
+    const story = { id, valid: isValid(n), attempts: mine, copies, kept: evidence.kept.get(id) ?? 0 };
+    const { outcome, causes: why } = judge(story, stage.troubles);
+    const count = (outcomes.get(outcome) ?? 0) + 1;
+    outcomes.set(outcome, count);
+    for (const cause of why) causes.set(cause, (causes.get(cause) ?? 0) + 1);
+    if (bad.has(outcome) && count <= EXAMPLES) {
+      broken.push(
+        `${outcome}: ${describe(n, mine)} ${JSON.stringify({ ...story, troubles: near(stage, mine) })}`,
+      );
+    }
+  }
+  for (const outcome of BROKEN_PROMISES) {
+    const count = outcomes.get(outcome) ?? 0;
+    if (count > EXAMPLES) broken.push(`${outcome}: ${count} in all`);
+  }
+  const deliveries = new Map<string, DeliveryCount>();
+  for (const { name, lane } of stage.subscriptions) {
+    const stored = [...evidence.copies.keys()];
+    const count = judgeDeliveries({
+      wanted: new Set(lane === 'all' ? stored : stored.filter((id) => isLaneB(numberOf(id)))),
+      delivered: stage.fn.taken.get(name) ?? new Map(),
+      dead: evidence.dead.get(name)!,
+    });
+    deliveries.set(name, count);
+    for (const kind of ['undelivered', 'uninvited'] as const) {
+      const ids = count[kind];
+      if (ids.length > 0) broken.push(`${kind} to ${name}: ${ids.length}, such as ${ids.slice(0, EXAMPLES)}`);
+    }
+  }
+  if (stage.fn.altered.size > 0)
+    broken.push(`delivered altered: ${[...stage.fn.altered].slice(0, EXAMPLES)}`);
+  return { records, outcomes, causes, deliveries, broken };
+}
+
+function near({ troubles }: Stage, attempts: readonly Attempt[]) {
+  const [from, to] = [attempts[0]?.start ?? 0, attempts.at(-1)?.end ?? 0];
+  return troubles.filter((trouble) => trouble.to > from - 20_000 && trouble.from < to + 20_000);
+}
+
+async function keepOutput(stage: Stage): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-chaos-'));
+  for (const [i, one] of stage.gateways.entries())
+    await writeFile(join(folder, `gateway-${i}.log`), one.output());
+  for (const [i, one] of stage.dispatchers.entries())
+    await writeFile(join(folder, `dispatcher-${i}.log`), one.output());
+  return folder;
+}
