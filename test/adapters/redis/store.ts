@@ -31,7 +31,7 @@ export async function refused(calls: Promise<unknown>[]): Promise<void> {
 }
 
 /** No user, no password, no TLS. */
-export const open: RedisLogin = { username: null, password: null, tls: null };
+const open: RedisLogin = { username: null, password: null, tls: null };
 
 /** The config of a cluster of which only the first nodes are known. */
 export function clusterServers({ nodes }: RedisCluster): RedisServers {
