@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { parseJson as parseText } from '../json.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 
 /** CloudEvents context attributes by name, as text. */
@@ -50,7 +51,7 @@ export function isStructured(contentType: string | null): boolean {
 export function parseJson(bytes: Uint8Array): unknown {
   if (!isUtf8(bytes)) return undefined;
   try {
-    return JSON.parse(asBuffer(bytes).toString('utf8'));
+    return parseText(asBuffer(bytes).toString('utf8'));
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
+import { parseJson } from '../../json.ts';
 import { readCbor } from './cbor-text.ts';
 import { fillObject, sizeFits } from './json.ts';
 import { decodeSenml } from './senml.ts';
@@ -41,7 +42,7 @@ export function decodeCbor(bytes: Uint8Array, context: DecodeContext): DecodedEv
     }
     event.data = new TextEncoder().encode(text);
     if (sizeFits(event, event.data.length, context)) {
-      event.json = JSON.parse(text);
+      event.json = parseJson(text);
       fillObject(event, context, !array);
     }
     return event;

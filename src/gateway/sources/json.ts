@@ -1,5 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
+import { parseJson } from '../../json.ts';
 import { fillPlain } from './fields.ts';
 import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from './scan.ts';
 import { type DecodeContext, emptyEvent, refuse } from './source.ts';
@@ -130,7 +131,7 @@ export function parseBody(bytes: Uint8Array, start: number, end: number): unknow
     throw notJson(bytes, null);
   }
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (error) {
     // V8's message quotes the text around the mistake: payload has no place in errors that may be logged.
     throw notJson(

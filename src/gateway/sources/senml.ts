@@ -1,5 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
+import { parseJson } from '../../json.ts';
 import { fragment } from '../../pointer.ts';
 import { parseDecimal } from './decimal.ts';
 import { fillPlain } from './fields.ts';
@@ -164,7 +165,7 @@ function fill(event: DecodedEvent, text: string, { name, device, time }: Resolve
   const context = { ...pack.context, source, receivedAt: time.date };
   const { platform } = context;
   event.data = new TextEncoder().encode(text);
-  event.json = JSON.parse(text);
+  event.json = parseJson(text);
   if (!sizeFits(event, event.data.length, context)) return;
   if (context.idempotencyKey !== null || Array.isArray(source.id)) {
     fillPlain(event, context, only);
