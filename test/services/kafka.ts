@@ -24,13 +24,52 @@ export interface Kafka {
   restart(): Promise<void>;
 }
 
+export interface KafkaOptions {
+  port?: number;
+  controllerPort?: number;
+  /** Of a cluster that it is part of. */
+  clusterId?: string;
+  /** Broker settings, over the usual ones. */
+  config?: Record<string, string>;
+}
+
+/** Starts a cluster whose topics have a replica on each broker, two of which must have a record before it is acknowledged. */
+export async function startKafkaCluster(count: number): Promise<Kafka[]> {
+  const id = clusterId();
+  const nodes = await Promise.all(
+    Array.from({ length: count }, async (_, i) => ({
+      id: i + 1,
+      port: await freePort(),
+      controllerPort: await freePort(),
+    })),
+  );
+  const replicas = {
+    'default.replication.factor': String(count),
+    'offsets.topic.replication.factor': String(count),
+  };
+  const voters = nodes.map((node) => `${node.id}@127.0.0.1:${node.controllerPort}`).join(',');
+  return Promise.all(
+    nodes.map(({ id: node, port, controllerPort }) =>
+      startKafka({
+        port,
+        controllerPort,
+        clusterId: id,
+        config: {
+          ...replicas,
+          'node.id': String(node),
+          'controller.quorum.voters': voters,
+          'min.insync.replicas': '2',
+        },
+      }),
+    ),
+  );
+}
+
 /** Starts a single-node Apache Kafka (KRaft) on a free port of the loopback, with an empty log. Rejects with the broker's output if it does not come up. */
-export async function startKafka(
-  options: { port?: number; config?: Record<string, string> } = {},
-): Promise<Kafka> {
+export async function startKafka(options: KafkaOptions = {}): Promise<Kafka> {
   const jars = await fetchJars();
   const port = options.port ?? (await freePort());
-  const controllerPort = await freePort();
+  const controllerPort = options.controllerPort ?? (await freePort());
   const folder = await mkdtemp(join(tmpdir(), 'postern-kafka-'));
   const properties = join(folder, 'server.properties');
   const settings = { ...defaults(folder, port, controllerPort), ...options.config };
@@ -47,7 +86,15 @@ export async function startKafka(
     '-cp',
     `${jars}/*`,
   ];
-  await run('java', [...java, 'kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', properties]);
+  await run('java', [
+    ...java,
+    'kafka.tools.StorageTool',
+    'format',
+    '-t',
+    options.clusterId ?? clusterId(),
+    '-c',
+    properties,
+  ]);
 
   const output = join(folder, 'output.log');
   let child: ChildProcess;
