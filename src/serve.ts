@@ -63,6 +63,7 @@ export async function run(options: RunOptions): Promise<void> {
     inflight: () => dispatcher?.inflight() ?? [],
     lag: () => dispatcher?.lag() ?? [],
     oldest: () => dispatcher?.oldest() ?? [],
+    open: () => dispatcher?.open() ?? [],
   });
   const report = combineReports(metrics.report, logReport(logger));
 

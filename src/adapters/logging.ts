@@ -1,5 +1,5 @@
 import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
-import type { DeliveryFacts, GroupFacts, Report, RequestFacts } from '../ports/report.ts';
+import type { BreakerFacts, DeliveryFacts, GroupFacts, Report, RequestFacts } from '../ports/report.ts';
 
 /** Fields that may hold a secret or personal data, at any of the first three levels. */
 const SECRET = ['authorization', 'cookie', 'keys', 'key', 'password', 'secret', 'token', 'query', 'headers'];
@@ -72,6 +72,10 @@ export function logReport(logger: Logger, now: () => number = performance.now.bi
       if (leftOut === null) return;
       logger.warn(leftOut === 0 ? facts : { ...facts, leftOut }, 'delivery');
     },
+    breaker(facts: BreakerFacts) {
+      if (facts.open) logger.warn(facts, 'breaker open');
+      else logger.info(facts, 'breaker closed');
+    },
   };
 }
 
@@ -111,6 +115,9 @@ export function combineReports(...reports: Report[]): Report {
     },
     delivery(facts) {
       for (const report of reports) report.delivery(facts);
+    },
+    breaker(facts) {
+      for (const report of reports) report.breaker?.(facts);
     },
   };
 }

@@ -19,6 +19,8 @@ export interface PrometheusOptions {
   lag(): (SubscriptionGauge & { topic: string; partition: number })[];
   /** Seconds that the oldest event in work has been in the log; only subscriptions that have one. */
   oldest(): SubscriptionGauge[];
+  /** 1 while the subscription's function is held to be down, else 0. */
+  open(): SubscriptionGauge[];
 }
 
 interface SubscriptionGauge {
@@ -146,6 +148,14 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
   gauge('oldest_seconds', 'Age of the oldest event in work.', ['subscription'], (set) => {
     for (const { subscription, value } of options.oldest()) set({ subscription }, value);
   });
+  gauge(
+    'breaker_open',
+    '1 while calls are stopped because the function is down.',
+    ['subscription'],
+    (set) => {
+      for (const { subscription, value } of options.open()) set({ subscription }, value);
+    },
+  );
   counter('dead_letters_total', 'Events given up.', ['subscription', 'reason'], (set) => {
     for (const [subscription, { reasons }] of subscriptions)
       for (const [reason, count] of reasons.counts) set({ subscription, reason }, count);

@@ -34,6 +34,19 @@ export function conclude({ status, fault }: Answer): Conclusion {
   return status >= 500 || RETRIED.has(status) ? 'retry' : 'refused';
 }
 
+/** What an answer says about the function, whatever the event was. */
+export type Health = 'up' | 'failing' | 'unreachable' | 'unknown';
+
+const DOWN = new Set([404, 408, 429]);
+
+/** `failing` may also be the event's doing. An answer that refuses the event comes from a function that is up. */
+export function healthOf({ status, fault }: Answer): Health {
+  if (fault === 'stale_connection' || fault === 'invalid_call' || fault === 'aborted') return 'unknown';
+  if (fault === 'unreachable') return 'unreachable';
+  if (status === null || fault !== null) return 'failing';
+  return status >= 500 || DOWN.has(status) ? 'failing' : 'up';
+}
+
 /** The fixed word for an answer that is not `done`. */
 export function reasonOf({ status, fault }: Answer): string {
   if (fault !== null) return fault;

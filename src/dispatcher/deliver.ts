@@ -1,6 +1,7 @@
 import type { SubscriptionConfig } from '../config.ts';
 import type { Appender } from '../ports/event-log.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
+import type { Breaker } from './breaker.ts';
 import { Call, type Delivery } from './call.ts';
 import { type Answer, conclude, reasonOf } from './conclude.ts';
 import { DeadLetters, type Letter } from './dead-letter.ts';
@@ -11,6 +12,7 @@ import { retryAfter, retryWait } from './retry.ts';
 export interface DelivererOptions {
   subscription: SubscriptionConfig;
   invoker: Invoker;
+  breaker: Breaker;
   log: Appender;
   report: Report;
   now: () => number;
@@ -71,6 +73,7 @@ export class Deliverer {
   begin(call: Call): void {
     if (call.firstTime === 0) call.firstTime = this.#options.now();
     call.attempts++;
+    this.#options.breaker.began(call);
     this.#inflight.add(call);
     try {
       const invocation = this.#options.invoker.invoke(call.records, call, call.fresh);
@@ -95,7 +98,10 @@ export class Deliverer {
     this.#letters.stop();
     const calls = [...this.#inflight];
     this.#inflight.clear();
-    for (const call of calls) call.invocation?.abort();
+    for (const call of calls) {
+      this.#options.breaker.dropped(call);
+      call.invocation?.abort();
+    }
   }
 
   /** Everything that is held. */
@@ -109,9 +115,11 @@ export class Deliverer {
   readonly #answered = (call: Call): void => {
     if (!this.#inflight.delete(call)) return;
     const answer = call.answer!;
-    const { now, random, subscription } = this.#options;
+    const { breaker, now, random, subscription } = this.#options;
     const { retry } = subscription;
     const conclusion = conclude(answer);
+    const told = retryAfter(answer.retryAfter, now(), retry.max);
+    const counts = breaker.answered(call, answer, told, call.attempts >= retry.attempts);
     if (conclusion === 'done') {
       for (const delivery of call.deliveries) this.#options.settled(delivery);
       this.#report('delivered', call.deliveries.length, answer, null);
@@ -119,9 +127,13 @@ export class Deliverer {
       call.attempts--;
       call.fresh = false;
       this.#wait(call, AGAIN_MS, answer);
+    } else if (!counts) {
+      call.attempts--;
+      call.fresh = true;
+      // The breaker's wait is the call's, and it may be the next probe.
+      this.#wait(call, 0, answer);
     } else if (conclusion === 'retry' && call.attempts < retry.attempts) {
       call.fresh = true;
-      const told = retryAfter(answer.retryAfter, now(), retry.max);
       this.#wait(call, retryWait(call.attempts, retry, told, random), answer);
     } else {
       this.#giveUp(call, answer);

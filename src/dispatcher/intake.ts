@@ -42,13 +42,13 @@ export class Intake {
     this.#full = false;
   }
 
-  /** Pauses or resumes what has to be. */
-  regulate(consumption: Consumption): void {
+  /** Pauses or resumes what has to be; with `isStopped`, nothing more is wanted however little is held. */
+  regulate(consumption: Consumption, isStopped: boolean): void {
     const share = this.#full ? 0.5 : 1;
     this.#full = this.#events > this.#limit * share || this.#bytes > BYTES * share;
     let changed: Holding[] | null = null;
     for (const holding of this.#commits.holdings) {
-      const isHeld = this.#full || holding.tracker.open > (holding.paused ? WINDOW / 2 : WINDOW);
+      const isHeld = isStopped || this.#full || holding.tracker.open > (holding.paused ? WINDOW / 2 : WINDOW);
       if (isHeld === holding.paused) continue;
       holding.paused = isHeld;
       changed ??= [];

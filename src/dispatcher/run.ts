@@ -1,19 +1,21 @@
 import type { SubscriptionConfig } from '../config.ts';
 import type { Consumption, EventLog, Partition, RecordSink, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
-import { type BatchLimits, batchLength, SINGLE } from './batch.ts';
+import { type BatchLimits, SINGLE } from './batch.ts';
+import type { Breaker } from './breaker.ts';
 import { type Delivery, deliveryOf } from './call.ts';
 import { Commits, type Holding } from './commits.ts';
 import { Deliverer } from './deliver.ts';
+import { Feed } from './feed.ts';
 import type { Filter } from './filter.ts';
 import { Intake } from './intake.ts';
 import type { Invoker } from './invoke/invoker.ts';
-import { Queue } from './queue.ts';
 
 export interface RunOptions {
   subscription: SubscriptionConfig;
   filter: Filter | null;
   invoker: Invoker;
+  breaker: Breaker;
   log: EventLog;
   report: Report;
   now: () => number;
@@ -28,10 +30,9 @@ const LONGEST_RELEASE = 20_000;
 /** One reader of a subscription's topics: from records to concluded deliveries and committed positions. */
 export class Run implements RecordSink {
   readonly #options: RunOptions;
-  readonly #limits: BatchLimits;
   readonly #commits: Commits;
   readonly #intake: Intake;
-  readonly #queue = new Queue<Delivery>();
+  readonly #feed: Feed;
   #deliverer: Deliverer;
   #consumption: Consumption | null = null;
   /** Partitions are being given up: nothing new is begun. */
@@ -39,19 +40,19 @@ export class Run implements RecordSink {
   #over = false;
   #releaseMs: number;
   #turning = false;
-  #batchTimer: NodeJS.Timeout | null = null;
   #whenIdle: (() => void) | null = null;
 
   constructor(options: RunOptions) {
     const { subscription } = options;
     this.#options = options;
-    this.#limits = subscription.function.http.mode === 'batch' ? subscription.batch : SINGLE;
+    const limits: BatchLimits = subscription.function.http.mode === 'batch' ? subscription.batch : SINGLE;
     this.#releaseMs = Math.min(subscription.timeout, LONGEST_RELEASE);
     this.#commits = new Commits(async (positions) => {
       if (this.#consumption === null) throw new Error('not reading yet');
       await this.#consumption.commit(positions);
     });
-    this.#intake = new Intake(subscription.concurrency, this.#limits.events, this.#commits);
+    this.#intake = new Intake(subscription.concurrency, limits.events, this.#commits);
+    this.#feed = new Feed(limits, options.breaker, this.#turnSoon);
     this.#deliverer = this.#makeDeliverer();
   }
 
@@ -60,7 +61,7 @@ export class Run implements RecordSink {
     const { group, topics, from } = this.#options.subscription;
     this.#consumption = await this.#options.log.consume({ group, topics, from }, this);
     if (this.#over) await this.#consumption.stop();
-    else this.#intake.regulate(this.#consumption);
+    else this.#regulate();
   }
 
   /** Stops reading; calls in flight may take `ms` to end, what is concluded by then is committed. */
@@ -103,7 +104,7 @@ export class Run implements RecordSink {
       }
       const delivery = deliveryOf(record, holding, arrived);
       this.#intake.add(delivery.size);
-      this.#queue.push(delivery);
+      this.#feed.push(delivery);
     }
     const failed = (filter?.errors ?? 0) - errors;
     this.#reportFiltered(filtered - failed, null);
@@ -140,7 +141,7 @@ export class Run implements RecordSink {
   /** Time of the oldest record that is held, in milliseconds since 1970; null when none is. */
   oldest(): number | null {
     let oldest: number | null = null;
-    for (const held of [this.#queue, this.#deliverer.deliveries()]) {
+    for (const held of [this.#feed, this.#deliverer.deliveries()]) {
       for (const { record } of held) {
         if (oldest === null || record.timestamp < oldest) oldest = record.timestamp;
       }
@@ -153,7 +154,7 @@ export class Run implements RecordSink {
   }
 
   async #release(): Promise<void> {
-    this.#clearQueue();
+    this.#feed.clear();
     this.#deliverer.close();
     if (!this.#deliverer.isIdle) {
       await new Promise<void>((resolve) => {
@@ -172,16 +173,10 @@ export class Run implements RecordSink {
 
   #forget(): void {
     this.#commits.forget();
-    this.#clearQueue();
+    this.#feed.clear();
     this.#deliverer.abort();
     this.#intake.reset();
     this.#whenIdle?.();
-  }
-
-  #clearQueue(): void {
-    this.#queue.clear();
-    if (this.#batchTimer !== null) clearTimeout(this.#batchTimer);
-    this.#batchTimer = null;
   }
 
   /** Not at once: undici still counts a connection as busy while it tells how the call ended. */
@@ -196,32 +191,10 @@ export class Run implements RecordSink {
   readonly #turn = (): void => {
     const { concurrency } = this.#options.subscription;
     while (!this.#isClosing && this.#deliverer.inflight < concurrency) {
-      const call = this.#deliverer.due();
-      if (call !== undefined) this.#deliverer.begin(call);
-      else if (!this.#deliverNew()) break;
+      if (!this.#feed.begin(this.#deliverer)) break;
     }
     this.#turning = false;
     this.#regulate();
-  };
-
-  /** False when there is nothing to send yet. */
-  #deliverNew(): boolean {
-    const now = performance.now();
-    const length = batchLength(this.#queue, this.#limits, now);
-    if (length > 0) {
-      this.#deliverer.deliver(Array.from({ length }, () => this.#queue.shift()!));
-      return true;
-    }
-    if (this.#queue.length > 0 && this.#batchTimer === null) {
-      const wait = this.#queue.at(0).arrived + this.#limits.wait - now;
-      this.#batchTimer = setTimeout(this.#batchDue, Math.ceil(wait));
-    }
-    return false;
-  }
-
-  readonly #batchDue = (): void => {
-    this.#batchTimer = null;
-    this.#turnSoon();
   };
 
   readonly #settled = ({ holding, record, size }: Delivery): void => {
@@ -230,7 +203,8 @@ export class Run implements RecordSink {
   };
 
   #regulate(): void {
-    if (this.#consumption !== null && !this.#isClosing) this.#intake.regulate(this.#consumption);
+    if (this.#consumption === null || this.#isClosing) return;
+    this.#intake.regulate(this.#consumption, !this.#feed.wantsMore);
   }
 
   #makeDeliverer(): Deliverer {

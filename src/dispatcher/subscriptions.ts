@@ -1,6 +1,7 @@
 import type { SubscriptionConfig } from '../config.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
+import { Breaker } from './breaker.ts';
 import { compileFilter, type Filter } from './filter.ts';
 import { httpInvoker } from './invoke/http.ts';
 import type { Invoker } from './invoke/invoker.ts';
@@ -24,7 +25,9 @@ export interface Dispatcher {
   inflight(): { subscription: string; value: number }[];
   /** Age in seconds of the oldest event that is held; only subscriptions that hold one. */
   oldest(): { subscription: string; value: number }[];
-  /** What is wrong, or null. */
+  /** 1 for each subscription whose function is held to be down, else 0. */
+  open(): { subscription: string; value: number }[];
+  /** What is wrong, or null. A function that is down is not. */
   problem(): string | null;
   /** Ends all subscriptions at once. What is not concluded in `graceMs` milliseconds is left for the next start. */
   stop(graceMs: number): Promise<void>;
@@ -56,6 +59,8 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
         const time = run.oldest();
         return time === null ? [] : [{ subscription: name, value: Math.max(0, now() - time) / 1000 }];
       }),
+    open: () =>
+      subscriptions.map(({ name, breaker }) => ({ subscription: name, value: breaker.isOpen ? 1 : 0 })),
     problem: () => subscriptions.map(({ problem }) => problem).find((text) => text !== null) ?? null,
     async stop(graceMs) {
       await within(graceMs, Promise.all(subscriptions.map((subscription) => subscription.stop(graceMs))));
@@ -77,6 +82,8 @@ class Subscription {
   readonly #options: SubscriptionOptions;
   readonly #filter: Filter | null;
   readonly #invoker: Invoker;
+  /** Outlives a run: the function is no better for a reader that fails. */
+  readonly breaker: Breaker;
   run: Run;
   #error: string | null = null;
   #failures = 0;
@@ -91,6 +98,13 @@ class Subscription {
     this.#options = options;
     this.#filter = filter === null ? null : compileFilter(filter);
     this.#invoker = httpInvoker({ subscription: name, http: target.http, timeout, concurrency });
+    this.breaker = new Breaker({
+      subscription: name,
+      concurrency,
+      clock: () => performance.now(),
+      random: options.random,
+      changed: (facts) => options.report.breaker?.(facts),
+    });
     this.run = this.#makeRun();
   }
 
@@ -136,6 +150,7 @@ class Subscription {
       subscription: config,
       filter: this.#filter,
       invoker: this.#invoker,
+      breaker: this.breaker,
       log,
       report,
       now,

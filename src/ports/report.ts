@@ -50,9 +50,22 @@ export interface DeliveryFacts {
   reason: string | null;
 }
 
+/** A subscription's function is down, or up again. */
+export interface BreakerFacts {
+  subscription: string;
+  /** True: calls are stopped, but for probes. */
+  open: boolean;
+  /** What the call that opened it ended with, as a fixed word. */
+  reason: string | null;
+  /** Milliseconds that it was open, when it closes. */
+  ms: number | null;
+}
+
 /** Facts out, once per batch: the adapter turns them into counters and log lines. */
 export interface Report {
   group(facts: GroupFacts): void;
   request(facts: RequestFacts): void;
   delivery(facts: DeliveryFacts): void;
+  /** Only logs have a use for it: metrics ask for the state. */
+  breaker?(facts: BreakerFacts): void;
 }

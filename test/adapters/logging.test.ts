@@ -96,6 +96,17 @@ test('a delivery is logged when it failed, else only for debugging', () => {
   expect(debug.parsed()).toMatchObject([{ level: 'debug', outcome: 'delivered' }]);
 });
 
+test('a breaker that opens is a warning, one that closes is not', () => {
+  const { logger, parsed } = capture();
+  const report = logReport(logger);
+  report.breaker?.({ subscription: 'print', open: true, reason: 'unreachable', ms: null });
+  report.breaker?.({ subscription: 'print', open: false, reason: null, ms: 1500 });
+  expect(parsed()).toMatchObject([
+    { level: 'warn', msg: 'breaker open', subscription: 'print', reason: 'unreachable' },
+    { level: 'info', msg: 'breaker closed', subscription: 'print', ms: 1500 },
+  ]);
+});
+
 test('C59 secrets stay out of the log: fields, nested fields, URLs in messages and stacks', () => {
   const { logger, lines } = capture();
   logger.info({ authorization: 'hush', keys: ['hush'], source: { keys: ['hush'], password: 'hush' } }, 'a');
@@ -123,10 +134,14 @@ test('several reports hear the same', () => {
     group: () => heard.push(`${name} group`),
     request: () => heard.push(`${name} request`),
     delivery: () => heard.push(`${name} delivery`),
+    breaker: () => heard.push(`${name} breaker`),
   });
-  const report = combineReports(ear('a'), ear('b'));
+  const { breaker: _, ...deaf } = ear('c');
+  const report = combineReports(ear('a'), deaf, ear('b'));
   report.group(GROUP);
   report.request(REQUEST);
   report.delivery(DELIVERY);
-  expect(heard).toEqual(['a group', 'b group', 'a request', 'b request', 'a delivery', 'b delivery']);
+  report.breaker?.({ subscription: 'print', open: true, reason: 'timeout', ms: null });
+  const facts = ['group', 'request', 'delivery'].flatMap((fact) => [`a ${fact}`, `c ${fact}`, `b ${fact}`]);
+  expect(heard).toEqual([...facts, 'a breaker', 'b breaker']);
 });

@@ -16,6 +16,7 @@ const OPTIONS: PrometheusOptions = {
   inflight: () => [{ subscription: 'print', value: 3 }],
   lag: () => [{ subscription: 'print', topic: 'clicks', partition: 2, value: 9 }],
   oldest: () => [],
+  open: () => [{ subscription: 'print', value: 1 }],
 };
 
 function request(facts: Partial<RequestFacts> = {}): RequestFacts {
@@ -118,6 +119,7 @@ test('facts become the metrics that are promised', async () => {
     'postern_deliveries_total{subscription="print",outcome="dead_letter"}': 2,
     postern_delivery_seconds_count: 1,
     'postern_inflight{subscription="print"}': 3,
+    'postern_breaker_open{subscription="print"}': 1,
     'postern_lag_events{subscription="print",topic="clicks",partition="2"}': 9,
     'postern_dead_letters_total{subscription="print",reason="refused"}': 2,
     postern_schemas: 4,

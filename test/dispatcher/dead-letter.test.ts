@@ -67,15 +67,14 @@ describe('dead letters', () => {
   });
 
   test('C59 no secret of the config is in a dead letter', async () => {
-    const target = await rig.function();
-    await target.server.close();
+    const target = await rig.function((_, response) => response.destroy());
     const made = subscription(target, { retry: { attempts: 1, min: 1, max: 1 } });
     made.function.http.url = made.function.http.url.replace('//', '//user:hunter2@');
     made.function.http.headers = { 'x-key': 'hunter3' };
     await rig.append(['e0']);
     await rig.start([made]);
     const [letter] = await rig.read('mail.dead', 1);
-    expect(headersOf(letter!)).toMatchObject({ postern_reason: 'unreachable', postern_status: '' });
+    expect(headersOf(letter!)).toMatchObject({ postern_reason: 'connection_lost', postern_status: '' });
     expect(JSON.stringify(headersOf(letter!))).not.toMatch(/hunter/);
   });
 

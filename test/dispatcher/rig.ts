@@ -12,7 +12,7 @@ import type {
   RecordSink,
   StoredRecord,
 } from '../../src/ports/event-log.ts';
-import type { DeliveryFacts, DeliveryOutcome, Report } from '../../src/ports/report.ts';
+import type { BreakerFacts, DeliveryFacts, DeliveryOutcome, Report } from '../../src/ports/report.ts';
 import { bodyOf, httpFunction, type TestServer } from './functions.ts';
 
 /** Something to await: `until` resolves as soon as its condition holds after a change. */
@@ -34,11 +34,16 @@ export class Changes {
 /** Keeps what the dispatcher reports. */
 class Facts extends Changes implements Report {
   readonly all: DeliveryFacts[] = [];
+  readonly breakers: BreakerFacts[] = [];
 
   group(): void {}
   request(): void {}
   delivery(facts: DeliveryFacts): void {
     this.all.push(facts);
+    this.changed();
+  }
+  breaker(facts: BreakerFacts): void {
+    this.breakers.push(facts);
     this.changed();
   }
 

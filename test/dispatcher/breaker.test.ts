@@ -1,0 +1,207 @@
+import { describe, expect, test } from 'vitest';
+import { Breaker } from '../../src/dispatcher/breaker.ts';
+import type { Answer, CallFault } from '../../src/dispatcher/conclude.ts';
+import type { BreakerFacts } from '../../src/ports/report.ts';
+
+const status = (code: number): Answer => ({ ...fault('timeout'), status: code, fault: null });
+const fault = (word: CallFault): Answer => ({
+  status: null,
+  fault: word,
+  retryAfter: null,
+  detail: '',
+  ms: 1,
+});
+
+class Bench {
+  now = 5_000;
+  random = 0;
+  readonly facts: BreakerFacts[] = [];
+  readonly breaker: Breaker;
+
+  constructor(concurrency = 1) {
+    this.breaker = new Breaker({
+      subscription: 'mail',
+      concurrency,
+      clock: () => this.now,
+      random: () => this.random,
+      changed: (facts) => this.facts.push(facts),
+    });
+  }
+
+  /** One attempt; true when it counts. */
+  call(answer: Answer, call: object = {}, { told = null as number | null, isLast = false } = {}): boolean {
+    this.breaker.began(call);
+    return this.breaker.answered(call, answer, told, isLast);
+  }
+
+  calls(count: number, answer: Answer): boolean[] {
+    return Array.from({ length: count }, () => this.call(answer));
+  }
+}
+
+describe('opens', () => {
+  test.each([
+    ['5xx', status(503)],
+    ['throttling', status(429)],
+    ['a missing route', status(404)],
+    ['timeouts', fault('timeout')],
+    ['lost connections', fault('connection_lost')],
+    ['connections refused', fault('unreachable')],
+  ])('after five different events that end in %s', (_, answer) => {
+    const bench = new Bench();
+    expect(bench.calls(4, answer)).toEqual([true, true, true, true]);
+    expect(bench.breaker.isOpen).toBe(false);
+    expect(bench.breaker.wait).toBe(0);
+    // The one that opens it costs no attempt.
+    expect(bench.call(answer)).toBe(false);
+    expect(bench.breaker.isOpen).toBe(true);
+    expect(bench.facts).toMatchObject([{ subscription: 'mail', open: true, ms: null }]);
+  });
+
+  test('after as many as are called at once, since all of those may meet the same hiccup', () => {
+    const bench = new Bench(20);
+    expect(bench.calls(19, status(500)).every(Boolean)).toBe(true);
+    expect(bench.breaker.isOpen).toBe(false);
+    bench.call(status(500));
+    expect(bench.breaker.isOpen).toBe(true);
+  });
+
+  test('not while others succeed, or are refused, in between', () => {
+    const bench = new Bench();
+    for (const answer of [status(200), status(400), status(409)]) {
+      bench.calls(4, status(500));
+      bench.call(answer);
+    }
+    bench.calls(4, status(500));
+    expect(bench.breaker.isOpen).toBe(false);
+  });
+
+  test('not for one event that fails again and again', () => {
+    const bench = new Bench();
+    const call = {};
+    for (let i = 0; i < 50; i++) expect(bench.call(status(500), call)).toBe(true);
+    expect(bench.call(status(500), call, { isLast: true })).toBe(true);
+    expect(bench.breaker.isOpen).toBe(false);
+  });
+
+  test('for one event that does not even get there', () => {
+    const bench = new Bench();
+    const call = {};
+    const counts = Array.from({ length: 5 }, () => bench.call(fault('unreachable'), call));
+    expect(counts).toEqual([true, true, true, true, false]);
+    const other = new Bench();
+    expect(other.call(fault('unreachable'), call, { isLast: true })).toBe(false);
+    expect(other.breaker.isOpen).toBe(true);
+  });
+
+  test('rather than have an event given up, when five have failed and there are no more to call', () => {
+    const bench = new Bench(100);
+    bench.calls(4, status(503));
+    expect(bench.call(status(503), {}, { isLast: true })).toBe(false);
+    expect(bench.breaker.isOpen).toBe(true);
+  });
+
+  test('not for calls that were never made', () => {
+    const bench = new Bench();
+    for (const word of ['stale_connection', 'aborted', 'invalid_call'] as const) bench.calls(9, fault(word));
+    expect(bench.breaker.isOpen).toBe(false);
+  });
+});
+
+describe('while it is open', () => {
+  function opened(told: number | null = null): Bench {
+    const bench = new Bench();
+    bench.calls(4, status(503));
+    bench.call(status(503), {}, { told });
+    return bench;
+  }
+
+  test('one call at a time, after 1 s, 2 s, 4 s, at most 30 s; none costs an attempt', () => {
+    const bench = opened();
+    const waits: number[] = [];
+    for (let i = 0; i < 8; i++) {
+      const { wait } = bench.breaker;
+      waits.push(wait);
+      bench.now += wait;
+      expect(bench.breaker.wait).toBe(0);
+      const probe = {};
+      bench.breaker.began(probe);
+      expect(bench.breaker.wait).toBe(Number.POSITIVE_INFINITY);
+      expect(bench.breaker.answered(probe, status(503), null, true)).toBe(false);
+    }
+    expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+    expect(bench.facts).toHaveLength(1);
+  });
+
+  test('the wait is up to a quarter shorter, and at least what the function asks for', () => {
+    const bench = new Bench();
+    bench.random = 0.8;
+    bench.calls(5, status(503));
+    expect(bench.breaker.wait).toBe(800);
+    expect(opened(7_000).breaker.wait).toBe(7_000);
+    expect(opened(10).breaker.wait).toBe(1_000);
+  });
+
+  test('C54 a probe that is told to wait is followed by that wait', () => {
+    const bench = opened();
+    bench.now += 1_000;
+    bench.call(status(429), {}, { told: 20_000 });
+    expect(bench.breaker.wait).toBe(20_000);
+  });
+
+  test('every second probe is an event that was not sent before', () => {
+    const bench = opened();
+    const wanted: boolean[] = [];
+    for (let i = 0; i < 4; i++) {
+      bench.now += bench.breaker.wait;
+      wanted.push(bench.breaker.wantsNew);
+      bench.call(status(503));
+    }
+    expect(wanted).toEqual([false, true, false, true]);
+  });
+
+  test('calls from before that fail change nothing, one that succeeds closes it', () => {
+    const bench = opened();
+    expect(bench.breaker.answered({}, status(503), 9_000, true)).toBe(false);
+    expect(bench.breaker.wait).toBe(1_000);
+    bench.now += 400;
+    expect(bench.breaker.answered({}, status(200), null, false)).toBe(true);
+    expect(bench.breaker.isOpen).toBe(false);
+    expect(bench.breaker.wait).toBe(0);
+    expect(bench.facts.at(-1)).toEqual({ subscription: 'mail', open: false, reason: null, ms: 400 });
+  });
+
+  test('a refusal closes it too: the function is there', () => {
+    const bench = opened();
+    bench.now += 1_000;
+    bench.call(status(422));
+    expect(bench.breaker.isOpen).toBe(false);
+  });
+
+  test('after it closed, it takes as many failures as before, and the waits begin anew', () => {
+    const bench = opened();
+    for (let i = 0; i < 3; i++) {
+      bench.now += bench.breaker.wait;
+      bench.call(status(503));
+    }
+    bench.now += bench.breaker.wait;
+    bench.call(status(204));
+    expect(bench.calls(4, status(503)).every(Boolean)).toBe(true);
+    bench.call(status(503));
+    expect(bench.breaker.wait).toBe(1_000);
+  });
+
+  test('a probe that was dropped, or met a stale connection, makes way for the next at once', () => {
+    const bench = opened();
+    bench.now += 1_000;
+    const probe = {};
+    bench.breaker.began(probe);
+    bench.breaker.dropped({});
+    expect(bench.breaker.wait).toBe(Number.POSITIVE_INFINITY);
+    bench.breaker.dropped(probe);
+    expect(bench.breaker.wait).toBe(0);
+    bench.call(fault('stale_connection'));
+    expect(bench.breaker.isOpen).toBe(true);
+    expect(bench.breaker.wait).toBe(0);
+  });
+});
