@@ -11,25 +11,27 @@ import { startNode, stopNode } from './process.ts';
 /** A gateway with a Kafka and a Redis of its own. */
 export interface Rig {
   url: string;
+  admin: string;
   gateway: ChildProcess & { pid: number };
   kafka: Kafka;
   redis: RedisServer;
   stop(): Promise<void>;
 }
 
-/** Starts all three; `node` are arguments for the gateway's Node. */
-export async function startRig(node: string[]): Promise<Rig> {
+/** Starts all three; `node` are arguments for the gateway's Node, `log` further settings of the log in YAML. */
+export async function startRig(node: string[], log = ''): Promise<Rig> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-load-'));
   const [kafka, redis] = await Promise.all([startKafka(), startRedis()]);
   const port = await freePort();
+  const adminPort = await freePort();
   await writeFile(join(folder, 'click.json'), JSON.stringify(schemas.click));
   await writeFile(join(folder, 'iot.json'), JSON.stringify(schemas.iot));
   const config = join(folder, 'postern.yaml');
   await writeFile(
     config,
     `gateway: { listen: 127.0.0.1:${port} }
-admin: { listen: 127.0.0.1:${await freePort()} }
-log: { kafka: { brokers: ['${kafka.brokers}'], create: { partitions: 4 } } }
+admin: { listen: 127.0.0.1:${adminPort} }
+log: { kafka: { brokers: ['${kafka.brokers}'], create: { partitions: 4 } }${log} }
 dedupe: { redis: { url: '${redis.url}' } }
 schemas: ${folder}
 sources:
@@ -43,6 +45,7 @@ sources:
   );
   return {
     url: `http://127.0.0.1:${port}`,
+    admin: `http://127.0.0.1:${adminPort}`,
     gateway,
     kafka,
     redis,

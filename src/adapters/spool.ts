@@ -21,7 +21,7 @@ interface Trial {
 }
 
 /** Records of one append to the log, when the spool is emptied. */
-const BATCH = 500;
+const BATCH = 2_000;
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** Milliseconds between two attempts to empty it, from the first to the longest wait. */
 const FIRST_WAIT = 100;
@@ -177,8 +177,8 @@ export class Spool implements Appender {
       const started = performance.now();
       if (await this.#step(topic)) {
         wait = FIRST_WAIT;
-        // Half of the time is for others.
-        await pause(Math.min(50, performance.now() - started), signal);
+        // Some of the time is for others.
+        await pause(Math.min(50, (performance.now() - started) / 4), signal);
       } else {
         await pause(wait * (0.5 + Math.random()), signal);
         wait = Math.min(wait * 2, LONGEST_WAIT);
@@ -193,10 +193,9 @@ export class Spool implements Appender {
     try {
       const batch = file.first(topic, BATCH, BATCH_BYTES);
       const verdicts = await log.append(batch.map(({ record }) => record));
-      file.remove(
-        topic,
-        batch.filter((_, i) => verdicts[i] === 'stored'),
-      );
+      const stored = batch.filter((_, i) => verdicts[i] === 'stored');
+      if (stored.length === batch.length) file.removeFirst(topic, batch);
+      else file.remove(topic, stored);
       for (const [i, spooled] of batch.entries()) {
         if (verdicts[i] !== 'too_large') continue;
         const record = tooLarge(spooled.record);

@@ -154,6 +154,19 @@ describe('the spool', () => {
     expect(text({ value: rejected!.headers.ce_id ?? null })).toBe('a');
   });
 
+  test('counts right when some of a batch were removed before the whole was', async () => {
+    await spool.close(0);
+    file = new SpoolFile(folder, () => {});
+    const added = file.add('t', [record('a'), record('b'), record('c')], 1e6)!;
+    file.remove('t', [added[1]!]);
+    file.removeFirst('t', added.slice(0, 2));
+    expect([file.events, file.bytes]).toEqual([1, added[2]!.bytes]);
+    file.removeFirst('t', added);
+    expect([file.events, file.bytes, file.topics]).toEqual([0, 0, []]);
+    file.close();
+    open();
+  });
+
   test('starts with what is whole of a write-ahead file that was torn', async () => {
     mode = 'refuse';
     await spool.append([record('a')]);

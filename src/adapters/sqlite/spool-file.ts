@@ -41,6 +41,8 @@ export class SpoolFile {
   readonly #insert: StatementSync;
   readonly #first: StatementSync;
   readonly #delete: StatementSync;
+  readonly #deleteTo: StatementSync;
+  readonly #totals: StatementSync;
   readonly #held = new Map<string, Held>();
 
   /** Throws StartError when the folder cannot be used. A file that is damaged is put aside, and `onDamage` told its new name. */
@@ -51,6 +53,10 @@ export class SpoolFile {
     );
     this.#first = this.#db.prepare('SELECT * FROM records WHERE topic = ? ORDER BY id LIMIT ?');
     this.#delete = this.#db.prepare('DELETE FROM records WHERE id = ?');
+    this.#deleteTo = this.#db.prepare('DELETE FROM records WHERE topic = ? AND id <= ?');
+    this.#totals = this.#db.prepare(
+      'SELECT count(*) AS events, sum(bytes) AS bytes FROM records WHERE topic = ?',
+    );
     const rows = this.#db
       .prepare('SELECT topic, count(*) AS events, sum(bytes) AS bytes FROM records GROUP BY topic')
       .all();
@@ -103,6 +109,22 @@ export class SpoolFile {
       if (total >= size) break;
     }
     return found;
+  }
+
+  /** Removes the oldest records of a topic, as `first` gave them. */
+  removeFirst(topic: string, done: Spooled[]): void {
+    const last = done.at(-1);
+    if (last === undefined) return;
+    // One statement for all costs a fraction of one for each.
+    const gone = Number(this.#deleteTo.run(topic, last.id).changes);
+    if (gone === done.length) {
+      this.#count(topic, -gone, -done.reduce((sum, one) => sum + one.bytes, 0));
+      return;
+    }
+    // Some were removed meanwhile, and their bytes with them.
+    const left = this.#totals.get(topic)!;
+    this.#held.delete(topic);
+    if (Number(left.events) > 0) this.#count(topic, Number(left.events), Number(left.bytes));
   }
 
   remove(topic: string, done: Spooled[]): void {
