@@ -157,7 +157,8 @@ test('a reader that fails while a probe is on its way neither forgets nor blocks
     response.writeHead(probes === 0 ? 503 : 200).end();
   });
   await rig.append(numbered(30));
-  await rig.start([subscription(target, FEW)], log);
+  // Nothing but the probe is on its way.
+  await rig.start([subscription(target, { ...FEW, concurrency: 1 })], log);
   await rig.facts.until(() => rig.facts.events('delivered') === 30);
   expect(rig.facts.events('dead_letter')).toBe(0);
   expect(rig.facts.breakers.map(({ open }) => open)).toEqual([true, false]);
