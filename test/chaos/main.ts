@@ -1,8 +1,11 @@
 // `npm run chaos`: events through real servers and real faults, then the books. See scenarios.ts.
 import { parseArgs } from 'node:util';
-import { startPlatform } from './platform.ts';
+import { copySource } from './copy.ts';
+import { mutants } from './mutants.ts';
+import { type Platform, startPlatform } from './platform.ts';
+import { findings, tryMutant } from './prove.ts';
 import { formatResult } from './report.ts';
-import { type Result, runScenario } from './run.ts';
+import { runScenario } from './run.ts';
 import { scenarioOf, scenarios } from './scenarios.ts';
 
 const { values: options } = parseArgs({
@@ -14,33 +17,59 @@ const { values: options } = parseArgs({
     events: { type: 'string', default: '3000' },
     rate: { type: 'string', default: '800' },
     seed: { type: 'string' },
+    /** Instead of scenarios: are faults found that are put into copies of the program? */
+    prove: { type: 'boolean', default: false },
   },
 });
+
+const seed = Number(options.seed ?? Date.now() % 1_000_000);
+const load = {
+  events: Number(options.events),
+  lasting: Number(options.minutes) * 60_000,
+  rate: Number(options.rate),
+};
 
 if (options.list) {
   for (const { name, about } of scenarios) console.log(`${name.padEnd(22)} ${about}`);
 } else {
-  const chosen = options.scenario?.map(scenarioOf) ?? scenarios;
-  const seed = Number(options.seed ?? Date.now() % 1_000_000);
   const platform = await startPlatform();
-  const results: Result[] = [];
   try {
-    for (const scenario of chosen) {
-      const result = await runScenario({
-        platform,
-        scenario,
-        seed,
-        events: Number(options.events),
-        lasting: Number(options.minutes) * 60_000,
-        rate: Number(options.rate),
-      });
-      results.push(result);
-      console.log(formatResult(result));
-    }
+    const failed = options.prove ? await proveAll(platform) : await runAll(platform);
+    if (failed > 0) process.exitCode = 1;
   } finally {
     await platform.stop();
   }
-  const broken = results.filter((result) => result.broken.length > 0).length;
-  console.log(`${results.length - broken} passed, ${broken} failed`);
-  if (broken > 0) process.exitCode = 1;
+}
+
+/** Runs the chosen scenarios on a copy of the program, which stays as it is; resolves with how many broke a promise. */
+async function runAll(platform: Platform): Promise<number> {
+  const chosen = options.scenario?.map(scenarioOf) ?? scenarios;
+  const copy = await copySource();
+  let broken = 0;
+  try {
+    for (const scenario of chosen) {
+      const result = await runScenario({ platform, scenario, seed, main: copy.main, ...load });
+      console.log(formatResult(result));
+      if (result.broken.length > 0) broken++;
+    }
+  } finally {
+    await copy.remove();
+  }
+  console.log(`${chosen.length - broken} passed, ${broken} failed`);
+  return broken;
+}
+
+/** Resolves with how many of the faults were not found. */
+async function proveAll(platform: Platform): Promise<number> {
+  let missed = 0;
+  for (const mutant of mutants) {
+    const result = await tryMutant(platform, mutant, seed);
+    const found = findings(result, mutant);
+    console.log(`${found.length > 0 ? 'found ' : 'MISSED'}  ${mutant.name}, by ${mutant.scenario}`);
+    for (const line of found.length > 0 ? found.slice(-1) : result.broken)
+      console.log(`  ${line.slice(0, 300)}`);
+    if (found.length === 0) missed++;
+  }
+  console.log(`${mutants.length - missed} passed, ${missed} failed`);
+  return missed;
 }

@@ -1,20 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Scenario } from '../scenario.ts';
 import { ready } from '../stage.ts';
-import { requireReplicas } from './kafka.ts';
+import { setWritable } from './kafka.ts';
 
 export const dispatcherKill: Scenario = {
   name: 'dispatcher-kill',
   about: 'the dispatcher is killed (SIGKILL) in mid load; its partitions are read again by the next',
   rounds: 1,
-  round: (stage, random) => {
+  round: async (stage, random) => {
     const dispatcher = stage.dispatchers[0]!;
-    return stage.fault(
+    // So that much is in work: what was committed too early would be lost now.
+    stage.fn.mood = 'hanging';
+    await sleep(random.between(300, 1_500));
+    await stage.fault(
       'dispatcher SIGKILL',
       null,
       random.between(0, 500),
       () => dispatcher.end('SIGKILL'),
       async () => {
+        stage.fn.mood = 'well';
         await dispatcher.start();
         await ready(dispatcher);
       },
@@ -72,14 +76,14 @@ export const deadLetterAway: Scenario = {
       'dead-letter topic not writable',
       null,
       random.between(2_000, 6_000),
-      () => requireReplicas(stage, dead, 2),
+      () => setWritable(stage, dead, false),
       async () => {
         if (random.chance(0.5)) {
           await dispatcher.end('SIGKILL');
           await dispatcher.start();
           await sleep(500);
         }
-        await requireReplicas(stage, dead, 1);
+        await setWritable(stage, dead, true);
       },
     );
   },

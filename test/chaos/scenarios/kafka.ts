@@ -89,24 +89,24 @@ function toxicOfKafka(stage: Stage, name: string, toxic: Toxic, ms: number): Pro
 
 export const kafkaUnready: Scenario = {
   name: 'kafka-unready',
-  about: 'the broker is there, but takes no appends to the topic (too few replicas in sync)',
+  about: 'the broker is there, but refuses all appends to the topic',
   rounds: 2,
   round: (stage, random) =>
     stage.fault(
       'topic not writable',
       'kafka',
       random.pick([random.between(1_000, 5_000), 13_000]),
-      () => requireReplicas(stage, stage.topic, 2),
-      () => requireReplicas(stage, stage.topic, 1),
+      () => setWritable(stage, stage.topic, false),
+      () => setWritable(stage, stage.topic, true),
     ),
 };
 
-/** With more replicas required than there are, a topic takes no appends. */
-export async function requireReplicas({ platform }: Stage, topic: string, replicas: number): Promise<void> {
+/** A topic that takes only records of this very millisecond takes none, or nearly none. */
+export async function setWritable({ platform }: Stage, topic: string, writable: boolean): Promise<void> {
   const admin = kafkaClient(platform.brokers).admin();
   await admin.connect();
   try {
-    const configEntries = [{ name: 'min.insync.replicas', value: String(replicas) }];
+    const configEntries = writable ? [] : [{ name: 'message.timestamp.before.max.ms', value: '0' }];
     // 2: a topic.
     await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] });
   } finally {
