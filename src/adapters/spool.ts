@@ -36,11 +36,14 @@ const IN_FLIGHT = 1_000;
  * here and on disk.
  *
  * A record that the log did not acknowledge may be in it all the same: spooled, it can come to be there twice. Such
- * records have the header `ce_dedupe: unchecked`. So can those that were forwarded in the moment before a crash.
+ * records have the header `ce_dedupe: unchecked`. So have those that are forwarded again, because the log did not
+ * acknowledge them the first time or a process before may not have lived to hear it.
  */
 export class Spool implements Appender {
   readonly #options: SpoolOptions;
   readonly #forwarders = new Map<string, Promise<void>>();
+  /** By topic: the last record that the log may have already, of those that are first in the file. */
+  readonly #doubtful = new Map<string, number>();
   readonly #stop = new AbortController();
   #fault: string | null = null;
   #failed = 0;
@@ -50,7 +53,10 @@ export class Spool implements Appender {
     this.#options = options;
     const { file, onLog } = options;
     if (file.events > 0) onLog('info', 'the spool holds events from before', { events: file.events });
-    for (const topic of file.topics) this.#forward(topic);
+    for (const topic of file.topics) {
+      this.#doubtful.set(topic, Number.POSITIVE_INFINITY);
+      this.#forward(topic);
+    }
   }
 
   get events(): number {
@@ -192,6 +198,9 @@ export class Spool implements Appender {
     const { log, file, tooLarge, onLog } = this.#options;
     try {
       const batch = file.first(topic, BATCH, BATCH_BYTES);
+      const doubtful = this.#doubtful.get(topic) ?? 0;
+      for (const { id, record } of batch) if (id <= doubtful) record.headers.ce_dedupe = 'unchecked';
+      this.#doubtful.set(topic, batch.at(-1)!.id);
       const verdicts = await log.append(batch.map(({ record }) => record));
       const stored = batch.filter((_, i) => verdicts[i] === 'stored');
       if (stored.length === batch.length) file.removeFirst(topic, batch);
@@ -202,7 +211,9 @@ export class Spool implements Appender {
         file.replace(topic, spooled, record);
         this.#forward(record.topic);
       }
-      return verdicts.every((verdict) => verdict !== 'failed');
+      if (verdicts.includes('failed')) return false;
+      this.#doubtful.delete(topic);
+      return true;
     } catch (error) {
       if (this.#stop.signal.aborted) return false;
       onLog('error', 'the spool cannot be emptied', { topic, error: (error as Error).message });
