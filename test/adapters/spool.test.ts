@@ -109,6 +109,19 @@ describe('the spool', () => {
     expect(marks).toEqual(['unchecked', 'null']);
   });
 
+  test('marks as unchecked what a process before may have forwarded already', async () => {
+    mode = 'refuse';
+    await spool.append([record('a')]);
+    await spool.append([record('b')]);
+    await spool.close(0);
+    mode = 'take';
+    open();
+    await emptied();
+    await spool.append([record('c')]);
+    const marks = (await records()).map(({ headers }) => text({ value: headers.ce_dedupe ?? null }));
+    expect(marks).toEqual(['unchecked', 'unchecked', 'null']);
+  });
+
   test('answers in time for a log that hangs, and forwards nothing that it stores in the end', async () => {
     mode = 'hang';
     expect(await spool.append([record('a')])).toEqual(['stored']);
