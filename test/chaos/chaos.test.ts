@@ -19,7 +19,7 @@ describe('nothing is lost', () => {
     '%s',
     async (name) => {
       const scenario = { ...scenarioOf(name), rounds: 1 };
-      const result = await runScenario({ platform, scenario, seed: 8, events: 2_000, lasting: 0, rate: 800 });
+      const result = await runScenario({ platform, scenario, seed: 2, events: 2_000, lasting: 0, rate: 800 });
       expect(result.broken, formatResult(result)).toEqual([]);
       expect(result.faults.size).toBeGreaterThan(0);
       expect(result.outcomes.get('stored once')).toBeGreaterThan(1_000);
