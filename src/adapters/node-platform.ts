@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import * as zlib from 'node:zlib';
 import { RequestError } from '../errors.ts';
 import type { Coding, Platform, ReadOptions } from '../ports/platform.ts';
+import { Deadlines, type Timed } from './deadlines.ts';
 
 /** What @hono/node-server hands to the app as `env`. */
 export interface NodeEnv {
@@ -14,29 +15,18 @@ export interface NodeEnv {
 const INLINE = 4096;
 const INLINE_OUT = 64 * 1024;
 
-interface Reading {
-  deadline: number;
-  fail(error: RequestError): void;
-}
-
 /** The platform on Node. `stop` ends its timer. */
 export function nodePlatform(): Platform & { stop(): void } {
-  const slow = new Set<Reading>();
+  const readings = new Deadlines();
   // One timer for all bodies: a timer for each would cost more than most bodies take to come.
-  const sweep = setInterval(() => {
-    const now = performance.now();
-    for (const reading of slow) {
-      if (reading.deadline <= now)
-        reading.fail(new RequestError('body_timeout', 'the body did not come in time'));
-    }
-  }, 250);
+  const sweep = setInterval(() => readings.sweep(performance.now()), 250);
   sweep.unref();
   return {
     digest: (text) => hash('sha256', text, 'base64').slice(0, 22),
     sha256: (bytes) => hash('sha256', bytes, 'hex'),
     checksum: (bytes) => zlib.crc32(bytes),
     inflate,
-    readBody: (_request, env, options) => readBody(env as NodeEnv, options, slow),
+    readBody: (_request, env, options) => readBody(env as NodeEnv, options, readings),
     header: (_request, env, name) => (env as NodeEnv).incoming.headers[name] as string | undefined,
     peer: (_request, env) => (env as NodeEnv).incoming.socket.remoteAddress,
     headers: (_request, env) => fieldsOf((env as NodeEnv).incoming.rawHeaders),
@@ -52,7 +42,7 @@ function* fieldsOf(raw: string[]): Iterable<[string, string]> {
 function readBody(
   { incoming, outgoing }: NodeEnv,
   options: ReadOptions,
-  slow: Set<Reading>,
+  readings: Deadlines,
 ): Promise<Uint8Array> {
   if (incoming.headers.expect !== undefined) outgoing.writeContinue();
   return new Promise((resolve, reject) => {
@@ -60,13 +50,17 @@ function readBody(
     let rest: Buffer[] | null = null;
     let size = 0;
     let settled = false;
-    const reading: Reading = { deadline: performance.now() + options.timeout, fail };
-    slow.add(reading);
+    const reading: Timed = {
+      deadline: performance.now() + options.timeout,
+      place: 0,
+      expire: () => fail(new RequestError('body_timeout', 'the body did not come in time')),
+    };
+    readings.add(reading);
 
     function fail(error: RequestError): void {
       if (settled) return;
       settled = true;
-      slow.delete(reading);
+      readings.delete(reading);
       incoming.off('data', onData);
       incoming.pause();
       reject(error);
@@ -93,7 +87,7 @@ function readBody(
     incoming.on('end', () => {
       if (settled) return;
       settled = true;
-      slow.delete(reading);
+      readings.delete(reading);
       resolve(rest === null ? (first ?? Buffer.alloc(0)) : Buffer.concat(rest, size));
     });
     incoming.on('close', () => {

@@ -49,20 +49,28 @@ export function filterProblem(text: string): string | null {
   }
 }
 
+const source = Symbol('source');
+
+interface Seen {
+  [source]: CloudEvent;
+}
+
+/** One getter for all: an object with a getter of its own gets a hidden class of its own, which keeps all alive. */
+const lazyData: PropertyDescriptor & ThisType<Seen> = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    const data = parseData(this[source]);
+    Object.defineProperty(this, 'data', { value: data, enumerable: true });
+    return data;
+  },
+};
+
 /** What an expression sees as `event`. The data is parsed only when the expression asks for it. */
 function filterEvent(record: StoredRecord): object {
   const event = cloudEvent(record);
-  let parsed = false;
-  let data: unknown;
-  const seen = {
-    get data() {
-      if (!parsed) {
-        parsed = true;
-        data = parseData(event);
-      }
-      return data;
-    },
-  };
+  const seen: Seen = { [source]: event };
+  Object.defineProperty(seen, 'data', lazyData);
   if (event.contentType !== null) event.attributes.datacontenttype = event.contentType;
   return Object.assign(seen, event.attributes);
 }

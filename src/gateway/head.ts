@@ -23,9 +23,8 @@ export interface Head {
 export function headOf(c: Context, platform: Platform): Head {
   return {
     method: c.req.method,
-    get path() {
-      return c.req.path;
-    },
+    // No getter: an object literal that has one gets a hidden class of its own each time, which keeps all alive.
+    path: c.req.path,
     param: (name) => c.req.param(name),
     header: (name) => platform.header(c.req.raw, c.env, name),
     headers: () => platform.headers(c.req.raw, c.env),
