@@ -4,8 +4,8 @@ import { copySource } from './copy.ts';
 import { mutants } from './mutants.ts';
 import { type Platform, startPlatform } from './platform.ts';
 import { findings, tryMutant } from './prove.ts';
-import { formatResult } from './report.ts';
-import { runScenario } from './run.ts';
+import { formatResult, formatTotal } from './report.ts';
+import { type Result, runScenario } from './run.ts';
 import { scenarioOf, scenarios } from './scenarios.ts';
 
 const { values: options } = parseArgs({
@@ -45,16 +45,18 @@ if (options.list) {
 async function runAll(platform: Platform): Promise<number> {
   const chosen = options.scenario?.map(scenarioOf) ?? scenarios;
   const copy = await copySource();
-  let broken = 0;
+  const results: Result[] = [];
   try {
     for (const scenario of chosen) {
       const result = await runScenario({ platform, scenario, seed, main: copy.main, ...load });
       console.log(formatResult(result));
-      if (result.broken.length > 0) broken++;
+      results.push(result);
     }
   } finally {
     await copy.remove();
   }
+  console.log(formatTotal(results));
+  const broken = results.filter((result) => result.broken.length > 0).length;
   console.log(`${chosen.length - broken} passed, ${broken} failed`);
   return broken;
 }
