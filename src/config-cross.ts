@@ -1,5 +1,6 @@
-import type { Config, SubscriptionConfig } from './config.ts';
+import type { Config } from './config.ts';
 import { checkSources } from './config-source-cross.ts';
+import { checkSubscriptions } from './config-subscription-cross.ts';
 import type { Findings } from './config-text.ts';
 import { checkOrigin } from './config-values.ts';
 import { formatDuration, formatSize } from './units.ts';
@@ -10,20 +11,7 @@ export function checkTogether(config: Config, findings: Findings): void {
   checkDedupe(config, findings);
   checkSpool(config, findings);
   checkSources([...config.sources.values()], findings);
-  const groups = new Map<string, string>();
-  const written = writtenTopics(config);
-  for (const subscription of config.subscriptions.values()) {
-    checkSubscription(subscription, written, findings);
-    const other = groups.get(subscription.group);
-    const path = ['subscriptions', subscription.name, 'group'];
-    if (other !== undefined) {
-      findings.error(
-        path,
-        `group ${subscription.group} is that of ${other} too; each would get only part of the events`,
-      );
-    }
-    groups.set(subscription.group, subscription.name);
-  }
+  checkSubscriptions([...config.subscriptions.values()], writtenTopics(config), findings);
 }
 
 function checkGateway({ gateway, admin }: Config, findings: Findings): void {
@@ -90,34 +78,9 @@ function checkDedupe({ dedupe, log }: Config, findings: Findings): void {
 function writtenTopics(config: Config): Set<string> {
   const topics = new Set<string>();
   for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
-  for (const { deadLetter } of config.subscriptions.values()) topics.add(deadLetter);
+  for (const { deadLetter, reply } of config.subscriptions.values()) {
+    topics.add(deadLetter);
+    if (reply !== null) topics.add(reply);
+  }
   return topics;
-}
-
-function checkSubscription(subscription: SubscriptionConfig, written: Set<string>, findings: Findings): void {
-  const { name, topics, deadLetter, retry } = subscription;
-  const base = ['subscriptions', name];
-  for (const [index, topic] of topics.entries()) {
-    if (topics.indexOf(topic) < index) findings.error([...base, 'topics', index], `${topic} is listed twice`);
-    else if (topic === deadLetter) {
-      findings.error(
-        [...base, 'deadLetter'],
-        `${topic} is among its own topics: failures would go round for ever`,
-      );
-    } else if (!written.has(topic)) {
-      findings.warn([...base, 'topics', index], `no source here writes to ${topic}`);
-    }
-  }
-  if (retry.min > retry.max) {
-    findings.error([...base, 'retry', 'min'], `is more than retry.max (${formatDuration(retry.max)})`);
-  }
-  const mode = [...base, 'function', 'http', 'mode'];
-  if (subscription.function.http.mode === 'batch') {
-    findings.warn(
-      mode,
-      'the function must understand application/cloudevents-batch+json; many take a batch for one empty event',
-    );
-  } else if (findings.written([...base, 'batch'])) {
-    findings.warn([...base, 'batch'], 'has no effect unless function.http.mode is batch');
-  }
 }

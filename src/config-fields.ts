@@ -18,12 +18,14 @@ export const map = <S extends TSchema>(value: S, description: string) =>
     description,
   });
 
-export const duration = (standard: string, description: string) =>
-  Type.String({ title: DURATION_FORM, pattern: DURATION_PATTERN, default: standard, description });
+/** `standard` null: no default. */
+export const duration = (standard: string | null, description: string) =>
+  Type.String({ title: DURATION_FORM, pattern: DURATION_PATTERN, ...byDefault(standard), description });
 export const size = (standard: string, description: string) =>
   Type.String({ title: SIZE_FORM, pattern: SIZE_PATTERN, default: standard, description });
-export const count = (standard: number, maximum: number, description: string) =>
-  Type.Integer({ minimum: 1, maximum, default: standard, description });
+/** `standard` null: no default. */
+export const count = (standard: number | null, maximum: number, description: string) =>
+  Type.Integer({ minimum: 1, maximum, ...byDefault(standard), description });
 export const choice = <V extends string[]>(
   values: readonly [...V],
   standard: V[number],
@@ -37,3 +39,7 @@ export const pointer = (description: string) =>
 export const secret = (description: string) => Type.String({ writeOnly: true, description });
 export const names = (description: string, standard?: string[]) =>
   Type.Array(Type.String(), standard === undefined ? { description } : { default: standard, description });
+
+function byDefault(standard: string | number | null): object {
+  return standard === null ? {} : { default: standard };
+}

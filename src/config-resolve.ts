@@ -1,18 +1,10 @@
-import type { Config, KafkaConfig, SubscriptionConfig } from './config.ts';
+import type { Config, KafkaConfig } from './config.ts';
 import { readRedis } from './config-redis.ts';
 import type { ConfigDocument } from './config-shape.ts';
 import { readSource } from './config-source.ts';
+import { readSubscription } from './config-subscription.ts';
 import type { Findings, Path } from './config-text.ts';
-import {
-  checkName,
-  checkTopic,
-  readAddress,
-  readRange,
-  readSecret,
-  readTls,
-  readUrl,
-  type SecretReader,
-} from './config-values.ts';
+import { readAddress, readRange, readSecret, readTls, type SecretReader } from './config-values.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
 /** Longest wait of a timer: above it Node fires at once. */
@@ -153,47 +145,4 @@ function dedupeStore(dedupe: ConfigDocument['dedupe'], reader: Reader): Config['
     reader.findings.error(['dedupe'], 'needs one of redis and embedded');
   if (!dedupe.redis) return { embedded: { path: dedupe.embedded?.path ?? '.postern' } };
   return { redis: readRedis(dedupe.redis, reader) };
-}
-
-function readSubscription(
-  name: string,
-  raw: ConfigDocument['subscriptions'][string],
-  { findings, secret, time, size }: Reader,
-): SubscriptionConfig {
-  const at = (...rest: (string | number)[]): Path => ['subscriptions', name, ...rest];
-  const { http } = raw.function;
-  checkName(findings, at(), name);
-  if (raw.topics.length === 0) findings.error(at('topics'), 'names no topic');
-  for (const [index, topic] of raw.topics.entries()) checkTopic(findings, at('topics', index), topic);
-  const deadLetter = raw.deadLetter ?? `${name}.dead`;
-  checkTopic(findings, at('deadLetter'), deadLetter);
-  const headers: Record<string, string> = Object.create(null);
-  for (const [header, value] of Object.entries(http.headers)) {
-    const path = at('function', 'http', 'headers', header);
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(header)) findings.error(path, 'is not a header name');
-    headers[header.toLowerCase()] = secret(path, value);
-  }
-  return {
-    name,
-    group: raw.group ?? `postern.${name}`,
-    topics: raw.topics,
-    from: raw.from,
-    filter: raw.filter ?? null,
-    function: {
-      http: { url: readUrl(findings, at('function', 'http', 'url'), http.url), mode: http.mode, headers },
-    },
-    timeout: time(at('timeout'), raw.timeout),
-    concurrency: raw.concurrency,
-    batch: {
-      events: raw.batch.events,
-      wait: time(at('batch', 'wait'), raw.batch.wait, 0),
-      size: size(at('batch', 'size'), raw.batch.size, 2 ** 28),
-    },
-    retry: {
-      attempts: raw.retry.attempts,
-      min: time(at('retry', 'min'), raw.retry.min, 0),
-      max: time(at('retry', 'max'), raw.retry.max, 0),
-    },
-    deadLetter,
-  };
 }

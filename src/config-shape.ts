@@ -14,6 +14,7 @@ import {
 } from './config-fields.ts';
 import { redis, tls } from './config-redis-shape.ts';
 import { source } from './config-source-shape.ts';
+import { attributeFilter, subscription } from './config-subscription-shape.ts';
 
 /**
  * The shape of the YAML config: one JSON Schema, from which come the TypeScript type, the checks, the
@@ -130,57 +131,21 @@ const dedupe = object(
   { description: 'Where ids are remembered: redis or embedded (SQLite).' },
 );
 
-const subscription = object({
-  group: optional(
-    Type.String({ minLength: 1, maxLength: 249, description: 'Consumer group; postern.{name}.' }),
-  ),
-  topics: names('Topics to read.'),
-  from: choice(['earliest', 'latest'], 'earliest', 'Where a group begins that has no position yet.'),
-  filter: optional(Type.String({ minLength: 1, description: 'CEL, such as event.type == "track".' })),
-  function: object({
-    http: object({
-      url: Type.String({ description: 'http or https.' }),
-      mode: choice(
-        ['binary', 'structured', 'batch'],
-        'binary',
-        'CloudEvents mode; batch: many events in one call.',
-      ),
-      headers: map(secret('Text, a variable, or file:/path.'), 'Further request headers.'),
-    }),
-  }),
-  timeout: duration('30s', 'Of one call.'),
-  concurrency: count(16, 10_000, 'Calls at once.'),
-  batch: section(
-    {
-      events: count(100, 10_000, 'In one call.'),
-      wait: duration('200ms', 'For more events to come.'),
-      size: size('1MiB', 'Of one call.'),
-    },
-    'For mode batch: whichever is reached first.',
-  ),
-  retry: section(
-    {
-      attempts: count(8, 1000, 'In all; 1: no retry.'),
-      min: duration('500ms', 'First wait; doubles each time, with jitter.'),
-      max: duration('60s', 'Longest wait.'),
-    },
-    'When a call fails.',
-  ),
-  deadLetter: optional(Type.String({ description: 'Topic for what cannot be delivered; {name}.dead.' })),
-});
-
 /** Before defaults are filled in, everything with a default may be absent. */
-export const configShape = object({
-  gateway,
-  admin: section({ listen: listen('127.0.0.1:8081', 'Never public.') }, 'Health and metrics.'),
-  log,
-  dedupe,
-  schemas: Type.String({ default: './schemas', minLength: 1, description: 'Folder, from this file.' }),
-  sources: map(source, 'Who may send what, by name.'),
-  subscriptions: map(subscription, 'Functions, by name.'),
-  grace: duration('30s', 'Between the signal to stop and giving up.'),
-  logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info', ''),
-});
+export const configShape = object(
+  {
+    gateway,
+    admin: section({ listen: listen('127.0.0.1:8081', 'Never public.') }, 'Health and metrics.'),
+    log,
+    dedupe,
+    schemas: Type.String({ default: './schemas', minLength: 1, description: 'Folder, from this file.' }),
+    sources: map(source, 'Who may send what, by name.'),
+    subscriptions: map(subscription, 'Functions, by name.'),
+    grace: duration('30s', 'Between the signal to stop and giving up.'),
+    logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info', ''),
+  },
+  { $defs: { attributeFilter } },
+);
 
 /** The document with its defaults. */
 export type ConfigDocument = Static<typeof configShape>;

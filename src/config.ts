@@ -3,6 +3,7 @@ import { checkShape } from './config-faults.ts';
 import type { RedisConfig } from './config-redis.ts';
 import { resolveConfig } from './config-resolve.ts';
 import type { SourceConfig } from './config-source-types.ts';
+import type { SubscriptionConfig } from './config-subscription-types.ts';
 import { Findings, readYaml } from './config-text.ts';
 import type { Problem } from './problem.ts';
 
@@ -34,33 +35,6 @@ export interface Limits {
   key: number;
   /** Milliseconds in which the body must have come. */
   bodyTime: number;
-}
-
-export interface HttpFunction {
-  url: string;
-  mode: 'binary' | 'structured' | 'batch';
-  headers: Record<string, string>;
-}
-
-export interface SubscriptionConfig {
-  name: string;
-  /** Consumer group. */
-  group: string;
-  topics: string[];
-  from: 'earliest' | 'latest';
-  /** CEL, or null for every event. */
-  filter: string | null;
-  function: { http: HttpFunction };
-  /** Milliseconds for one call. */
-  timeout: number;
-  /** Calls at once. */
-  concurrency: number;
-  /** Batch mode: a call is made at `events` events, after `wait` ms, or at `size` bytes, whichever is first. */
-  batch: { events: number; wait: number; size: number };
-  /** Attempts in all (1 = no retry); the wait grows from `min` to `max` ms, doubling, with full jitter. */
-  retry: { attempts: number; min: number; max: number };
-  /** Topic for what could not be delivered. */
-  deadLetter: string;
 }
 
 /** PEM texts; `verify`: whether the server's certificate is. */

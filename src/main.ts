@@ -101,8 +101,8 @@ async function serve(file: string, roles: Role[]): Promise<void> {
 async function dev(file: string): Promise<void> {
   const { run } = await import('./serve.ts');
   const config = load(file);
-  const urls = [...config.subscriptions.values()].map(
-    (subscription) => new URL(subscription.function.http.url),
+  const urls = [...config.subscriptions.values()].flatMap(({ function: fn }) =>
+    'http' in fn ? [new URL(fn.http.url)] : [],
   );
   const local = urls.find((url) => url.hostname === '127.0.0.1');
   if (local !== undefined)

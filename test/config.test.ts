@@ -322,7 +322,7 @@ test('what settings say together', () => {
   ]);
   expect(
     problems(`${STORES}${source}subscriptions: { a: { topics: [t.rejected], batch: {}, ${fn} } }`),
-  ).toEqual(['?4 /subscriptions/a/batch: has no effect unless function.http.mode is batch']);
+  ).toEqual(['?4 /subscriptions/a/batch: has no effect unless function.http.mode is batch or the function is a lambda']);
   expect(
     problems(
       `${STORES}${source}subscriptions: { a: { topics: [t], group: g, ${fn} }, b: { topics: [t], group: g, ${fn} } }`,

@@ -15,10 +15,14 @@ export interface Delivery {
 
 /** A record that has just come; `arrived` is the monotonic clock's time in milliseconds. */
 export function deliveryOf(record: StoredRecord, holding: Holding, arrived: number): Delivery {
-  const { key, value, headers } = record;
+  return { record, holding, size: recordSize(record), arrived };
+}
+
+/** Bytes of a record's key, value and headers. */
+export function recordSize({ key, value, headers }: StoredRecord): number {
   let size = (key?.length ?? 0) + (value?.length ?? 0);
   for (const name in headers) size += name.length + headers[name]!.length;
-  return { record, holding, size, arrived };
+  return size;
 }
 
 /** Events that are sent together, over all attempts. */

@@ -6,6 +6,8 @@ export type CallFault =
   | 'stale_connection'
   | 'bad_reply'
   | 'invalid_call'
+  | 'too_large'
+  | 'function_error'
   | 'aborted';
 
 /** What came of one call. */
@@ -18,6 +20,16 @@ export interface Answer {
   detail: string;
   /** Milliseconds of the call. */
   ms: number;
+  /** Of a call that is done: the places of the events that it lists as failed (`batchItemFailures`); null: none. */
+  failed: readonly number[] | null;
+  /** Of a call that is done: what the function answered, when the subscription wants it; null: nothing. */
+  reply: FunctionReply | null;
+}
+
+/** What a function answered: header names are in lower case. */
+export interface FunctionReply {
+  headers: Record<string, string | string[] | undefined>;
+  body: Uint8Array;
 }
 
 /** `again` costs no attempt. */
@@ -28,7 +40,7 @@ const RETRIED = new Set([404, 408, 409, 425, 429]);
 /** What follows from an answer: 3xx and most 4xx will not get better, everything else may. */
 export function conclude({ status, fault }: Answer): Conclusion {
   if (fault === 'stale_connection') return 'again';
-  if (fault === 'invalid_call') return 'refused';
+  if (fault === 'invalid_call' || fault === 'too_large') return 'refused';
   if (status === null || fault !== null) return 'retry';
   if (status >= 200 && status < 300) return 'done';
   return status >= 500 || RETRIED.has(status) ? 'retry' : 'refused';
@@ -41,7 +53,8 @@ const DOWN = new Set([404, 408, 429]);
 
 /** `failing` may also be the event's doing. An answer that refuses the event comes from a function that is up. */
 export function healthOf({ status, fault }: Answer): Health {
-  if (fault === 'stale_connection' || fault === 'invalid_call' || fault === 'aborted') return 'unknown';
+  if (fault === 'stale_connection' || fault === 'aborted') return 'unknown';
+  if (fault === 'invalid_call' || fault === 'too_large') return 'unknown';
   if (fault === 'unreachable') return 'unreachable';
   if (status === null || fault !== null) return 'failing';
   return status >= 500 || DOWN.has(status) ? 'failing' : 'up';

@@ -1,4 +1,4 @@
-import type { SubscriptionConfig } from '../config.ts';
+import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import type { Appender } from '../ports/event-log.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
 import type { Breaker } from './breaker.ts';
@@ -80,7 +80,15 @@ export class Deliverer {
       if (this.#inflight.has(call)) call.invocation = invocation;
     } catch (error) {
       const detail = (error as Error).message;
-      call.answered({ status: null, fault: 'invalid_call', retryAfter: null, detail, ms: 0 });
+      call.answered({
+        status: null,
+        fault: 'invalid_call',
+        retryAfter: null,
+        detail,
+        ms: 0,
+        failed: null,
+        reply: null,
+      });
     }
   }
 

@@ -1,4 +1,4 @@
-import type { SubscriptionConfig } from '../config.ts';
+import { type SubscriptionConfig, takesBatches } from '../config-subscription-types.ts';
 import type { Consumption, EventLog, Partition, RecordSink, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { type BatchLimits, SINGLE } from './batch.ts';
@@ -45,7 +45,7 @@ export class Run implements RecordSink {
   constructor(options: RunOptions) {
     const { subscription } = options;
     this.#options = options;
-    const limits: BatchLimits = subscription.function.http.mode === 'batch' ? subscription.batch : SINGLE;
+    const limits: BatchLimits = takesBatches(subscription.function) ? subscription.batch : SINGLE;
     this.#releaseMs = Math.min(subscription.timeout, LONGEST_RELEASE);
     this.#commits = new Commits(async (positions) => {
       if (this.#consumption === null) throw new Error('not reading yet');

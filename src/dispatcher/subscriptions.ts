@@ -1,10 +1,10 @@
-import type { SubscriptionConfig } from '../config.ts';
+import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { Breaker } from './breaker.ts';
 import { compileFilter, type Filter } from './filter.ts';
-import { httpInvoker } from './invoke/http.ts';
 import type { Invoker } from './invoke/invoker.ts';
+import { makeInvoker } from './invoke/make.ts';
 import { retryWait } from './retry.ts';
 import { Run } from './run.ts';
 
@@ -47,8 +47,11 @@ const CALLS_SHARE = 0.75;
  */
 export async function startDispatcher(options: DispatcherOptions): Promise<Dispatcher> {
   const { now = Date.now, random = Math.random, log, report } = options;
-  const subscriptions = options.subscriptions.map(
-    (config) => new Subscription({ config, log, report, now, random }),
+  const subscriptions = await Promise.all(
+    options.subscriptions.map(async (config) => {
+      const invoker = await makeInvoker(config);
+      return new Subscription({ config, invoker, log, report, now, random });
+    }),
   );
   await within(START_MS, Promise.all(subscriptions.map((subscription) => subscription.start())));
   return {
@@ -70,6 +73,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
 
 interface SubscriptionOptions {
   config: SubscriptionConfig;
+  invoker: Invoker;
   log: EventLog;
   report: Report;
   now: () => number;
@@ -93,11 +97,11 @@ class Subscription {
   #stopped = false;
 
   constructor(options: SubscriptionOptions) {
-    const { name, filter, function: target, timeout, concurrency } = options.config;
+    const { name, filter, concurrency } = options.config;
     this.name = name;
     this.#options = options;
     this.#filter = filter === null ? null : compileFilter(filter);
-    this.#invoker = httpInvoker({ subscription: name, http: target.http, timeout, concurrency });
+    this.#invoker = options.invoker;
     this.breaker = new Breaker({
       subscription: name,
       concurrency,

@@ -10,6 +10,8 @@ const fault = (word: CallFault): Answer => ({
   retryAfter: null,
   detail: '',
   ms: 1,
+  failed: null,
+  reply: null,
 });
 
 class Bench {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
-import { changedLog, eventRecord, numbered, Rig, subscription } from './rig.ts';
+import { changedLog, eventRecord, httpAt, numbered, Rig, subscription } from './rig.ts';
 
 let rig: Rig;
 beforeEach(async () => {
@@ -69,8 +69,8 @@ describe('dead letters', () => {
   test('C59 no secret of the config is in a dead letter', async () => {
     const target = await rig.function((_, response) => response.destroy());
     const made = subscription(target, { retry: { attempts: 1, min: 1, max: 1 } });
-    made.function.http.url = made.function.http.url.replace('//', '//user:hunter2@');
-    made.function.http.headers = { 'x-key': 'hunter3' };
+    const url = target.server.url.replace('//', '//user:hunter2@');
+    made.function = { http: httpAt(url, { headers: { 'x-key': 'hunter3' } }) };
     await rig.append(['e0']);
     await rig.start([made]);
     const [letter] = await rig.read('mail.dead', 1);

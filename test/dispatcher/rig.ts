@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
-import type { SubscriptionConfig } from '../../src/config.ts';
+import type { HttpFunction, SubscriptionConfig } from '../../src/config-subscription-types.ts';
 import { type Dispatcher, startDispatcher } from '../../src/dispatcher/subscriptions.ts';
 import type {
   Consumption,
@@ -210,15 +210,27 @@ export function subscription(
     topics: ['orders'],
     from: 'earliest',
     filter: null,
-    function: { http: { url: target.server.url, mode, headers: {} } },
+    filters: [],
+    function: { http: httpAt(target.server.url, { mode }) },
     timeout: 10_000,
     concurrency: 4,
+    rate: null,
+    order: 'none',
     batch: { events: 10, wait: 20, size: 1_000_000 },
     retry: { attempts: 3, min: 1, max: 5 },
+    retryAge: null,
+    dedupe: null,
     deadLetter: `${rest.name ?? 'mail'}.dead`,
+    reply: null,
+    warm: null,
     ...rest,
-  } as SubscriptionConfig;
+  };
 }
 
 export const numbered = (count: number, from = 0): string[] =>
   Array.from({ length: count }, (_, i) => `e${from + i}`);
+
+/** A function's settings for an address; the rest as by default. */
+export function httpAt(url: string, changes: Partial<HttpFunction> = {}): HttpFunction {
+  return { url, mode: 'binary', headers: {}, auth: null, sign: [], tls: null, ...changes };
+}

@@ -1,6 +1,7 @@
 import { type Dispatcher, Pool } from 'undici';
-import type { HttpFunction } from '../../config.ts';
+import type { HttpFunction } from '../../config-subscription-types.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
+import { recordSize } from '../call.ts';
 import type { CallFault } from '../conclude.ts';
 import { MAX_TIMER } from '../retry.ts';
 import { batchMessage, binaryMessage, type Message, structuredMessage } from './envelope.ts';
@@ -56,6 +57,7 @@ export function httpInvoker({ subscription, http, timeout, concurrency }: HttpIn
       pool.dispatch({ method: 'POST', path, headers, body }, call);
       return call;
     },
+    sizeOf: recordSize,
     close: () => pool.destroy(),
   };
 }
@@ -148,7 +150,8 @@ class HttpCall implements Dispatcher.DispatchHandler, Invocation {
     this.#ended = true;
     clearTimeout(this.#timer);
     const ms = performance.now() - this.#started;
-    this.#caller.answered({ status, fault, retryAfter: this.#retryAfter, detail, ms });
+    const retryAfter = this.#retryAfter;
+    this.#caller.answered({ status, fault, retryAfter, detail, ms, failed: null, reply: null });
   }
 
   #faultOf(error: Error & { code?: string; socket?: { bytesRead?: number } }): CallFault {

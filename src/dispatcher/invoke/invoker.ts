@@ -19,6 +19,8 @@ export interface Invoker {
    * `fresh` false, a connection that turns out to be closed is a `connection_lost`, not a `stale_connection`.
    */
   invoke(records: readonly StoredRecord[], caller: Caller, fresh: boolean): Invocation;
+  /** Bytes that an event takes of a call's `batch.size`. */
+  sizeOf(record: StoredRecord): number;
   /** Drops all connections. */
   close(): Promise<void>;
 }

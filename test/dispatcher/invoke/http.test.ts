@@ -1,13 +1,14 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { HttpFunction } from '../../../src/config.ts';
+import type { HttpFunction } from '../../../src/config-subscription-types.ts';
 import type { Answer } from '../../../src/dispatcher/conclude.ts';
 import { conclude, reasonOf } from '../../../src/dispatcher/conclude.ts';
 import { httpInvoker } from '../../../src/dispatcher/invoke/http.ts';
 import type { Invoker } from '../../../src/dispatcher/invoke/invoker.ts';
 import { bodyOf, httpFunction, rawFunction, type TestServer } from '../functions.ts';
 import { stored } from '../records.ts';
+import { httpAt } from '../rig.ts';
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -26,7 +27,7 @@ async function serve(
 function invoker(url: string, http: Partial<HttpFunction> = {}, timeout = 5_000, concurrency = 4): Invoker {
   const made = httpInvoker({
     subscription: 's',
-    http: { url, mode: 'binary', headers: {}, ...http },
+    http: httpAt(url, http),
     timeout,
     concurrency,
   });

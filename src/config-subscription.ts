@@ -1,0 +1,102 @@
+import type { Reader } from './config-resolve.ts';
+import type { ConfigDocument } from './config-shape.ts';
+import type { FunctionConfig, HttpAuth, SubscriptionConfig } from './config-subscription-types.ts';
+import type { Path } from './config-text.ts';
+import { checkName, checkTopic, readTls, readUrl } from './config-values.ts';
+
+type RawSubscription = ConfigDocument['subscriptions'][string];
+type RawHttp = NonNullable<RawSubscription['function']['http']>;
+
+/** A subscription of the document, each value checked for itself. */
+export function readSubscription(name: string, raw: RawSubscription, reader: Reader): SubscriptionConfig {
+  const { findings, time, size } = reader;
+  const at = (...rest: (string | number)[]): Path => ['subscriptions', name, ...rest];
+  checkName(findings, at(), name);
+  if (raw.topics.length === 0) findings.error(at('topics'), 'names no topic');
+  for (const [index, topic] of raw.topics.entries()) checkTopic(findings, at('topics', index), topic);
+  const deadLetter = raw.deadLetter ?? `${name}.dead`;
+  checkTopic(findings, at('deadLetter'), deadLetter);
+  if (raw.reply !== undefined) checkTopic(findings, at('reply'), raw.reply);
+  const { age } = raw.retry;
+  return {
+    name,
+    group: raw.group ?? `postern.${name}`,
+    topics: raw.topics,
+    from: raw.from,
+    filter: raw.filter ?? null,
+    filters: raw.filters,
+    function: readFunction(at('function'), raw.function, reader),
+    timeout: time(at('timeout'), raw.timeout),
+    concurrency: raw.concurrency,
+    rate: raw.rate ?? null,
+    order: raw.order,
+    batch: {
+      events: raw.batch.events,
+      wait: time(at('batch', 'wait'), raw.batch.wait, 0),
+      size: size(at('batch', 'size'), raw.batch.size, 2 ** 28),
+    },
+    retry: {
+      attempts: raw.retry.attempts,
+      min: time(at('retry', 'min'), raw.retry.min, 0),
+      max: time(at('retry', 'max'), raw.retry.max, 0),
+    },
+    retryAge: age === undefined ? null : time(at('retry', 'age'), age),
+    dedupe: raw.dedupe === undefined ? null : time(at('dedupe'), raw.dedupe, 1_000),
+    deadLetter,
+    reply: raw.reply ?? null,
+    warm: raw.warm === undefined ? null : time(at('warm'), raw.warm, 1_000),
+  };
+}
+
+function readFunction(path: Path, raw: RawSubscription['function'], reader: Reader): FunctionConfig {
+  const { findings } = reader;
+  if (!raw.http === !raw.lambda) findings.error(path, 'needs one of http and lambda');
+  if (raw.lambda) {
+    const { name, region, endpoint, invoke } = raw.lambda;
+    if (endpoint !== undefined) readUrl(findings, [...path, 'lambda', 'endpoint'], endpoint);
+    return { lambda: { name, region: region ?? null, endpoint: endpoint ?? null, invoke } };
+  }
+  const at = [...path, 'http'];
+  const http = raw.http ?? { url: 'http://localhost', mode: 'binary', headers: {}, sign: [] };
+  const headers: Record<string, string> = Object.create(null);
+  for (const [header, value] of Object.entries(http.headers)) {
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(header))
+      findings.error([...at, 'headers', header], 'is not a header name');
+    headers[header.toLowerCase()] = reader.secret([...at, 'headers', header], value);
+  }
+  const auth = http.auth === undefined ? null : readAuth([...at, 'auth'], http, reader);
+  if (auth !== null && !('azureKey' in auth) && headers.authorization !== undefined)
+    findings.error([...at, 'auth'], 'cannot go with a header Authorization');
+  return {
+    http: {
+      url: readUrl(findings, [...at, 'url'], http.url),
+      mode: http.mode,
+      headers,
+      auth,
+      sign: http.sign.map((text, index) => readSigningSecret([...at, 'sign', index], text, reader)),
+      tls: http.tls === undefined ? null : readTls([...at, 'tls'], http.tls, reader.secret),
+    },
+  };
+}
+
+function readAuth(path: Path, { auth, url }: RawHttp, { findings, secret }: Reader): HttpAuth | null {
+  const { bearer, basic, google, azureKey } = auth!;
+  const given = [bearer, basic, google, azureKey].filter((one) => one !== undefined);
+  if (given.length !== 1) {
+    findings.error(path, 'needs one of bearer, basic, google and azureKey');
+    return null;
+  }
+  if (bearer !== undefined) return { bearer: secret([...path, 'bearer'], bearer) };
+  if (azureKey !== undefined) return { azureKey: secret([...path, 'azureKey'], azureKey) };
+  if (google !== undefined) return { google: { audience: google.audience ?? url } };
+  return { basic: { user: basic!.user, password: secret([...path, 'basic', 'password'], basic!.password) } };
+}
+
+/** Standard Webhooks: `whsec_` and the base64 of 24 to 64 bytes. */
+function readSigningSecret(path: Path, text: string, { findings, secret }: Reader): string {
+  const value = secret(path, text);
+  const bytes = Buffer.from(value.replace(/^whsec_/, ''), 'base64').length;
+  if (!/^whsec_[A-Za-z0-9+/]+=*$/.test(value) || bytes < 24 || bytes > 64)
+    findings.error(path, 'must be whsec_ and the base64 of 24 to 64 bytes');
+  return value;
+}
