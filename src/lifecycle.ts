@@ -15,3 +15,17 @@ export async function within(ms: number, work: Promise<unknown>): Promise<boolea
 export class StartError extends Error {
   override readonly name = 'StartError';
 }
+
+/** Resolves after so many milliseconds, or as soon as the signal aborts. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}

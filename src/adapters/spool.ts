@@ -1,4 +1,4 @@
-import { within } from '../lifecycle.ts';
+import { pause, within } from '../lifecycle.ts';
 import type { Appender, AppendVerdict, EventLog, LogRecord } from '../ports/event-log.ts';
 import type { Spooled, SpoolFile } from './sqlite/spool-file.ts';
 
@@ -46,6 +46,7 @@ export class Spool implements Appender {
   readonly #doubtful = new Map<string, number>();
   readonly #stop = new AbortController();
   #fault: string | null = null;
+  /** Bytes of the payloads that could not be kept last. */
   #failed = 0;
   #probeAt = 0;
 
@@ -86,7 +87,7 @@ export class Spool implements Appender {
     const { log, file } = this.#options;
     const problem = log.problem();
     if (problem === null && file.events === 0) return null;
-    if (this.#fault !== null && performance.now() >= this.#probeAt) this.#try(() => file.probe(this.#failed));
+    if (this.#fault !== null && performance.now() >= this.#probeAt) this.#try(() => this.#probe());
     return this.#fault === null ? null : `${this.#fault}${problem === null ? '' : `; ${problem}`}`;
   }
 
@@ -136,10 +137,13 @@ export class Spool implements Appender {
         left.map((place) => records[place]!),
         max,
       );
-      if (added === null) throw new Error(`has no room: the limit is ${max} bytes`);
+      if (added === null) throw noRoom(max);
       spooled = added;
     });
-    if (!kept) return;
+    if (!kept) {
+      this.#failed = left.reduce((sum, place) => sum + (records[place]!.value?.length ?? 0), 0);
+      return;
+    }
     for (const place of left) verdicts[place] = 'stored';
     if (isFirst) onLog('warn', 'the log takes nothing; events go to the spool', { topic });
     // A slow log may store them yet: what it says in the end decides what is forwarded.
@@ -150,6 +154,13 @@ export class Spool implements Appender {
       ),
     );
     this.#forward(topic, known);
+  }
+
+  /** Throws when what could not be kept last could not be kept now. */
+  #probe(): void {
+    const { file, max } = this.#options;
+    if (file.bytes + this.#failed > max) throw noRoom(max);
+    file.probe(this.#failed);
   }
 
   #try(work: () => void): boolean {
@@ -222,15 +233,6 @@ export class Spool implements Appender {
   }
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
+function noRoom(max: number): Error {
+  return new Error(`has no room: the limit is ${max} bytes`);
 }

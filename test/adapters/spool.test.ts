@@ -150,6 +150,11 @@ describe('the spool', () => {
     const big = [record('b'), record('x'.repeat(400))];
     expect(await spool.append(big)).toEqual(['failed', 'failed']);
     expect(spool.problem()).toMatch(/no room: the limit is 400 bytes/);
+    // Also after the time when it tries again whether there is room.
+    const now = performance.now();
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(now + 60_000);
+    expect(spool.problem()).toMatch(/no room: the limit is 400 bytes/);
+    clock.mockRestore();
     mode = 'take';
     await emptied();
     expect(spool.problem()).toBeNull();
