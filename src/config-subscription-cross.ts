@@ -27,11 +27,12 @@ export function checkSubscriptions(
 }
 
 function checkTopics(
-  { name, topics, deadLetter, reply }: SubscriptionConfig,
+  { name, topics, deadLetter, redrive, reply }: SubscriptionConfig,
   written: ReadonlySet<string>,
   findings: Findings,
 ): void {
   const base = ['subscriptions', name];
+  if (redrive === deadLetter) findings.error([...base, 'redrive'], `${redrive} is its dead-letter topic`);
   for (const [index, topic] of topics.entries()) {
     if (topics.indexOf(topic) < index) findings.error([...base, 'topics', index], `${topic} is listed twice`);
     else if (topic === deadLetter) {
@@ -39,6 +40,8 @@ function checkTopics(
         [...base, 'deadLetter'],
         `${topic} is among its own topics: failures would go round for ever`,
       );
+    } else if (topic === redrive) {
+      findings.error([...base, 'redrive'], `${topic} is among its own topics`);
     } else if (topic === reply) {
       findings.warn(
         [...base, 'reply'],

@@ -59,6 +59,11 @@ const lambda = object({
   invoke: choice(['sync', 'async'], 'sync', 'async: AWS queues the call and its outcome stays unknown.'),
 });
 
+export const functionShape = object(
+  { http: optional(http), lambda: optional(lambda) },
+  { description: 'One of http and lambda.' },
+);
+
 const attributes = map(Type.String(), 'Attributes and their values.');
 const inner = { $ref: '#/$defs/attributeFilter' };
 /** Of itself, so typebox cannot say it. */
@@ -90,10 +95,7 @@ export const subscription = object({
     default: [],
     description: 'Filters of the CloudEvents Subscriptions API: exact, prefix, suffix, all, any, not.',
   }),
-  function: object(
-    { http: optional(http), lambda: optional(lambda) },
-    { description: 'One of http and lambda.' },
-  ),
+  function: functionShape,
   timeout: duration('30s', 'Of one call.'),
   concurrency: count(16, 10_000, 'Calls at once.'),
   rate: optional(count(null, 1_000_000, 'Calls a second; no limit.')),
@@ -122,6 +124,9 @@ export const subscription = object({
     ),
   ),
   deadLetter: optional(Type.String({ description: 'Topic for what cannot be delivered; {name}.dead.' })),
+  redrive: optional(
+    Type.String({ description: 'Topic of dead letters that are delivered again; {name}.redrive.' }),
+  ),
   reply: optional(Type.String({ description: 'Topic for the events that the function answers with; none.' })),
   warm: optional(
     duration(null, 'Without events, after which the function is called to keep it warm; never.'),

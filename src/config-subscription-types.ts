@@ -71,6 +71,8 @@ export interface SubscriptionConfig {
   dedupe: number | null;
   /** Topic for what could not be delivered. */
   deadLetter: string;
+  /** Topic of dead letters that are delivered again; null: it is not read. */
+  redrive: string | null;
   /** Topic for the events that the function answers with. */
   reply: string | null;
   /** Milliseconds without calls after which the function is called to keep it warm; null: never. */

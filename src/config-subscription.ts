@@ -16,6 +16,8 @@ export function readSubscription(name: string, raw: RawSubscription, reader: Rea
   for (const [index, topic] of raw.topics.entries()) checkTopic(findings, at('topics', index), topic);
   const deadLetter = raw.deadLetter ?? `${name}.dead`;
   checkTopic(findings, at('deadLetter'), deadLetter);
+  const redrive = raw.redrive ?? `${name}.redrive`;
+  checkTopic(findings, at('redrive'), redrive);
   if (raw.reply !== undefined) checkTopic(findings, at('reply'), raw.reply);
   const { age } = raw.retry;
   return {
@@ -43,6 +45,7 @@ export function readSubscription(name: string, raw: RawSubscription, reader: Rea
     retryAge: age === undefined ? null : time(at('retry', 'age'), age),
     dedupe: raw.dedupe === undefined ? null : time(at('dedupe'), raw.dedupe, 1_000),
     deadLetter,
+    redrive,
     reply: raw.reply ?? null,
     warm: raw.warm === undefined ? null : time(at('warm'), raw.warm, 1_000),
   };

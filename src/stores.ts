@@ -21,6 +21,7 @@ export function openLog(config: Config, folder: string, logger: Logger): EventLo
     for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
     for (const subscription of config.subscriptions.values()) {
       topics.add(subscription.deadLetter);
+      if (subscription.redrive !== null) topics.add(subscription.redrive);
       for (const topic of subscription.topics) topics.add(topic);
     }
     return kafkaEventLog({

@@ -30,10 +30,13 @@ export interface Partition {
   partition: number;
 }
 
+/** A place in the log: `offset` is the next one to read. */
+export type Position = Partition & { offset: number };
+
 /** Takes what a subscription reads. */
 export interface RecordSink {
-  /** Partitions that are ours from now on. Nothing of them is held any more from before. */
-  assigned(partitions: Partition[]): void;
+  /** Partitions that are ours from now on, and where they begin. Nothing of them is held any more from before. */
+  assigned(partitions: Position[]): void;
   /**
    * Records of one partition in offset order. `end` is the offset after the newest record of the
    * partition. Must return at once: use `pause` to hold the partition.
@@ -47,20 +50,25 @@ export interface RecordSink {
 
 /** One running reader of a group. */
 export interface Consumption {
-  /** Stores positions: `offset` is the next one to read. */
-  commit(positions: (Partition & { offset: number })[]): Promise<void>;
+  /** Stores positions. */
+  commit(positions: Position[]): Promise<void>;
   pause(partitions: Partition[]): void;
   resume(partitions: Partition[]): void;
   /** Gives the partitions up (after `revoked`) and stops reading. */
   stop(): Promise<void>;
 }
 
+/** `time`: the first record that is of this time or later, in milliseconds since 1970. */
+export type Start = 'earliest' | 'latest' | { time: number };
+
 export interface ConsumeOptions {
   /** Readers of one group share the partitions. */
   group: string;
   topics: string[];
   /** Where a group starts that has no position yet. The position is committed at once. */
-  from: 'earliest' | 'latest';
+  from: Start;
+  /** Topics where it starts elsewhere. */
+  starts?: Readonly<Record<string, Start>> | undefined;
 }
 
 export interface Appender {

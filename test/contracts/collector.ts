@@ -2,7 +2,9 @@ import type {
   Consumption,
   EventLog,
   Partition,
+  Position,
   RecordSink,
+  Start,
   StoredRecord,
 } from '../../src/ports/event-log.ts';
 
@@ -11,6 +13,8 @@ export class Collector implements RecordSink {
   readonly seen: StoredRecord[] = [];
   /** What is assigned now, as `topic/partition`. */
   readonly partitions = new Map<string, Partition>();
+  /** Where they began when they were assigned. */
+  readonly begins = new Map<string, number>();
   /** The newest `end` by `topic/partition`. */
   readonly ends = new Map<string, number>();
   revocations = 0;
@@ -21,8 +25,11 @@ export class Collector implements RecordSink {
   onRevoked: () => Promise<void> = async () => {};
   #changed: (() => void)[] = [];
 
-  assigned(partitions: Partition[]): void {
-    for (const one of partitions) this.partitions.set(`${one.topic}/${one.partition}`, one);
+  assigned(partitions: Position[]): void {
+    for (const { topic, partition, offset } of partitions) {
+      this.partitions.set(`${topic}/${partition}`, { topic, partition });
+      this.begins.set(`${topic}/${partition}`, offset);
+    }
     this.#tell();
   }
 
@@ -66,8 +73,8 @@ export class Collector implements RecordSink {
   }
 
   /** The positions after everything that has come. */
-  positions(): (Partition & { offset: number })[] {
-    const next = new Map<string, Partition & { offset: number }>();
+  positions(): Position[] {
+    const next = new Map<string, Position>();
     for (const { topic, partition, offset } of this.seen) {
       next.set(`${topic}/${partition}`, { topic, partition, offset: offset + 1 });
     }
@@ -84,10 +91,11 @@ export async function collect(
   log: EventLog,
   group: string,
   topics: string[],
-  from: 'earliest' | 'latest' = 'earliest',
+  from: Start = 'earliest',
+  starts: Record<string, Start> = {},
 ): Promise<{ collector: Collector; consumption: Consumption }> {
   const collector = new Collector();
-  const consumption = await log.consume({ group, topics, from }, collector);
+  const consumption = await log.consume({ group, topics, from, starts }, collector);
   await collector.ready(topics);
   return { collector, consumption };
 }

@@ -221,6 +221,7 @@ export function subscription(
     retryAge: null,
     dedupe: null,
     deadLetter: `${rest.name ?? 'mail'}.dead`,
+    redrive: null,
     reply: null,
     warm: null,
     ...rest,

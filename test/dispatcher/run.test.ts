@@ -293,7 +293,7 @@ describe('giving partitions up', () => {
     // As a rebalance does: lost, and ours again with nothing held from before.
     await sink!.revoked();
     expect(commits).toEqual([]);
-    sink!.assigned([{ topic: 'orders', partition: 0 }]);
+    sink!.assigned([{ topic: 'orders', partition: 0, offset: 0 }]);
     sink!.records({ topic: 'orders', partition: 0 }, [record!], record!.offset + 1);
     const before = held.length;
     await target.until(() => held.length > before);

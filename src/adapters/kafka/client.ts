@@ -74,6 +74,28 @@ export function kafkaClient(config: KafkaConfig, onLog: OnLog, retry: RetryOptio
   };
 }
 
+/** What of kafkajs' cluster fetches records: it has no public name. */
+export interface FetchCluster {
+  connect(): Promise<void>;
+  addTargetTopic(topic: string): Promise<void>;
+  refreshMetadata(): Promise<void>;
+  refreshMetadataIfNecessary(): Promise<void>;
+  /** Partitions by node id. */
+  findLeaderForPartitions(topic: string, partitions: number[]): Record<string, number[]>;
+  findBroker(node: { nodeId: string }): Promise<{
+    fetch(request: object): Promise<{ responses: { partitions: object[] }[] }>;
+  }>;
+}
+
+/** The client's own way to the brokers, without a group, which kafkajs' consumer cannot do without. */
+export function fetchCluster({ kafka }: Client): FetchCluster {
+  const symbol = Object.getOwnPropertySymbols(kafka).find(
+    ({ description }) => description === 'private:Kafka:createCluster',
+  )!;
+  const makers = kafka as unknown as Record<symbol, (options: object) => FetchCluster>;
+  return makers[symbol]!({ allowAutoTopicCreation: false, metadataMaxAge: 300_000 });
+}
+
 interface SocketOptions {
   host: string;
   port: number;

@@ -1,8 +1,7 @@
 import kafkajs from 'kafkajs';
-import type { Consumption, Partition } from '../../ports/event-log.ts';
+import type { Consumption, Partition, Position } from '../../ports/event-log.ts';
 import type { GroupTiming } from './consumer.ts';
 import { GroupMember, type MemberOptions } from './member.ts';
-import type { Position } from './positions.ts';
 import { rootCause } from './topics.ts';
 
 // Node finds only some of kafkajs' names in its CommonJS.

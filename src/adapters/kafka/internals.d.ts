@@ -36,3 +36,15 @@ declare module 'kafkajs/src/utils/long.js' {
   const Long: { fromValue(value: string): object };
   export = Long;
 }
+
+declare module 'kafkajs/src/consumer/batch.js' {
+  import type { KafkaMessage } from 'kafkajs';
+
+  class Batch {
+    constructor(topic: string, fetchedOffset: string, partitionData: object);
+    rawMessages: unknown[];
+    messages: KafkaMessage[];
+    lastOffset(): string;
+  }
+  export = Batch;
+}

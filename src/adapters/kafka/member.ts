@@ -1,9 +1,9 @@
 import type { Consumer, EachBatchPayload } from 'kafkajs';
 import type { KafkaConfig } from '../../config.ts';
-import type { ConsumeOptions, Partition, RecordSink } from '../../ports/event-log.ts';
+import type { ConsumeOptions, Partition, Position, RecordSink } from '../../ports/event-log.ts';
 import { type Client, kafkaClient, type OnLog, withAdmin, within } from './client.ts';
 import { type GroupTiming, RETRY, waitingConsumer } from './consumer.ts';
-import { type Position, startPositions } from './positions.ts';
+import { startPositions } from './positions.ts';
 import { stored } from './stored.ts';
 import { rootCause } from './topics.ts';
 
@@ -152,7 +152,7 @@ export class GroupMember {
 
   /** Sets where to read each partition, then gives them to the sink. */
   async #start(): Promise<void> {
-    const { config, onLog, group, topics, from, sink } = this.#options;
+    const { config, onLog, group, topics, from, starts, sink } = this.#options;
     const assigned = this.#assigned;
     const positions = await withAdmin(config, onLog, 10_000, (admin) =>
       startPositions({
@@ -160,6 +160,7 @@ export class GroupMember {
         group,
         topics,
         from,
+        starts,
         leader: this.#leader,
         assigned,
         commit: (found) => this.#commit(found),
@@ -173,7 +174,7 @@ export class GroupMember {
       this.#consumer.seek({ topic, partition, offset: String(offset) });
     }
     this.#phase = 'held';
-    sink.assigned(assigned);
+    sink.assigned(positions);
     this.#options.onHeld();
   }
 

@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
-import type { Partition } from '../../ports/event-log.ts';
+import type { ConsumeOptions, Partition, Position, Start } from '../../ports/event-log.ts';
 
-export type Position = Partition & { offset: number };
-
-export interface StartOptions {
+export interface StartOptions extends Pick<ConsumeOptions, 'from' | 'starts'> {
   admin: Admin;
   group: string;
   topics: string[];
-  from: 'earliest' | 'latest';
   /** Whether we lead the group's present generation. */
   leader: boolean;
   assigned: Partition[];
@@ -58,19 +55,27 @@ export async function startPositions(options: StartOptions): Promise<Position[]>
   }
 }
 
+/** Offset by partition; where no record is as young as a time, the one after the newest. */
+export async function startOffsets(admin: Admin, topic: string, start: Start): Promise<Map<number, number>> {
+  if (typeof start === 'object') {
+    const found = await admin.fetchTopicOffsetsByTimestamp(topic, start.time);
+    return new Map(found.map(({ partition, offset }) => [partition, Number(offset)]));
+  }
+  const bound = start === 'latest' ? 'high' : 'low';
+  return new Map((await admin.fetchTopicOffsets(topic)).map((one) => [one.partition, Number(one[bound])]));
+}
+
 async function newPositions(
-  { admin, from }: StartOptions,
+  { admin, from, starts }: StartOptions,
   missing: Partition[],
   offsets: Map<string, number>,
 ): Promise<Position[]> {
   const positions: Position[] = [];
   for (const [topic, partitions] of Map.groupBy(missing, (one) => one.topic)) {
     const known = [...offsets.keys()].some((key) => key.slice(0, key.lastIndexOf('/')) === topic);
-    const bounds = new Map((await admin.fetchTopicOffsets(topic)).map((one) => [one.partition, one]));
+    const found = await startOffsets(admin, topic, known ? 'earliest' : (starts?.[topic] ?? from));
     for (const { partition } of partitions) {
-      const bound = bounds.get(partition)!;
-      const offset = Number(from === 'latest' && !known ? bound.high : bound.low);
-      positions.push({ topic, partition, offset });
+      positions.push({ topic, partition, offset: found.get(partition)! });
     }
   }
   return positions;

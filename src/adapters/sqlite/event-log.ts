@@ -7,6 +7,8 @@ import type {
   LogRecord,
   RecordSink,
 } from '../../ports/event-log.ts';
+import type { LogReader, Range } from '../../ports/log-reader.ts';
+import { rangesOf, readRanges } from './log-reader.ts';
 import { durable, openDatabase, transaction } from './open.ts';
 import { Reader } from './reader.ts';
 import { type Retention, retain } from './retention.ts';
@@ -31,11 +33,11 @@ const PROBE_INTERVAL = 1_000;
  * The log in one SQLite file, for one process: one partition per topic, topics made when first named.
  * `stored` means on disk (fsync). Throws when the folder cannot be used.
  */
-export function sqliteEventLog(options: SqliteEventLogOptions): EventLog {
+export function sqliteEventLog(options: SqliteEventLogOptions): EventLog & LogReader {
   return new SqliteEventLog(options);
 }
 
-class SqliteEventLog implements EventLog {
+class SqliteEventLog implements EventLog, LogReader {
   readonly #options: SqliteEventLogOptions;
   readonly #db: DatabaseSync;
   readonly #tables: Tables;
@@ -65,8 +67,9 @@ class SqliteEventLog implements EventLog {
     return rows.map((row) => (!fits(row) ? 'too_large' : stored ? 'stored' : 'failed'));
   }
 
-  async consume({ group, topics, from }: ConsumeOptions, sink: RecordSink): Promise<Consumption> {
-    const found = this.#start(group, topics, from);
+  async consume(options: ConsumeOptions, sink: RecordSink): Promise<Consumption> {
+    const { group } = options;
+    const found = this.#start(options);
     const reader = new Reader(group, sink, {
       tables: this.#tables,
       commit: (name, positions) =>
@@ -85,6 +88,14 @@ class SqliteEventLog implements EventLog {
       if (queue.readers[0] === reader) this.#give(queue);
     }
     return reader;
+  }
+
+  async ranges(topic: string, time?: number): Promise<Range[]> {
+    return rangesOf(this.#tables, topic, time);
+  }
+
+  read(ranges: readonly Range[], sink: Parameters<LogReader['read']>[1]): Promise<void> {
+    return readRanges(this.#tables, ranges, sink);
   }
 
   problem(): string | null {
@@ -152,13 +163,13 @@ class SqliteEventLog implements EventLog {
   }
 
   /** The topics by name, each with a position for the group from now on. */
-  #start(group: string, names: string[], from: ConsumeOptions['from']): Topic[] {
+  #start({ group, topics: names, from, starts }: ConsumeOptions): Topic[] {
     if (this.#closing !== null) throw new Error('The embedded log is closed');
     const topics = [...new Set(names)].map((name) => this.#tables.topic(name));
     durable(this.#db, () => {
       for (const topic of topics) {
         if (this.#tables.position(group, topic) !== null) continue;
-        this.#tables.savePosition(group, topic, from === 'earliest' ? topic.first : topic.next);
+        this.#tables.savePosition(group, topic, this.#tables.startOf(topic, starts?.[topic.name] ?? from));
       }
     });
     return topics;

@@ -101,7 +101,8 @@ export class Reader implements Consumption {
     try {
       const fresh = [...this.#held.values()].filter((held) => !held.announced);
       for (const held of fresh) held.announced = true;
-      if (fresh.length > 0) this.#sink.assigned(fresh.map((held) => held.partition));
+      if (fresh.length > 0)
+        this.#sink.assigned(fresh.map(({ partition, next }) => ({ ...partition, offset: next })));
       for (const held of this.#held.values()) {
         if (this.#stopping === null && !held.paused && held.next < held.topic.next) this.#deliverOne(held);
       }

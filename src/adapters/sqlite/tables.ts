@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { Partition, StoredRecord } from '../../ports/event-log.ts';
+import type { Partition, Start, StoredRecord } from '../../ports/event-log.ts';
 import type { Schema } from './open.ts';
 import { parseHeaders, type Row } from './rows.ts';
 
@@ -54,6 +54,7 @@ export class Tables {
   readonly #insertProbe: StatementSync;
   readonly #read: StatementSync;
   readonly #sizes: StatementSync;
+  readonly #since: StatementSync;
   readonly #delete: StatementSync;
   readonly #position: StatementSync;
   readonly #savePosition: StatementSync;
@@ -70,6 +71,9 @@ export class Tables {
     );
     this.#sizes = db.prepare(
       'SELECT offset, timestamp, bytes FROM records WHERE topic = ? AND offset >= ? ORDER BY offset LIMIT ?',
+    );
+    this.#since = db.prepare(
+      'SELECT offset FROM records WHERE topic = ? AND offset >= ? AND timestamp >= ? ORDER BY offset LIMIT 1',
     );
     this.#delete = db.prepare('DELETE FROM records WHERE topic = ? AND offset < ?');
     this.#position = db.prepare('SELECT next FROM positions WHERE reader = ? AND topic = ?');
@@ -134,6 +138,14 @@ export class Tables {
   /** The oldest records' offsets, ages and sizes. */
   oldest(topic: Topic, count: number): { offset: number; timestamp: number; bytes: number }[] {
     return this.#sizes.all(topic.id, topic.first, count) as never;
+  }
+
+  /** The offset that `start` means; where no record is as young as a time, the one after the newest. */
+  startOf(topic: Topic, start: Start): number {
+    if (start === 'earliest') return topic.first;
+    if (start === 'latest') return topic.next;
+    const row = this.#since.get(topic.id, topic.first, start.time);
+    return (row?.offset as number | undefined) ?? topic.next;
   }
 
   /** Deletes everything before `offset`. */

@@ -7,7 +7,7 @@ import type { KafkaConfig } from '../../../src/config.ts';
 import type { EventLog, LogRecord } from '../../../src/ports/event-log.ts';
 
 /** A plain connection to one broker. */
-function kafkaConfig(brokers: string, changes: Partial<KafkaConfig> = {}): KafkaConfig {
+export function kafkaConfig(brokers: string, changes: Partial<KafkaConfig> = {}): KafkaConfig {
   return {
     brokers: [brokers],
     clientId: 'postern-test',
