@@ -2,9 +2,11 @@ import type { Config, KafkaConfig } from './config.ts';
 import { readRedis } from './config-redis.ts';
 import type { ConfigDocument } from './config-shape.ts';
 import { readSource } from './config-source.ts';
+import { readStream } from './config-stream.ts';
 import { readSubscription } from './config-subscription.ts';
 import type { Findings, Path } from './config-text.ts';
 import { readAddress, readRange, readSecret, readTls, type SecretReader } from './config-values.ts';
+import { readWorkflow } from './config-workflow.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
 /** Longest wait of a timer: above it Node fires at once. */
@@ -23,6 +25,8 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
   const limit = (name: 'body' | 'decompressed' | 'event' | 'buffered' | 'key', max: number) =>
     size(['gateway', 'limits', name], gateway.limits[name], max);
   const reader: Reader = { findings, secret, time, size };
+  const read = <R, T>(raw: Record<string, R>, one: (name: string, raw: R, reader: Reader) => T) =>
+    new Map(Object.entries(raw).map(([name, value]) => [name, one(name, value, reader)]));
   return {
     gateway: {
       listen: readAddress(findings, ['gateway', 'listen'], gateway.listen),
@@ -53,15 +57,10 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
       outage: dedupe.outage,
     },
     schemas: document.schemas,
-    sources: new Map(
-      Object.entries(document.sources).map(([name, raw]) => [name, readSource(name, raw, reader)]),
-    ),
-    subscriptions: new Map(
-      Object.entries(document.subscriptions).map(([name, raw]) => [
-        name,
-        readSubscription(name, raw, reader),
-      ]),
-    ),
+    sources: read(document.sources, readSource),
+    subscriptions: read(document.subscriptions, readSubscription),
+    streams: read(document.streams, readStream),
+    workflows: read(document.workflows, readWorkflow),
     grace: time(['grace'], document.grace),
     logLevel: document.logLevel,
   };

@@ -14,7 +14,9 @@ import {
 } from './config-fields.ts';
 import { redis, tls } from './config-redis-shape.ts';
 import { source } from './config-source-shape.ts';
+import { stream } from './config-stream-shape.ts';
 import { attributeFilter, subscription } from './config-subscription-shape.ts';
+import { workflow } from './config-workflow-shape.ts';
 
 /**
  * The shape of the YAML config: one JSON Schema, from which come the TypeScript type, the checks, the
@@ -141,6 +143,8 @@ export const configShape = object(
     schemas: Type.String({ default: './schemas', minLength: 1, description: 'Folder, from this file.' }),
     sources: map(source, 'Who may send what, by name.'),
     subscriptions: map(subscription, 'Functions, by name.'),
+    streams: map(stream, 'Windows of events that become events, by name.'),
+    workflows: map(workflow, 'Functions that run as one process, by name.'),
     grace: duration('30s', 'Between the signal to stop and giving up.'),
     logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info', ''),
   },

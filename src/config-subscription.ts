@@ -51,7 +51,8 @@ export function readSubscription(name: string, raw: RawSubscription, reader: Rea
   };
 }
 
-function readFunction(path: Path, raw: RawSubscription['function'], reader: Reader): FunctionConfig {
+/** A function to call, each value checked for itself. */
+export function readFunction(path: Path, raw: RawSubscription['function'], reader: Reader): FunctionConfig {
   const { findings } = reader;
   if (!raw.http === !raw.lambda) findings.error(path, 'needs one of http and lambda');
   if (raw.lambda) {

@@ -3,8 +3,10 @@ import { checkShape } from './config-faults.ts';
 import type { RedisConfig } from './config-redis.ts';
 import { resolveConfig } from './config-resolve.ts';
 import type { SourceConfig } from './config-source-types.ts';
+import type { StreamConfig } from './config-stream-types.ts';
 import type { SubscriptionConfig } from './config-subscription-types.ts';
 import { Findings, readYaml } from './config-text.ts';
+import type { WorkflowConfig } from './config-workflow-types.ts';
 import type { Problem } from './problem.ts';
 
 /**
@@ -86,6 +88,8 @@ export interface Config {
   schemas: string;
   sources: Map<string, SourceConfig>;
   subscriptions: Map<string, SubscriptionConfig>;
+  streams: Map<string, StreamConfig>;
+  workflows: Map<string, WorkflowConfig>;
   /** Milliseconds between SIGTERM and giving up. */
   grace: number;
   logLevel: string;

@@ -64,7 +64,9 @@ function isAllowed({ from, to }: Import): boolean {
       const journey = from.split('/')[0]!;
       if (target === 'journey') {
         const shared = (journey === 'gateway' || journey === 'dispatcher') && to === 'schema/registry.ts';
-        return to.startsWith(`${journey}/`) || shared;
+        // They are the dispatcher's journey with memory: same records, filters, calls and commits.
+        const onDispatcher = journey === 'streams' || journey === 'workflows';
+        return to.startsWith(`${journey}/`) || shared || (onDispatcher && to.startsWith('dispatcher/'));
       }
       return target === 'port' || target === 'core';
     }

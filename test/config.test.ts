@@ -71,6 +71,8 @@ test('the least config gets all defaults', () => {
     schemas: './schemas',
     sources: new Map(),
     subscriptions: new Map(),
+    streams: new Map(),
+    workflows: new Map(),
     grace: 30_000,
     logLevel: 'info',
   });
