@@ -5,17 +5,25 @@ import type { Caller, Invocation } from './invoke/invoker.ts';
 
 /** One event on its way to a function. */
 export interface Delivery {
+  /** Of a redriven event as it was at first, so that its topic and offset are not those of the holding. */
   record: StoredRecord;
   holding: Holding;
+  /** Its place in the holding. */
+  offset: number;
   /** Bytes, about. */
   size: number;
   /** When it came, on the monotonic clock in milliseconds. */
   arrived: number;
 }
 
-/** A record that has just come; `arrived` is the monotonic clock's time in milliseconds. */
-export function deliveryOf(record: StoredRecord, holding: Holding, arrived: number): Delivery {
-  return { record, holding, size: recordSize(record), arrived };
+/** A record that has just come, and its place in the holding; `arrived` is the monotonic clock's time in milliseconds. */
+export function deliveryOf(
+  record: StoredRecord,
+  holding: Holding,
+  offset: number,
+  arrived: number,
+): Delivery {
+  return { record, holding, offset, size: recordSize(record), arrived };
 }
 
 /** Bytes of a record's key, value and headers. */

@@ -1,6 +1,7 @@
 import type { Appender, AppendVerdict, LogRecord } from '../ports/event-log.ts';
 import type { Delivery } from './call.ts';
 import { type Answer, reasonOf } from './conclude.ts';
+import { LINEAGE } from './letter.ts';
 import { Queue } from './queue.ts';
 import { retryWait } from './retry.ts';
 
@@ -32,7 +33,8 @@ export interface DeadLetterOptions {
 
 const AT_ONCE = 100;
 const AGAIN = { attempts: Number.POSITIVE_INFINITY, min: 500, max: 30_000 };
-const ERROR_LENGTH = 300;
+/** Bytes of UTF-8. */
+const ERROR_BYTES = 1024;
 
 /** Stores dead letters, each as long as it takes: an event that is in no topic yet must not be forgotten. */
 export class DeadLetters {
@@ -117,12 +119,14 @@ export class DeadLetters {
 function deadLetter(letter: Letter, topic: string, subscription: string): LogRecord {
   const { answer, attempts, cut } = letter;
   const { record } = letter.delivery;
+  const before = record.headers[LINEAGE];
+  const lineage = before === undefined ? {} : { [LINEAGE]: before };
   return {
     topic,
     key: cut < 2 ? record.key : null,
     value: cut === 0 ? record.value : null,
     headers: {
-      ...(cut < 2 ? record.headers : {}),
+      ...(cut < 2 ? record.headers : lineage),
       postern_reason: reasonOf(answer),
       postern_status: answer.status === null ? '' : String(answer.status),
       postern_attempts: String(attempts),
@@ -130,14 +134,21 @@ function deadLetter(letter: Letter, topic: string, subscription: string): LogRec
       postern_topic: record.topic,
       postern_partition: String(record.partition),
       postern_offset: String(record.offset),
+      // A number: not every one that a record may have is a date.
+      postern_timestamp: String(record.timestamp),
       postern_first_time: new Date(letter.firstTime).toISOString(),
       postern_last_time: new Date(letter.lastTime).toISOString(),
-      // Part of it may be a reply: no line breaks into somebody's log.
-      postern_error: answer.detail
-        .slice(0, ERROR_LENGTH)
-        .toWellFormed()
-        .replace(/[\u0000-\u001f\u007f]+/g, ' '),
+      postern_error: excerpt(answer.detail),
       ...(cut > 0 ? { postern_truncated: cut === 1 ? 'value' : 'value, key and headers' } : {}),
     },
   };
+}
+
+/** Part of it may be a reply: no line breaks into somebody's log. */
+function excerpt(text: string): string {
+  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(ERROR_BYTES));
+  return text
+    .slice(0, read)
+    .toWellFormed()
+    .replace(/[\u0000-\u001f\u007f]+/g, ' ');
 }

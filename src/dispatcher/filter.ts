@@ -15,10 +15,12 @@ const PATTERNS = 100;
 
 /**
  * Compiles a CEL expression over `event`: the attributes by name, and `event.data`, the parsed JSON. Throws
- * an Error whose message says what is wrong.
+ * an Error whose message says what is wrong. `more`: further variables, which are asked for at each match.
  */
-export function compileFilter(text: string): Filter {
+export function compileFilter(text: string, more: Record<string, () => object> = {}): Filter {
   const environment = makeEnvironment();
+  const names = Object.keys(more);
+  for (const name of names) environment.registerVariable(name, 'map');
   const program = environment.parse(text);
   useSafePatterns(program.ast);
   const { valid, type, error } = program.check();
@@ -28,7 +30,9 @@ export function compileFilter(text: string): Filter {
     errors: 0,
     match(this: { errors: number }, record: StoredRecord): boolean {
       try {
-        const result: unknown = program({ event: filterEvent(record) });
+        const values: Record<string, object> = { event: filterEvent(record) };
+        for (const name of names) values[name] = more[name]!();
+        const result: unknown = program(values);
         if (typeof result === 'boolean') return result;
       } catch {
         // Counted below: a filter says yes or is not asked again.

@@ -10,6 +10,8 @@ import { Feed } from './feed.ts';
 import type { Filter } from './filter.ts';
 import { Intake } from './intake.ts';
 import type { Invoker } from './invoke/invoker.ts';
+import { redrivenEvent } from './letter.ts';
+import { wantedBy } from './redrive.ts';
 
 export interface RunOptions {
   subscription: SubscriptionConfig;
@@ -58,8 +60,7 @@ export class Run implements RecordSink {
 
   /** Begins to read; resolves when the log says that it does. */
   async start(): Promise<void> {
-    const { group, topics, from } = this.#options.subscription;
-    this.#consumption = await this.#options.log.consume({ group, topics, from }, this);
+    this.#consumption = await this.#options.log.consume(wantedBy(this.#options.subscription), this);
     if (this.#over) await this.#consumption.stop();
     else this.#regulate();
   }
@@ -91,18 +92,21 @@ export class Run implements RecordSink {
     const holding = this.#commits.find(partition);
     if (holding === undefined || this.#isClosing) return;
     holding.end = end;
-    const { filter } = this.#options;
+    const { filter, subscription } = this.#options;
+    const isRedriven = partition.topic === subscription.redrive;
     const errors = filter?.errors ?? 0;
     const arrived = performance.now();
     let filtered = 0;
     for (const record of records) {
       if (!holding.tracker.begin(record.offset)) continue;
-      if (filter !== null && !filter.match(record)) {
+      const event = isRedriven ? redrivenEvent(record, subscription.group) : record;
+      // What was given up has passed the filter before.
+      if (event === null || (!isRedriven && filter !== null && !filter.match(event))) {
         this.#commits.finish(holding, record.offset);
         filtered++;
         continue;
       }
-      const delivery = deliveryOf(record, holding, arrived);
+      const delivery = deliveryOf(event, holding, record.offset, arrived);
       this.#intake.add(delivery.size);
       this.#feed.push(delivery);
     }
@@ -197,9 +201,9 @@ export class Run implements RecordSink {
     this.#regulate();
   };
 
-  readonly #settled = ({ holding, record, size }: Delivery): void => {
+  readonly #settled = ({ holding, offset, size }: Delivery): void => {
     this.#intake.settle(size);
-    this.#commits.finish(holding, record.offset);
+    this.#commits.finish(holding, offset);
   };
 
   #regulate(): void {

@@ -1,0 +1,147 @@
+import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
+import { headerText } from './cloudevent.ts';
+
+/** A dead letter as it lies in its topic. */
+export interface StoredLetter {
+  record: StoredRecord;
+  /** Whose it is. */
+  subscription: string;
+  reason: string;
+  status: number | null;
+  attempts: number;
+  /** RFC 3339, of the first attempt and of the last. */
+  firstTime: string;
+  lastTime: string;
+  error: string;
+  /** Where the event was at first, and its time in milliseconds since 1970. */
+  origin: Position & { timestamp: number };
+  /** What was left out because the record was too large, or null. */
+  cut: string | null;
+  /** The dead letters that this event was before, oldest first. */
+  lineage: string[];
+}
+
+/** What a dead letter says in headers of its own. */
+const SAID = new Set(
+  [
+    'reason',
+    'status',
+    'attempts',
+    'subscription',
+    'topic',
+    'partition',
+    'offset',
+    'timestamp',
+    'first_time',
+    'last_time',
+    'error',
+  ].map((name) => `postern_${name}`),
+);
+/** What a redriven record says of its origin, so that the function gets it as it was. */
+const PLACED = new Set([
+  'postern_topic',
+  'postern_partition',
+  'postern_offset',
+  'postern_timestamp',
+  'postern_group',
+]);
+export const LINEAGE = 'postern_lineage';
+/** Of an event that was redriven that often only the newest are named. */
+const LONGEST_LINEAGE = 50;
+
+/** Reads a record of a dead-letter topic; null when it is something else. */
+export function readLetter(record: StoredRecord): StoredLetter | null {
+  const text = (name: string) => headerText(record, `postern_${name}`) ?? '';
+  const origin = originOf(record);
+  const [subscription, reason] = [text('subscription'), text('reason')];
+  if (subscription === '' || reason === '' || origin === null) return null;
+  const truncated = text('truncated');
+  return {
+    record,
+    subscription,
+    reason,
+    status: text('status') === '' ? null : Number(text('status')),
+    attempts: Number(text('attempts')),
+    firstTime: text('first_time'),
+    lastTime: text('last_time'),
+    error: text('error'),
+    origin,
+    // The gateway's mark of what it refused is a number, and part of the record as it was.
+    cut: truncated.startsWith('value') ? truncated : null,
+    lineage: lineageOf(record),
+  };
+}
+
+/** Names a record of a topic for good: with its time, as a topic that is made anew counts from 0 again. */
+export function placeName({ topic, partition, offset, timestamp }: StoredRecord): string {
+  const time = new Date(timestamp);
+  return `${topic}/${partition}/${offset}@${Number.isNaN(time.getTime()) ? timestamp : time.toISOString()}`;
+}
+
+/** The dead letters that a record was before, oldest first. */
+export function lineageOf(record: StoredRecord): string[] {
+  return (headerText(record, LINEAGE) ?? '').split(' ').filter((name) => name !== '');
+}
+
+/** The event of a dead letter as it was at first; only its lineage is added. */
+export function eventOf({ record, origin, cut }: StoredLetter): StoredRecord {
+  const headers: Record<string, Uint8Array> = {};
+  for (const name in record.headers) {
+    if (SAID.has(name) || (cut !== null && name === 'postern_truncated')) continue;
+    headers[name] = record.headers[name]!;
+  }
+  return { ...record, ...origin, headers };
+}
+
+/** The record that sends a dead letter to its subscription again, whose consumer group is `group`. */
+export function redrivenRecord(letter: StoredLetter, topic: string, group: string): LogRecord {
+  const { key, value, headers } = eventOf(letter);
+  const { origin, lineage, record } = letter;
+  return {
+    topic,
+    key,
+    value,
+    headers: {
+      ...headers,
+      postern_topic: origin.topic,
+      postern_partition: String(origin.partition),
+      postern_offset: String(origin.offset),
+      postern_timestamp: String(origin.timestamp),
+      postern_group: group,
+      [LINEAGE]: [...lineage, placeName(record)].slice(-LONGEST_LINEAGE).join(' '),
+    },
+  };
+}
+
+/**
+ * The event of a redriven record, as it was at first, so that its identity is the same; only its lineage is
+ * added. Null when it is for another group. What somebody else wrote to the topic is taken as it is.
+ */
+export function redrivenEvent(record: StoredRecord, group: string): StoredRecord | null {
+  const origin = originOf(record);
+  const addressee = groupOf(record);
+  if (addressee !== null && addressee !== group) return null;
+  if (addressee === null || origin === null) return record;
+  const headers: Record<string, Uint8Array> = {};
+  for (const name in record.headers) if (!PLACED.has(name)) headers[name] = record.headers[name]!;
+  return { ...record, ...origin, headers };
+}
+
+/** The consumer group that a redriven record is for; null when it says nothing of it. */
+export function groupOf(record: StoredRecord): string | null {
+  return headerText(record, 'postern_group');
+}
+
+/** Where a record says that it was at first; null when it does not. */
+function originOf(record: StoredRecord): StoredLetter['origin'] | null {
+  const topic = headerText(record, 'postern_topic');
+  const partition = wholeNumber(headerText(record, 'postern_partition'));
+  const offset = wholeNumber(headerText(record, 'postern_offset'));
+  if (topic === null || topic === '' || partition === null || offset === null) return null;
+  const timestamp = wholeNumber(headerText(record, 'postern_timestamp')) ?? record.timestamp;
+  return { topic, partition, offset, timestamp };
+}
+
+function wholeNumber(text: string | null): number | null {
+  return text !== null && /^\d{1,16}$/.test(text) ? Number(text) : null;
+}

@@ -1,0 +1,100 @@
+import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { LogReader } from '../ports/log-reader.ts';
+import { compileFilter } from './filter.ts';
+import { eventOf, groupOf, lineageOf, placeName, readLetter, type StoredLetter } from './letter.ts';
+
+export interface LettersOptions {
+  subscription: SubscriptionConfig;
+  reader: LogReader;
+  /** True for the letters that are wanted. */
+  wanted: LetterFilter | null;
+  /** Milliseconds since 1970: only letters of this time or later, and before that one. */
+  from: number | null;
+  to: number | null;
+}
+
+/** What was passed over. */
+export interface PassedOver {
+  /** Names of other subscriptions with the same dead-letter topic, and how many letters each has. */
+  others: Map<string, number>;
+  /** Records that are no dead letters. */
+  foreign: number;
+  unwanted: number;
+}
+
+/**
+ * Reads the dead letters of one subscription that are there now, partition by partition; `visit` says
+ * whether to go on. `redriven`: it has been sent again already.
+ */
+export async function readLetters(
+  { subscription, reader, wanted, from, to }: LettersOptions,
+  visit: (letter: StoredLetter, redriven: boolean) => Promise<boolean>,
+): Promise<PassedOver> {
+  const passed: PassedOver = { others: new Map(), foreign: 0, unwanted: 0 };
+  const ranges = await reader.ranges(subscription.deadLetter, from ?? undefined);
+  const ledger = await readLedger(subscription, reader);
+  await reader.read(ranges, async (records) => {
+    for (const record of records) {
+      if ((from !== null && record.timestamp < from) || (to !== null && record.timestamp >= to)) continue;
+      const letter = readLetter(record);
+      if (letter === null) passed.foreign++;
+      else if (letter.subscription !== subscription.name) {
+        passed.others.set(letter.subscription, (passed.others.get(letter.subscription) ?? 0) + 1);
+      } else if (wanted !== null && !wanted.match(letter)) passed.unwanted++;
+      else if (!(await visit(letter, ledger.has(placeName(record))))) return false;
+    }
+    return true;
+  });
+  return passed;
+}
+
+/**
+ * Names of the letters that were sent again. What is in the redrive topic is the only account of it: nothing
+ * else has to be stored in step with it, whenever a process dies.
+ */
+async function readLedger(
+  { redrive, group }: SubscriptionConfig,
+  reader: LogReader,
+): Promise<ReadonlySet<string>> {
+  const ledger = new Set<string>();
+  if (redrive === null) return ledger;
+  await reader.read(await reader.ranges(redrive), async (records) => {
+    for (const record of records) {
+      const last = groupOf(record) === group ? lineageOf(record).at(-1) : undefined;
+      if (last !== undefined) ledger.add(last);
+    }
+    return true;
+  });
+  return ledger;
+}
+
+export interface LetterFilter {
+  match(letter: StoredLetter): boolean;
+  /** How often the expression failed so far. */
+  readonly errors: number;
+}
+
+/**
+ * Compiles a CEL expression over `event`, as a subscription's filter sees it, and `letter`: `reason`,
+ * `status` (null when there was none), `attempts`, `error`, `first_time`, `last_time`, `topic`, `partition`,
+ * `offset`, `redrives`. Throws an Error whose message says what is wrong.
+ */
+export function compileLetterFilter(text: string): LetterFilter {
+  let current: StoredLetter;
+  const filter = compileFilter(text, { letter: () => seenLetter(current) });
+  return {
+    match(letter) {
+      current = letter;
+      return filter.match(eventOf(letter));
+    },
+    get errors() {
+      return filter.errors;
+    },
+  };
+}
+
+function seenLetter({ reason, status, attempts, error, firstTime, lastTime, origin, lineage }: StoredLetter) {
+  const { topic, partition, offset } = origin;
+  const times = { first_time: firstTime, last_time: lastTime };
+  return { reason, status, attempts, error, ...times, topic, partition, offset, redrives: lineage.length };
+}

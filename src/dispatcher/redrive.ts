@@ -1,0 +1,94 @@
+import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { Appender, ConsumeOptions } from '../ports/event-log.ts';
+import { recordSize } from './call.ts';
+import { redrivenRecord, type StoredLetter } from './letter.ts';
+import { type LettersOptions, type PassedOver, readLetters } from './letters.ts';
+
+export interface RedriveOptions extends LettersOptions {
+  log: Appender;
+  /** Most letters to send; null for all. */
+  limit: number | null;
+  /** Letters a second; null for no limit. */
+  rate: number | null;
+  /** Sends nothing, only counts. */
+  dryRun: boolean;
+  /** Milliseconds on a clock that does not jump. */
+  clock(): number;
+  pause(ms: number): Promise<void>;
+}
+
+/** How many letters became what. */
+export interface Redriven extends PassedOver {
+  sent: number;
+  /** Sent by an earlier redrive. */
+  already: number;
+  /** Their value is lost: what is left of them would be another event. */
+  cut: number;
+  /** Over the size that the redrive topic takes. */
+  tooLarge: number;
+  /** Not known to be stored; nothing was sent after them. The next redrive finds out. */
+  failed: number;
+}
+
+const MOST_LETTERS = 500;
+const MOST_BYTES = 4 * 1024 * 1024;
+/** Parts of a second in which a rate is spent. */
+const STEPS = 4;
+
+/**
+ * Sends dead letters to their subscription again: appends each to the subscription's redrive topic, which it
+ * reads beside its own. One that is in that topic already is not appended again, so that a redrive which
+ * died or failed half-way may be repeated. Letters of one key keep their order.
+ */
+export async function redrive(options: RedriveOptions): Promise<Redriven> {
+  const { limit, rate, dryRun, clock, pause } = options;
+  const counts = { sent: 0, already: 0, cut: 0, tooLarge: 0, failed: 0 };
+  const most = rate === null ? MOST_LETTERS : Math.min(MOST_LETTERS, Math.max(1, Math.floor(rate / STEPS)));
+  const start = clock();
+  let chosen = 0;
+  let open: StoredLetter[] = [];
+  let bytes = 0;
+
+  async function send(): Promise<boolean> {
+    const letters = open;
+    open = [];
+    bytes = 0;
+    if (dryRun || letters.length === 0) {
+      counts.sent += letters.length;
+      return true;
+    }
+    const early = rate === null ? 0 : start + ((counts.sent + counts.tooLarge) / rate) * 1000 - clock();
+    if (early > 0) await pause(early);
+    for (const verdict of await append(options, letters)) {
+      if (verdict === 'stored') counts.sent++;
+      else if (verdict === 'too_large') counts.tooLarge++;
+      else counts.failed++;
+    }
+    return counts.failed === 0;
+  }
+
+  const passed = await readLetters(options, async (letter, redriven) => {
+    if (redriven) counts.already++;
+    else if (letter.cut !== null) counts.cut++;
+    else {
+      chosen++;
+      bytes += recordSize(letter.record);
+      open.push(letter);
+      if ((open.length >= most || bytes >= MOST_BYTES) && !(await send())) return false;
+    }
+    return chosen !== limit;
+  });
+  if (counts.failed === 0) await send();
+  return { ...counts, ...passed };
+}
+
+async function append({ log, subscription }: RedriveOptions, letters: StoredLetter[]) {
+  const { redrive: topic, group } = subscription;
+  return log.append(letters.map((letter) => redrivenRecord(letter, topic!, group)));
+}
+
+/** What a subscription reads: what is redriven too, and that from the first on, wherever a new group begins. */
+export function wantedBy({ group, topics, redrive, from }: SubscriptionConfig): ConsumeOptions {
+  if (redrive === null) return { group, topics, from };
+  return { group, topics: [...topics, redrive], from, starts: { [redrive]: 'earliest' } };
+}
