@@ -6,6 +6,7 @@ import type { DecodedEvent, Verdict } from '../event.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { Report } from '../ports/report.ts';
 import type { SchemaSet } from '../schema/registry.ts';
+import { traceHeaders } from '../trace-context.ts';
 import { type Admission, admit, type Door } from './admit.ts';
 import { checkOrigin } from './cors.ts';
 import type { CommitGroups } from './group.ts';
@@ -18,7 +19,7 @@ import type { Room } from './room.ts';
 import type { Signed } from './signature/check.ts';
 import { markDevice } from './signature/device.ts';
 import type { DecodeContext, Source } from './sources/source.ts';
-import { idempotencyKeyOf, traceHeaders } from './sources/transport.ts';
+import { idempotencyKeyOf } from './sources/transport.ts';
 
 export interface JourneyOptions {
   limits: Limits;

@@ -46,6 +46,19 @@ const header = (one: StoredRecord, name: string) =>
   one.headers[name] === undefined ? null : Buffer.from(one.headers[name]).toString();
 const value = (one: StoredRecord) => (one.value === null ? null : Buffer.from(one.value).toString());
 
+describe('CloudEvents hops', () => {
+  it('an event from outside has none, whatever it says: in binary, structured and batch mode', async () => {
+    await send('{}', binary('h1', { 'ce-posternhops': '15', 'ce-more': 'x' }));
+    await send(envelope('h2', ',"posternhops":-1000,"more":true'), STRUCTURED);
+    await send(`[${envelope('h3', ',"posternhops":16,"more":1')}]`, BATCH);
+    for (const id of ['h1', 'h2', 'h3']) {
+      const one = await record(id);
+      expect([id, header(one, 'ce_posternhops')]).toEqual([id, null]);
+      expect(header(one, 'ce_more')).not.toBeNull();
+    }
+  });
+});
+
 describe('CloudEvents modes', () => {
   it('C18 takes the mode from the content type, with parameters and any case', async () => {
     expect(

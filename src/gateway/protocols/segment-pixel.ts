@@ -1,6 +1,6 @@
+import { valueSpan } from '../../scan.ts';
 import { unauthorized } from '../admit.ts';
 import type { Head } from '../head.ts';
-import { valueSpan } from '../sources/scan.ts';
 import type { Call } from '../sources/segment.ts';
 import type { WriteKeys } from '../write-keys.ts';
 import { checkPage, imageReply } from './pixel.ts';

@@ -1,11 +1,11 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
+import { type Span, skipSpace, valueSpan } from '../../scan.ts';
 import { checkCharset } from '../decode.ts';
 import type { Head } from '../head.ts';
 import type { Outcome } from '../pipeline.ts';
 import { type Reply, verdictReply } from '../reply.ts';
 import { decodeArray, depthFits, parseBody, sizeFits, withoutMark } from '../sources/json.ts';
-import { type Span, skipSpace, valueSpan } from '../sources/scan.ts';
 import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE } from '../sources/segment.ts';
 import { type DecodeContext, emptyEvent } from '../sources/source.ts';
 import { isObject, type Lender, lenderOf, membersOf } from '../sources/splice.ts';

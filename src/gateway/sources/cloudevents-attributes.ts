@@ -1,37 +1,7 @@
-import { isDateTime } from '../../date-time.ts';
 import type { DecodedEvent } from '../../event.ts';
+import { type Attributes, fillHeaders, HOPS, unusable } from '../../event-attributes.ts';
 import { fillKey } from './fields.ts';
-import { textOf } from './scan.ts';
-import { type DecodeContext, identityOf, refuse, unusable } from './source.ts';
-
-const NAME = /^[a-z0-9]+$/;
-const QUOTED = /^"(?:[^"\\]|\\.)*"$/s;
-const TEXTS = ['time', 'dataschema', 'subject'];
-/** Characters of an attribute: an event of 64 KiB must pass however it is made up (CloudEvents, size limits). */
-const MAX_ATTRIBUTE = 65_536;
-const MAX_INTEGER = 2 ** 31;
-
-/** Attributes by name. Without a prototype: names come from clients and may be `constructor`. */
-export type Attributes = Record<string, unknown>;
-
-/** Attributes of binary mode, from headers by their lower-case names; refuses the event for each that is wrong. */
-export function headerAttributes(event: DecodedEvent, headers: Iterable<[string, string]>): Attributes {
-  const attributes: Attributes = Object.create(null);
-  const bad = (header: string, why: string) => refuse(event, 'bad_cloudevent', `header ${header} ${why}`);
-  for (const [header, value] of headers) {
-    if (!header.startsWith('ce-')) continue;
-    const name = header.slice(3);
-    if (name === 'datacontenttype') bad(header, 'is not allowed in binary mode; use Content-Type');
-    else if (name === 'data') bad(header, 'is not allowed: data is the body');
-    else if (Object.hasOwn(attributes, name)) bad(header, 'is there twice');
-    else {
-      const text = percentDecode(value);
-      if (text === null) bad(header, 'is not percent-encoded UTF-8');
-      else attributes[name] = text;
-    }
-  }
-  return attributes;
-}
+import { type DecodeContext, identityOf, refuse } from './source.ts';
 
 /** Checks attributes (CloudEvents 3.1) and makes them the event's; `nameOf` says in errors where one was. */
 export function fillAttributes(
@@ -40,35 +10,10 @@ export function fillAttributes(
   context: DecodeContext,
   nameOf: (name: string) => string,
 ): void {
-  const bad = (name: string, why: string) =>
-    refuse(event, 'bad_cloudevent', `${nameOf(name)} ${why}`, `#/${name}`);
-  for (const name of ['id', 'source', 'specversion', 'type']) {
-    const value = attributes[name];
-    if (value === undefined || value === null || value === '') bad(name, 'is missing');
-    else if (typeof value !== 'string') bad(name, 'must be a string');
-  }
-  const { specversion, time, dataschema, subject } = attributes;
-  if (typeof specversion === 'string' && specversion !== '' && specversion !== '1.0')
-    bad('specversion', `must be 1.0, not ${specversion.slice(0, 16)}`);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null) continue;
-    if (!NAME.test(name)) {
-      bad(name.slice(0, 64), 'is not a name of lower-case letters and digits');
-      continue;
-    }
-    const problem =
-      attributeProblem(value) ?? unusable(String(value), name === 'id' ? context.limits.id : MAX_ATTRIBUTE);
-    if (problem === null) event.headers[`ce_${name}`] = String(value);
-    else bad(name, problem);
-  }
-  for (const name of TEXTS) {
-    const value = attributes[name];
-    if (value !== undefined && value !== null && typeof value !== 'string') bad(name, 'must be a string');
-  }
-  if (typeof time === 'string' && !isDateTime(time)) bad('time', 'must be an RFC 3339 date-time');
-  if (typeof dataschema === 'string' && !URL.canParse(dataschema))
-    bad('dataschema', 'must be an absolute URI');
-  if (subject === '') bad('subject', 'must not be empty');
+  fillHeaders(event.headers, attributes, context.limits.id, (name, why) =>
+    refuse(event, 'bad_cloudevent', `${nameOf(name)} ${why}`, `#/${name}`),
+  );
+  if (HOPS in attributes) delete event.headers[`ce_${HOPS}`];
   event.headers.ce_time ??= context.receivedAt;
   if (typeof attributes.id === 'string') event.id = attributes.id;
   if (event.errors.length === 0) {
@@ -76,13 +21,6 @@ export function fillAttributes(
   } else if (unusable(event.id, context.limits.id) !== null) {
     event.id = '';
   }
-}
-
-function attributeProblem(value: unknown): string | null {
-  if (typeof value === 'string' || typeof value === 'boolean') return null;
-  if (typeof value !== 'number') return 'must be a string, boolean or integer';
-  if (Number.isInteger(value) && value >= -MAX_INTEGER && value < MAX_INTEGER) return null;
-  return 'must be an integer of 32 bits when it is a number';
 }
 
 /** The Kafka key: from the data, else the partitionkey extension. */
@@ -93,35 +31,4 @@ export function fillKeys(event: DecodedEvent, context: DecodeContext, attributes
   const why = unusable(partitionkey, context.limits.key);
   if (why === null) event.key = partitionkey;
   else refuse(event, 'key_invalid', why, '#/partitionkey');
-}
-
-/**
- * Header value -> text: unquote, then percent-decode once (HTTP binding 3.1.3.2); null on bad UTF-8. What should
- * have been percent-encoded comes as one character for each byte: UTF-8 as a rule, Latin-1 from SDKs that hand
- * header values to Node's client as they are.
- */
-function percentDecode(value: string): string | null {
-  const text = QUOTED.test(value) ? value.slice(1, -1).replace(/\\(.)/gs, '$1') : value;
-  if (!/[%\u0080-\uffff]/.test(text)) return text;
-  return (
-    decoded(text, (code) => [code]) ?? decoded(text, (code) => encoder.encode(String.fromCodePoint(code)))
-  );
-}
-
-const encoder = new TextEncoder();
-
-/** `raw` gives the bytes of a character from U+0080 to U+00FF. */
-function decoded(text: string, raw: (code: number) => Iterable<number>): string | null {
-  const bytes: number[] = [];
-  for (const [part, hex] of text.matchAll(/%([0-9a-f]{2})|./gisu)) {
-    const code = hex === undefined ? part.codePointAt(0)! : Number.parseInt(hex, 16);
-    if (hex !== undefined || code < 0x80) bytes.push(code);
-    else if (code <= 0xff) bytes.push(...raw(code));
-    else bytes.push(...encoder.encode(part));
-  }
-  try {
-    return textOf(Uint8Array.from(bytes));
-  } catch {
-    return null;
-  }
 }

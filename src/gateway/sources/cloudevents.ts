@@ -1,9 +1,10 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
-import { fillAttributes, fillKeys, headerAttributes } from './cloudevents-attributes.ts';
+import { headerAttributes, unusable } from '../../event-attributes.ts';
+import { locate, skipSpace, valueSpan } from '../../scan.ts';
+import { fillAttributes, fillKeys } from './cloudevents-attributes.ts';
 import { decodeArray, parseBody } from './json.ts';
-import { locate, skipSpace, valueSpan } from './scan.ts';
-import { type DecodeContext, emptyEvent, refuse, unusable } from './source.ts';
+import { type DecodeContext, emptyEvent, refuse } from './source.ts';
 
 const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;
 
@@ -20,7 +21,9 @@ export function decodeBinary(
   context: DecodeContext,
 ): DecodedEvent[] {
   const event = emptyEvent(0, context, bytes.length === 0 ? null : bytes);
-  const attributes = headerAttributes(event, headers);
+  const attributes = headerAttributes(headers, (header, why) =>
+    refuse(event, 'bad_cloudevent', `header ${header} ${why}`),
+  );
   fillAttributes(event, attributes, context, (name) => `header ce-${name}`);
   if (contentType !== null) event.headers['content-type'] = contentType;
   if (bytes.length > context.limits.event) {

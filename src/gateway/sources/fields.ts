@@ -1,9 +1,10 @@
 import { isDateTime } from '../../date-time.ts';
 import type { DecodedEvent } from '../../event.ts';
+import { unusable } from '../../event-attributes.ts';
 import { fragment, resolvePointer } from '../../pointer.ts';
-import { locate, textOf } from './scan.ts';
-import { type DecodeContext, identityOf, type Place, refuse, unusable } from './source.ts';
-import { NO_TRACE } from './transport.ts';
+import { locate, textOf } from '../../scan.ts';
+import { NO_TRACE } from '../../trace-context.ts';
+import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';
 
 /** A scalar of the payload as text; numbers as they were written, so that big or unusual ones stay apart. */
 type Scalar = { kind: 's' | 'n' | 'b'; text: string } | 'missing' | 'not_scalar';

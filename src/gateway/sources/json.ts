@@ -1,8 +1,8 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
 import { parseJson } from '../../json.ts';
+import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../scan.ts';
 import { fillPlain } from './fields.ts';
-import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from './scan.ts';
 import { type DecodeContext, emptyEvent, refuse } from './source.ts';
 
 /** The body without a byte order mark. */

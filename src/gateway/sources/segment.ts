@@ -1,7 +1,8 @@
 import { isDateTime } from '../../date-time.ts';
 import type { DecodedEvent } from '../../event.ts';
+import { unusable } from '../../event-attributes.ts';
 import { fillKey, scalarAt } from './fields.ts';
-import { type DecodeContext, identityOf, type Place, refuse, unusable } from './source.ts';
+import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';
 import { isObject, type Lender, Splice } from './splice.ts';
 
 /** The kinds of calls of the Segment spec. */

@@ -1,13 +1,14 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
+import { unusable } from '../../event-attributes.ts';
 import { parseJson } from '../../json.ts';
 import { fragment } from '../../pointer.ts';
+import { locate, skipSpace, textOf } from '../../scan.ts';
 import { parseDecimal } from './decimal.ts';
 import { fillPlain } from './fields.ts';
 import { decodeArray, sizeFits } from './json.ts';
-import { locate, skipSpace, textOf } from './scan.ts';
 import { absolute, added, type Time } from './senml-time.ts';
-import { type DecodeContext, refuse, type Source, unusable } from './source.ts';
+import { type DecodeContext, refuse, type Source } from './source.ts';
 
 const VERSION = 10;
 const BASE = new Set(['bn', 'bt', 'bu', 'bv', 'bs', 'bver']);

@@ -1,12 +1,13 @@
 import type { DecodedEvent } from '../../event.ts';
+import { unusable } from '../../event-attributes.ts';
+import { skipSpace, textOf } from '../../scan.ts';
 import type { Signed } from '../signature/check.ts';
 import { isJsonType, parseData } from './cloudevents.ts';
 import { fillPlain, timeText } from './fields.ts';
 import { formFields, formJson } from './form.ts';
 import { withoutMark } from './json.ts';
 import { factsOf } from './provider.ts';
-import { skipSpace, textOf } from './scan.ts';
-import { type DecodeContext, emptyEvent, refuse, unusable } from './source.ts';
+import { type DecodeContext, emptyEvent, refuse } from './source.ts';
 
 export interface Delivery {
   body: Uint8Array;

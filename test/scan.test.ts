@@ -1,14 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  eachElement,
-  locate,
-  ScanError,
-  type Span,
-  skipSpace,
-  textOf,
-  valueSpan,
-} from '../../src/gateway/sources/scan.ts';
+import { eachElement, locate, ScanError, type Span, skipSpace, textOf, valueSpan } from '../src/scan.ts';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
