@@ -4,7 +4,7 @@ import { type Listener, listen } from './adapters/listen.ts';
 import { combineReports, logReport, makeLogger } from './adapters/logging.ts';
 import { nodePlatform } from './adapters/node-platform.ts';
 import { prometheusReport } from './adapters/prometheus.ts';
-import { makeAdmin } from './admin/app.ts';
+import { health, makeAdmin } from './admin/app.ts';
 import type { Config } from './config.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher/subscriptions.ts';
 import { type Gateway, makeGateway } from './gateway/app.ts';
@@ -52,12 +52,23 @@ export async function run(options: RunOptions): Promise<void> {
   let gateway: Gateway | null = null;
   let dispatcher: Dispatcher | null = null;
 
+  const parts = {
+    stopping: () => state.stopping,
+    log: () => log.problem(),
+    spool: () => spool,
+    dedupe: () => dedupe?.problem() ?? null,
+    outage: config.dedupe.outage,
+    schemas: () => schemas?.problems() ?? [],
+    dispatcher: () => dispatcher?.problem() ?? null,
+  };
   const metrics = prometheusReport({
     sources: [...config.sources.keys()],
     subscriptions: [...config.subscriptions.keys()],
     version,
     bufferedBytes: () => gateway?.bufferedBytes() ?? 0,
+    bufferedMax: config.gateway.limits.buffered,
     spool: () => spool,
+    health: () => health(parts),
     schemas: () => schemas?.set().names().length ?? 0,
     schemaProblems: () => schemas?.problems().length ?? 0,
     inflight: () => dispatcher?.inflight() ?? [],
@@ -89,17 +100,7 @@ export async function run(options: RunOptions): Promise<void> {
       fetch: (request, env) => app.fetch(request, env),
     });
   }
-  const admin = makeAdmin({
-    stopping: () => state.stopping,
-    log: () => log.problem(),
-    spool: () => spool,
-    dedupe: () => dedupe?.problem() ?? null,
-    outage: config.dedupe.outage,
-    schemas: () => schemas?.problems() ?? [],
-    dispatcher: () => dispatcher?.problem() ?? null,
-    metrics: metrics.metrics,
-    contentType: metrics.contentType,
-  });
+  const admin = makeAdmin({ ...parts, metrics: metrics.metrics, contentType: metrics.contentType });
   const adminListener = await listen({
     address: config.admin.listen,
     keepAlive: config.gateway.keepAlive,

@@ -1,7 +1,7 @@
-import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Verdict } from '../event.ts';
 import type { DeliveryFacts, DeliveryOutcome, GroupFacts, Report, RequestFacts } from '../ports/report.ts';
-import { Histogram, WordCounter } from './tally.ts';
+import { collectable, Histogram, WordCounter } from './tally.ts';
 
 export interface PrometheusOptions {
   /** Names from the config: the only ones that become labels. */
@@ -10,8 +10,12 @@ export interface PrometheusOptions {
   version: string;
   /** Asked at each scrape. */
   bufferedBytes(): number;
-  /** What waits on disk for the log; null when there is no spool. */
-  spool(): { events: number; bytes: number } | null;
+  /** Bytes that may be buffered. */
+  bufferedMax: number;
+  /** What waits on disk for the log, and the bytes that may; null when there is no spool. */
+  spool(): { events: number; bytes: number; max: number } | null;
+  /** As /readyz says it. */
+  health(): { ready: boolean; parts: Record<string, { state: string }> };
   schemas(): number;
   schemaProblems(): number;
   inflight(): SubscriptionGauge[];
@@ -118,6 +122,9 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
   histogram('append_seconds', 'Time to append one commit group to the log.', append);
   histogram('claim_seconds', 'Time to claim the ids of one commit group.', claim);
   gauge('buffered_bytes', 'Bytes of request bodies held now.', [], (set) => set({}, options.bufferedBytes()));
+  gauge('buffered_max_bytes', 'Bytes of request bodies that may be held.', [], (set) =>
+    set({}, options.bufferedMax),
+  );
   gauge('spool_events', 'Events that wait on disk for the log.', [], (set) => {
     const spool = options.spool();
     if (spool !== null) set({}, spool.events);
@@ -125,6 +132,10 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
   gauge('spool_bytes', 'Bytes of the events that wait on disk for the log.', [], (set) => {
     const spool = options.spool();
     if (spool !== null) set({}, spool.bytes);
+  });
+  gauge('spool_max_bytes', 'Bytes of events that may wait on disk for the log.', [], (set) => {
+    const spool = options.spool();
+    if (spool !== null) set({}, spool.max);
   });
   counter('dedupe_unchecked_total', 'Events stored without knowing whether they are duplicates.', [], (set) =>
     set({}, unchecked),
@@ -164,6 +175,18 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
   gauge('schema_problems', 'Problems of the schema files as last read.', [], (set) =>
     set({}, options.schemaProblems()),
   );
+  gauge('ready', '1 while /readyz answers 200, else 0.', [], (set) =>
+    set({}, options.health().ready ? 1 : 0),
+  );
+  gauge('part_ok', '1 while /readyz finds nothing wrong with a part, else 0.', ['part'], (set) => {
+    for (const [part, { state }] of Object.entries(options.health().parts))
+      set({ part }, state === 'ok' ? 1 : 0);
+  });
+  gauge('memory_max_bytes', 'Memory that the container may use.', [], (set) => {
+    const most = process.constrainedMemory();
+    // Without a limit it is 0, or more than there can be.
+    if (most > 0 && most < Number.MAX_SAFE_INTEGER) set({}, most);
+  });
   gauge('build_info', 'The version that runs; always 1.', ['version'], (set) =>
     set({ version: options.version }, 1),
   );
@@ -210,21 +233,4 @@ type Collect<L extends string> = (
 
 function tallies<T>(names: string[], Tally: new () => T): Map<string, T> {
   return new Map(names.map((name) => [name, new Tally()]));
-}
-
-/** A metric of prom-client over our own buckets: its Histogram cannot be given counts. */
-function collectable(name: string, help: string, tally: Histogram): Metric {
-  const { bounds, counts } = tally;
-  const get = async () => {
-    let below = 0;
-    const values: { metricName: string; labels: Record<string, string | number>; value: number }[] = [];
-    for (const [index, count] of counts.entries()) {
-      below += count;
-      values.push({ metricName: `${name}_bucket`, labels: { le: bounds[index] ?? '+Inf' }, value: below });
-    }
-    values.push({ metricName: `${name}_sum`, labels: {}, value: tally.sum });
-    values.push({ metricName: `${name}_count`, labels: {}, value: below });
-    return { name, help, type: 'histogram', values, aggregator: 'sum' };
-  };
-  return { name, help, get, reset: () => {} } as unknown as Metric;
 }

@@ -68,6 +68,11 @@ export class Spool implements Appender {
     return this.#options.file.bytes;
   }
 
+  /** Bytes that it may hold. */
+  get max(): number {
+    return this.#options.max;
+  }
+
   async append(records: LogRecord[]): Promise<AppendVerdict[]> {
     const verdicts = records.map((): AppendVerdict => 'failed');
     const topics = Map.groupBy(records.keys(), (place) => records[place]!.topic);

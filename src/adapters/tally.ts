@@ -1,3 +1,5 @@
+import type { Metric } from 'prom-client';
+
 /** Plain numbers that the hot path counts in; they are handed to prom-client only when somebody scrapes. */
 
 export class Histogram {
@@ -35,4 +37,21 @@ export class WordCounter {
     else if (this.counts.size < this.#most) this.counts.set(word, count);
     else this.counts.set('other', (this.counts.get('other') ?? 0) + count);
   }
+}
+
+/** A metric of prom-client over our own buckets: its Histogram cannot be given counts. */
+export function collectable(name: string, help: string, tally: Histogram): Metric {
+  const { bounds, counts } = tally;
+  const get = async () => {
+    let below = 0;
+    const values: { metricName: string; labels: Record<string, string | number>; value: number }[] = [];
+    for (const [index, count] of counts.entries()) {
+      below += count;
+      values.push({ metricName: `${name}_bucket`, labels: { le: bounds[index] ?? '+Inf' }, value: below });
+    }
+    values.push({ metricName: `${name}_sum`, labels: {}, value: tally.sum });
+    values.push({ metricName: `${name}_count`, labels: {}, value: below });
+    return { name, help, type: 'histogram', values, aggregator: 'sum' };
+  };
+  return { name, help, get, reset: () => {} } as unknown as Metric;
 }

@@ -19,6 +19,13 @@ export interface AdminParts {
   contentType: string;
 }
 
+export interface Health {
+  state: 'ok' | 'degraded' | 'down' | 'stopping';
+  /** False: send no requests here. */
+  ready: boolean;
+  parts: Record<'log' | 'dedupe' | 'schemas' | 'dispatcher', Part>;
+}
+
 interface Part {
   state: 'ok' | 'degraded' | 'down';
   detail?: string | string[];
@@ -33,11 +40,8 @@ export function makeAdmin(parts: AdminParts): Hono {
   });
   app.get('/livez', (context) => context.json({ state: 'ok' }));
   app.get('/readyz', (context) => {
-    const found = readiness(parts);
-    const down = parts.stopping() || Object.values(found).some(({ state }) => state === 'down');
-    const degraded = Object.values(found).some(({ state }) => state === 'degraded');
-    const state = parts.stopping() ? 'stopping' : down ? 'down' : degraded ? 'degraded' : 'ok';
-    return context.json({ state, parts: found }, down ? 503 : 200);
+    const { ready, ...rest } = health(parts);
+    return context.json(rest, ready ? 200 : 503);
   });
   app.get('/metrics', async (context) =>
     context.body(await parts.metrics(), 200, { 'content-type': parts.contentType }),
@@ -52,7 +56,16 @@ export function makeAdmin(parts: AdminParts): Hono {
   return app;
 }
 
-function readiness(parts: AdminParts): Record<'log' | 'dedupe' | 'schemas' | 'dispatcher', Part> {
+/** What /readyz says. */
+export function health(parts: Omit<AdminParts, 'metrics' | 'contentType'>): Health {
+  const found = partsOf(parts);
+  const down = parts.stopping() || Object.values(found).some(({ state }) => state === 'down');
+  const degraded = Object.values(found).some(({ state }) => state === 'degraded');
+  const state = parts.stopping() ? 'stopping' : down ? 'down' : degraded ? 'degraded' : 'ok';
+  return { state, ready: !down, parts: found };
+}
+
+function partsOf(parts: Omit<AdminParts, 'metrics' | 'contentType'>): Health['parts'] {
   const schemas = parts.schemas().filter(({ level }) => level === 'error');
   return {
     log: logPart(parts),
@@ -64,7 +77,7 @@ function readiness(parts: AdminParts): Record<'log' | 'dedupe' | 'schemas' | 'di
 }
 
 /** With a spool the log may be away: events are taken all the same. */
-function logPart({ log, spool }: AdminParts): Part {
+function logPart({ log, spool }: Pick<AdminParts, 'log' | 'spool'>): Part {
   const spooled = spool();
   const problem = log();
   if (spooled === null) return part(problem, 'down');
