@@ -95,6 +95,8 @@ function explain(error: ErrorObject, findings: Findings): { path: Path; message:
   if (data === null) return { path, message: 'has no value' };
   let message = error.message ?? keyword;
   if (schema.title && (keyword === 'type' || keyword === 'pattern')) message = `must be ${schema.title}`;
+  if (/^(?:min|max)Properties$/.test(keyword))
+    message = `needs one of ${Object.keys(schema.properties ?? {}).join(', ')}`;
   if (keyword === 'enum') message = `must be one of ${params.allowedValues.join(', ')}`;
   // A value from the environment may be a secret in the wrong place.
   const shown = typeof data !== 'object' && !schema.writeOnly && !findings.fromEnvironment(path);

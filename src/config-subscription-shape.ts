@@ -64,7 +64,12 @@ export const functionShape = object(
   { description: 'One of http and lambda.' },
 );
 
-const attributes = map(Type.String(), 'Attributes and their values.');
+// Without a default, which would add the dialects that are not written.
+const attributes = {
+  type: 'object',
+  additionalProperties: { type: 'string' },
+  description: 'Attributes and their values.',
+};
 const inner = { $ref: '#/$defs/attributeFilter' };
 /** Of itself, so typebox cannot say it. */
 export const attributeFilter = {

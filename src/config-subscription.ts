@@ -1,3 +1,4 @@
+import { checkFilters } from './config-filters.ts';
 import type { Reader } from './config-resolve.ts';
 import type { ConfigDocument } from './config-shape.ts';
 import type { FunctionConfig, HttpAuth, SubscriptionConfig } from './config-subscription-types.ts';
@@ -19,6 +20,7 @@ export function readSubscription(name: string, raw: RawSubscription, reader: Rea
   const redrive = raw.redrive ?? `${name}.redrive`;
   checkTopic(findings, at('redrive'), redrive);
   if (raw.reply !== undefined) checkTopic(findings, at('reply'), raw.reply);
+  checkFilters(findings, at('filters'), raw.filters);
   const { age } = raw.retry;
   return {
     name,

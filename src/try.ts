@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { nodePlatform } from './adapters/node-platform.ts';
 import type { Config } from './config.ts';
 import type { SourceConfig } from './config-source-types.ts';
-import { compileFilter } from './dispatcher/filter.ts';
+import { makeFilter } from './dispatcher/filter.ts';
 import { RequestError } from './errors.ts';
 import type { DecodedEvent } from './event.ts';
 import { decode, formatOf } from './gateway/decode.ts';
@@ -105,6 +105,6 @@ function matching(event: DecodedEvent, config: Config, topic: string): string[] 
   };
   return [...config.subscriptions.values()]
     .filter((subscription) => subscription.topics.includes(topic))
-    .filter(({ filter }) => filter === null || compileFilter(filter).match(record))
+    .filter((subscription) => makeFilter(subscription)?.match(record) ?? true)
     .map((subscription) => subscription.name);
 }

@@ -1,7 +1,18 @@
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
 import { RE2JS } from 're2js';
+import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
-import { type CloudEvent, cloudEvent, isJsonType, isStructured, parseJson } from './cloudevent.ts';
+import { type AttributeReader, attributeReader, structuredEvent } from './attributes.ts';
+import {
+  type CloudEvent,
+  cloudEvent,
+  contentTypeOf,
+  isJsonType,
+  isStructured,
+  parseJson,
+} from './cloudevent.ts';
+import { compileAttributeFilters } from './filter-attributes.ts';
+import { membersOf } from './filter-members.ts';
 
 /** A compiled filter. */
 export interface Filter {
@@ -12,6 +23,22 @@ export interface Filter {
 }
 
 const PATTERNS = 100;
+
+/** What a subscription's `filters` and `filter` want together; null when it wants everything. Throws as `compileFilter`. */
+export function makeFilter({
+  filter,
+  filters,
+}: Pick<SubscriptionConfig, 'filter' | 'filters'>): Filter | null {
+  const expression = filter === null ? null : compileFilter(filter);
+  if (filters.length === 0) return expression;
+  const test = compileAttributeFilters(filters);
+  return {
+    get errors() {
+      return expression?.errors ?? 0;
+    },
+    match: (record) => test(record, structuredEvent(record)) && (expression?.match(record) ?? true),
+  };
+}
 
 /**
  * Compiles a CEL expression over `event`: the attributes by name, and `event.data`, the parsed JSON. Throws
@@ -26,11 +53,12 @@ export function compileFilter(text: string, more: Record<string, () => object> =
   const { valid, type, error } = program.check();
   if (!valid) throw error ?? new Error('the expression is not valid');
   if (type !== 'bool' && type !== 'dyn') throw new Error(`the expression must be a bool, not ${type}`);
+  const eventOf = eventMaker(membersOf(program.ast, 'event'));
   return {
     errors: 0,
     match(this: { errors: number }, record: StoredRecord): boolean {
       try {
-        const values: Record<string, object> = { event: filterEvent(record) };
+        const values: Record<string, object> = { event: eventOf(record) };
         for (const name of names) values[name] = more[name]!();
         const result: unknown = program(values);
         if (typeof result === 'boolean') return result;
@@ -56,7 +84,9 @@ export function filterProblem(text: string): string | null {
 const source = Symbol('source');
 
 interface Seen {
-  [source]: CloudEvent;
+  /** Of a structured record, which is parsed already, the event. */
+  [source]: StoredRecord | CloudEvent;
+  [attribute: string]: unknown;
 }
 
 /** One getter for all: an object with a getter of its own gets a hidden class of its own, which keeps all alive. */
@@ -70,16 +100,34 @@ const lazyData: PropertyDescriptor & ThisType<Seen> = {
   },
 };
 
-/** What an expression sees as `event`. The data is parsed only when the expression asks for it. */
-function filterEvent(record: StoredRecord): object {
-  const event = cloudEvent(record);
-  const seen: Seen = { [source]: event };
-  Object.defineProperty(seen, 'data', lazyData);
-  if (event.contentType !== null) event.attributes.datacontenttype = event.contentType;
-  return Object.assign(seen, event.attributes);
+/** Makes what an expression sees as `event`: the members that it names, or all. The data is parsed only when it asks for it. */
+function eventMaker(members: ReadonlySet<string> | null): (record: StoredRecord) => object {
+  if (members === null) return wholeEvent;
+  const readers: [string, AttributeReader][] = [];
+  for (const name of members) if (name !== 'data') readers.push([name, attributeReader(name)]);
+  const hasData = members.has('data');
+  return (record) => {
+    const event = structuredEvent(record);
+    const seen: Seen = { [source]: event ?? record };
+    for (const [name, reader] of readers) {
+      const text = reader.text(record, event);
+      if (text !== undefined) seen[name] = text;
+    }
+    return hasData ? Object.defineProperty(seen, 'data', lazyData) : seen;
+  };
 }
 
-function parseData({ data, contentType }: CloudEvent): unknown {
+function wholeEvent(record: StoredRecord): object {
+  const event = cloudEvent(record);
+  if (event.contentType !== null) event.attributes.datacontenttype = event.contentType;
+  const seen: Seen = Object.assign({ [source]: event }, event.attributes);
+  // The last one: to know a map's type, the evaluator looks at its first member.
+  return Object.defineProperty(seen, 'data', lazyData);
+}
+
+function parseData(from: StoredRecord | CloudEvent): unknown {
+  const { data, contentType } =
+    'value' in from ? { data: from.value, contentType: contentTypeOf(from) } : from;
   if (data === null) return undefined;
   if (contentType !== null && !isJsonType(contentType) && !isStructured(contentType)) return undefined;
   const json = parseJson(data);

@@ -2,7 +2,7 @@ import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { Breaker } from './breaker.ts';
-import { compileFilter, type Filter } from './filter.ts';
+import { type Filter, makeFilter } from './filter.ts';
 import type { Invoker } from './invoke/invoker.ts';
 import { makeInvoker } from './invoke/make.ts';
 import { retryWait } from './retry.ts';
@@ -97,10 +97,10 @@ class Subscription {
   #stopped = false;
 
   constructor(options: SubscriptionOptions) {
-    const { name, filter, concurrency } = options.config;
+    const { name, concurrency } = options.config;
     this.name = name;
     this.#options = options;
-    this.#filter = filter === null ? null : compileFilter(filter);
+    this.#filter = makeFilter(options.config);
     this.#invoker = options.invoker;
     this.breaker = new Breaker({
       subscription: name,

@@ -1,0 +1,57 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { readConfig } from '../src/config.ts';
+import { tryPayload } from '../src/try.ts';
+
+let base: string;
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'postern-try-'));
+  mkdirSync(join(base, 'schemas'));
+});
+afterEach(() => rmSync(base, { recursive: true }));
+
+/** The line of each event that says where it goes. */
+async function goesTo(subscriptions: string, events: unknown[]): Promise<string[]> {
+  const text = `
+log: { embedded: {} }
+dedupe: { embedded: {} }
+sources:
+  s: { protocol: events, topic: t, id: [/id], type: /kind, keys: [a-key-that-is-long-enough] }
+subscriptions:
+${subscriptions}`;
+  const { config, problems } = readConfig(text, {}, { file: 'p.yaml', readFile: () => '' });
+  expect(problems.filter(({ level }) => level === 'error')).toEqual([]);
+  const bytes = Buffer.from(JSON.stringify(events));
+  const result = await tryPayload({
+    config: config!,
+    base,
+    source: 's',
+    contentType: 'application/json',
+    bytes,
+  });
+  return [...result.text.matchAll(/goes to (.*)/g)].map((match) => match[1]!);
+}
+
+test('says which subscriptions match, by filters and by expressions', async () => {
+  const fn = `topics: [t], function: { http: { url: 'http://127.0.0.1:1/' } }`;
+  const subscriptions = `
+  all: { ${fn} }
+  paid: { ${fn}, filters: [{ exact: { type: order.paid } }] }
+  orders: { ${fn}, filters: [{ prefix: { type: order. } }, { not: { suffix: { id: '-test' } } }] }
+  large: { ${fn}, filters: [{ prefix: { type: order. } }], filter: event.data.total > 100 }`;
+  const events = [
+    { id: '1', kind: 'order.paid', total: 150 },
+    { id: '2-test', kind: 'order.paid', total: 1 },
+    { id: '3', kind: 'order.placed' },
+    { id: '4', kind: 'visit', total: 150 },
+  ];
+  expect(await goesTo(subscriptions, events)).toEqual([
+    'all, paid, orders, large',
+    'all, paid',
+    'all, orders',
+    'all',
+  ]);
+});
