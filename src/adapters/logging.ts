@@ -72,6 +72,12 @@ export function logReport(logger: Logger, now: () => number = performance.now.bi
       if (leftOut === null) return;
       logger.warn(leftOut === 0 ? facts : { ...facts, leftOut }, 'delivery');
     },
+    reply(facts) {
+      if (facts.outcome === 'stored') return;
+      const leftOut = gate(`${facts.subscription} reply ${facts.outcome}`);
+      if (leftOut === null) return;
+      logger.warn(leftOut === 0 ? facts : { ...facts, leftOut }, 'reply');
+    },
     breaker(facts: BreakerFacts) {
       if (facts.open) logger.warn(facts, 'breaker open');
       else logger.info(facts, 'breaker closed');
@@ -115,6 +121,9 @@ export function combineReports(...reports: Report[]): Report {
     },
     delivery(facts) {
       for (const report of reports) report.delivery(facts);
+    },
+    reply(facts) {
+      for (const report of reports) report.reply?.(facts);
     },
     breaker(facts) {
       for (const report of reports) report.breaker?.(facts);

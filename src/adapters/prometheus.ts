@@ -65,6 +65,7 @@ class SubscriptionTally {
     dead_letter: 0,
   };
   readonly reasons = new WordCounter(MAX_REASONS);
+  readonly replies = new WordCounter(MAX_REASONS);
 }
 
 /** Facts as Prometheus metrics, in a registry of its own. */
@@ -100,6 +101,9 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
       tally.outcomes[outcome] += events;
       if (outcome === 'dead_letter') tally.reasons.add(reason ?? 'unknown', events);
       if (ms !== null) delivery.observe(ms / 1000);
+    },
+    reply({ subscription, outcome, events }) {
+      (subscriptions.get(subscription) ?? subscriptions.get('unknown')!).replies.add(outcome, events);
     },
   };
 
@@ -170,6 +174,10 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
   counter('dead_letters_total', 'Events given up.', ['subscription', 'reason'], (set) => {
     for (const [subscription, { reasons }] of subscriptions)
       for (const [reason, count] of reasons.counts) set({ subscription, reason }, count);
+  });
+  counter('replies_total', 'Events that functions answered with.', ['subscription', 'outcome'], (set) => {
+    for (const [subscription, { replies }] of subscriptions)
+      for (const [outcome, count] of replies.counts) set({ subscription, outcome }, count);
   });
   gauge('schemas', 'Schemas in use.', [], (set) => set({}, options.schemas()));
   gauge('schema_problems', 'Problems of the schema files as last read.', [], (set) =>

@@ -8,6 +8,7 @@ export type CallFault =
   | 'invalid_call'
   | 'too_large'
   | 'function_error'
+  | 'too_many_hops'
   | 'aborted';
 
 /** What came of one call. */
@@ -40,7 +41,7 @@ const RETRIED = new Set([404, 408, 409, 425, 429]);
 /** What follows from an answer: 3xx and most 4xx will not get better, everything else may. */
 export function conclude({ status, fault }: Answer): Conclusion {
   if (fault === 'stale_connection') return 'again';
-  if (fault === 'invalid_call' || fault === 'too_large') return 'refused';
+  if (fault === 'invalid_call' || fault === 'too_large' || fault === 'too_many_hops') return 'refused';
   if (status === null || fault !== null) return 'retry';
   if (status >= 200 && status < 300) return 'done';
   return status >= 500 || RETRIED.has(status) ? 'retry' : 'refused';
@@ -55,6 +56,7 @@ const DOWN = new Set([404, 408, 429]);
 export function healthOf({ status, fault }: Answer): Health {
   if (fault === 'stale_connection' || fault === 'aborted') return 'unknown';
   if (fault === 'invalid_call' || fault === 'too_large') return 'unknown';
+  if (fault === 'too_many_hops') return 'up';
   if (fault === 'unreachable') return 'unreachable';
   if (status === null || fault !== null) return 'failing';
   return status >= 500 || DOWN.has(status) ? 'failing' : 'up';

@@ -50,6 +50,15 @@ export interface DeliveryFacts {
   reason: string | null;
 }
 
+export type ReplyOutcome = 'stored' | 'failed' | 'bad_reply' | 'too_large' | 'too_many_hops';
+
+/** What happened to events that a function answered with; `failed` ones are tried again. */
+export interface ReplyFacts {
+  subscription: string;
+  outcome: ReplyOutcome;
+  events: number;
+}
+
 /** A subscription's function is down, or up again. */
 export interface BreakerFacts {
   subscription: string;
@@ -66,6 +75,7 @@ export interface Report {
   group(facts: GroupFacts): void;
   request(facts: RequestFacts): void;
   delivery(facts: DeliveryFacts): void;
+  reply?(facts: ReplyFacts): void;
   /** Only logs have a use for it: metrics ask for the state. */
   breaker?(facts: BreakerFacts): void;
 }

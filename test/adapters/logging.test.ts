@@ -134,14 +134,16 @@ test('several reports hear the same', () => {
     group: () => heard.push(`${name} group`),
     request: () => heard.push(`${name} request`),
     delivery: () => heard.push(`${name} delivery`),
+    reply: () => heard.push(`${name} reply`),
     breaker: () => heard.push(`${name} breaker`),
   });
-  const { breaker: _, ...deaf } = ear('c');
+  const { breaker: _, reply: __, ...deaf } = ear('c');
   const report = combineReports(ear('a'), deaf, ear('b'));
   report.group(GROUP);
   report.request(REQUEST);
   report.delivery(DELIVERY);
   report.breaker?.({ subscription: 'print', open: true, reason: 'timeout', ms: null });
+  report.reply?.({ subscription: 'print', outcome: 'stored', events: 1 });
   const facts = ['group', 'request', 'delivery'].flatMap((fact) => [`a ${fact}`, `c ${fact}`, `b ${fact}`]);
-  expect(heard).toEqual([...facts, 'a breaker', 'b breaker']);
+  expect(heard).toEqual([...facts, 'a breaker', 'b breaker', 'a reply', 'b reply']);
 });

@@ -94,6 +94,7 @@ test('facts become the metrics that are promised', async () => {
   report.group({ ...GROUP, events: 5000, claimMs: null, appendMs: null, unchecked: 0 });
   report.delivery(DELIVERY);
   report.delivery({ ...DELIVERY, outcome: 'dead_letter', events: 2, ms: null, reason: 'refused' });
+  report.reply?.({ subscription: 'print', outcome: 'stored', events: 3 });
   const samples = parse(await metrics());
   expect(contentType).toMatch(/^text\/plain; version=0\.0\.4/);
   expect(Object.fromEntries(samples)).toMatchObject({
@@ -128,6 +129,7 @@ test('facts become the metrics that are promised', async () => {
     'postern_breaker_open{subscription="print"}': 1,
     'postern_lag_events{subscription="print",topic="clicks",partition="2"}': 9,
     'postern_dead_letters_total{subscription="print",reason="refused"}': 2,
+    'postern_replies_total{subscription="print",outcome="stored"}': 3,
     postern_schemas: 4,
     postern_schema_problems: 0,
     'postern_build_info{version="1.2.3"}': 1,

@@ -1,0 +1,70 @@
+import { HOPS } from '../event-attributes.ts';
+import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
+import { traceHeaders } from '../trace-context.ts';
+import { asBuffer, cloudEvent, contentTypeOf, headerText, isStructured } from './cloudevent.ts';
+import type { FunctionReply } from './conclude.ts';
+import { type ReplyEvent, readReply } from './reply.ts';
+
+/** So often may an event and the answers to it be answered; more is a loop. */
+export const MOST_HOPS = 16;
+
+export class TooManyHops extends Error {
+  override readonly name = 'TooManyHops';
+}
+
+/** The events of an answer as records (CloudEvents Kafka binding, binary mode). Throws BadReply or TooManyHops. */
+export function replyRecords(
+  records: readonly StoredRecord[],
+  reply: FunctionReply,
+  topic: string,
+): LogRecord[] {
+  const events = readReply(reply);
+  if (events.length === 0) return [];
+  const hops = 1 + records.reduce((most, record) => Math.max(most, hopsOf(record)), 0);
+  if (hops > MOST_HOPS) throw new TooManyHops(`an answer after ${MOST_HOPS} answers is taken for a loop`);
+  const key = keyOf(records);
+  const trace = traceOf(records);
+  return events.map((event) => recordOf(event, { topic, key, hops, trace }));
+}
+
+function recordOf(
+  { headers, data, key, trace }: ReplyEvent,
+  from: { topic: string; key: Uint8Array | null; hops: number; trace: Record<string, string> },
+): LogRecord {
+  return {
+    topic: from.topic,
+    key: key ?? from.key,
+    value: data,
+    headers: {
+      ...headers,
+      [`ce_${HOPS}`]: String(from.hops),
+      ...(trace.traceparent === undefined ? from.trace : trace),
+    },
+  };
+}
+
+/** How many answers lie between a record and what came in from outside. */
+function hopsOf(record: StoredRecord): number {
+  const text = isStructured(contentTypeOf(record))
+    ? cloudEvent(record).attributes[HOPS]
+    : headerText(record, `ce_${HOPS}`);
+  return text !== undefined && text !== null && /^\d+$/.test(text) ? Number(text) : 0;
+}
+
+/** The key of these records; null when they have several. */
+function keyOf([first, ...others]: readonly StoredRecord[]): Uint8Array | null {
+  const key = first!.key;
+  if (key === null || others.length === 0) return key;
+  return others.every((other) => other.key !== null && asBuffer(other.key).equals(key)) ? key : null;
+}
+
+/** The trace context of these records; none when they belong to several traces. */
+function traceOf([first, ...others]: readonly StoredRecord[]): Record<string, string> {
+  const trace = traceHeaders(
+    headerText(first!, 'traceparent') ?? undefined,
+    headerText(first!, 'tracestate') ?? undefined,
+  );
+  const id = trace.traceparent?.slice(3, 35);
+  const isOne = others.every((other) => headerText(other, 'traceparent')?.slice(3, 35) === id);
+  return isOne ? trace : {};
+}
