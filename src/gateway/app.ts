@@ -7,6 +7,7 @@ import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Appender } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { Report } from '../ports/report.ts';
+import type { Tracing } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
 import { makeDoors } from './admit.ts';
 import { makeCors } from './cors.ts';
@@ -31,6 +32,8 @@ export interface GatewayOptions {
   limiter: Limiter | null;
   platform: Platform;
   report: Report;
+  /** Default: nobody traces. */
+  tracing?: Tracing | null;
 }
 
 export interface Gateway {
@@ -63,6 +66,7 @@ export function makeGateway(options: GatewayOptions): Gateway {
     clientAddress: clientAddress === 'none' ? null : makeClientAddress(proxies, clientAddress),
     platform,
     report,
+    tracing: options.tracing ?? null,
   });
   const app = new Hono();
   let stopping = false;

@@ -4,7 +4,8 @@ import type { Limits } from '../config.ts';
 import { RequestError } from '../errors.ts';
 import type { DecodedEvent, Verdict } from '../event.ts';
 import type { Platform } from '../ports/platform.ts';
-import type { Report } from '../ports/report.ts';
+import type { Report, RequestFacts } from '../ports/report.ts';
+import type { Span, Tracing } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
 import { traceHeaders } from '../trace-context.ts';
 import { type Admission, admit, type Door } from './admit.ts';
@@ -20,6 +21,7 @@ import type { Signed } from './signature/check.ts';
 import { markDevice } from './signature/device.ts';
 import type { DecodeContext, Source } from './sources/source.ts';
 import { idempotencyKeyOf } from './sources/transport.ts';
+import { endRequestSpan, requestSpan } from './trace.ts';
 
 export interface JourneyOptions {
   limits: Limits;
@@ -31,6 +33,8 @@ export interface JourneyOptions {
   clientAddress: ReturnType<typeof makeClientAddress> | null;
   platform: Platform;
   report: Report;
+  /** Null when nobody traces. */
+  tracing: Tracing | null;
 }
 
 export const NO_VERDICTS: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
@@ -48,6 +52,7 @@ interface Hold {
   admission: Admission | null;
   entered: boolean;
   bytes: number;
+  span: Span | null;
   signature?: string;
 }
 
@@ -62,14 +67,15 @@ export class Journey {
 
   /** Does not reject. */
   async run(c: Context, protocol: Protocol): Promise<Arrival> {
-    const { platform, report, room } = this.#options;
+    const { platform, report, room, tracing } = this.#options;
     const started = performance.now();
-    const hold: Hold = { door: null, admission: null, entered: false, bytes: 0 };
+    const hold: Hold = { door: null, admission: null, entered: false, bytes: 0, span: null };
     let verdicts = NO_VERDICTS;
     let fault: RequestError | null = null;
     let reply: Reply;
     try {
       const head = headOf(c, platform);
+      if (tracing !== null) hold.span = requestSpan(tracing, c, head);
       const read = await this.#read(c, head, protocol, hold);
       if (Array.isArray(read)) {
         const outcome = await this.#store(read, hold.admission!);
@@ -83,7 +89,7 @@ export class Journey {
     const signature = hold.signature ?? fault?.reason;
     if (hold.entered) room.leave(hold.bytes);
     const { door, admission } = hold;
-    report.request({
+    const facts: RequestFacts = {
       source: door?.source.name ?? 'unknown',
       who: admission?.who ?? null,
       status: reply.status,
@@ -92,7 +98,9 @@ export class Journey {
       error: fault?.code ?? null,
       ...(signature === undefined ? {} : { signature }),
       ...(fault?.cause === undefined ? {} : { cause: fault.cause }),
-    });
+    };
+    report.request(facts);
+    if (hold.span !== null) endRequestSpan(hold.span, facts);
     return { reply, door, admission };
   }
 
@@ -133,7 +141,7 @@ export class Journey {
       body = await platform.inflate(coding, sent, limits.decompressed);
       grow(body.length);
     }
-    const context = (source: Source) => this.#context(source, head, signed);
+    const context = (source: Source) => this.#context(source, head, signed, hold.span);
     const reading = protocol.read({ head, body, admission: early, signed, context, grow });
     if ('answer' in reading) return reading.answer;
     if (signed?.device !== undefined) markDevice(reading.events, signed.device);
@@ -162,7 +170,7 @@ export class Journey {
     return store(events, door.source, groups.get(door.source.config.topic)!, platform);
   }
 
-  #context(source: Source, { header }: Head, signed: Signed | null): DecodeContext {
+  #context(source: Source, { header }: Head, signed: Signed | null, span: Span | null): DecodeContext {
     const { limits, platform } = this.#options;
     return {
       source,
@@ -173,7 +181,7 @@ export class Journey {
       // No signature covers that header: it must not make a new event of a replayed body that has an id.
       idempotencyKey:
         signed !== null && source.id !== null ? null : idempotencyKeyOf(header('idempotency-key'), limits.id),
-      trace: traceHeaders(header('traceparent'), header('tracestate')),
+      trace: span?.headers ?? traceHeaders(header('traceparent'), header('tracestate')),
     };
   }
 

@@ -11,6 +11,7 @@ import { makeLimiter } from '../../src/gateway/rate.ts';
 import type { DedupeStore } from '../../src/ports/dedupe-store.ts';
 import type { EventLog, StoredRecord } from '../../src/ports/event-log.ts';
 import type { GroupFacts, Report, RequestFacts } from '../../src/ports/report.ts';
+import type { Tracing } from '../../src/ports/tracing.ts';
 import { compileSchemas } from '../../src/schema/compile.ts';
 
 /** Config from YAML; throws with the problems when it has errors. */
@@ -38,6 +39,7 @@ export interface HarnessOptions {
   wrapLog?: (log: EventLog) => EventLog;
   wrapDedupe?: (store: DedupeStore) => DedupeStore;
   outage?: 'accept' | 'refuse';
+  tracing?: Tracing | null;
 }
 
 /** A whole gateway in this process, on the embedded log and dedupe store and a real socket. */
@@ -73,7 +75,16 @@ export async function startGateway(options: HarnessOptions): Promise<Harness> {
     delivery: () => {},
   };
   const limiter = makeLimiter({ sources: config.sources.values(), store: null, platform });
-  const gateway = makeGateway({ config, schemas: () => set, log, dedupe, limiter, platform, report });
+  const gateway = makeGateway({
+    config,
+    schemas: () => set,
+    log,
+    dedupe,
+    limiter,
+    platform,
+    report,
+    tracing: options.tracing ?? null,
+  });
   const { keepAlive, limits } = config.gateway;
   const listener = await listen({
     address: { host: '127.0.0.1', port: 0 },
