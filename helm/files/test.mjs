@@ -1,0 +1,35 @@
+// `helm test`: the Service answers, and takes an event where it knows one.
+const url = process.env.POSTERN_URL;
+const events = JSON.parse(process.env.POSTERN_EVENTS);
+
+function check(good, what) {
+  if (!good) throw new Error(what);
+  console.log(`ok: ${what}`);
+}
+
+async function call(path, init) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await fetch(url + path, { ...init, signal: AbortSignal.timeout(10_000) });
+    } catch (error) {
+      if (attempt === 5) throw new Error(`${url}${path}: ${error.cause?.message ?? error.message}`);
+      await new Promise((next) => setTimeout(next, 1000));
+    }
+  }
+}
+
+const description = await call('/openapi.json');
+check(description.status === 200 && (await description.json()).openapi !== undefined, 'GET /openapi.json answers');
+const unknown = await call('/events/no-such-source', { method: 'POST', body: '{}' });
+check(unknown.status === 404, `a source that does not exist is refused: ${unknown.status}`);
+const admin = await call('/metrics');
+check(admin.status === 404, `metrics are not public: ${admin.status}`);
+for (const { path, headers = {}, body, status } of events) {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  const reply = await call(path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: text.replaceAll('$UNIQUE', crypto.randomUUID()),
+  });
+  check(reply.status === status, `POST ${path} is answered ${reply.status}: ${await reply.text()}`);
+}

@@ -1,0 +1,59 @@
+{{- /* Trial: the embedded log, so one pod for both roles. */}}
+{{- define "postern.trial" -}}
+{{- if and (not .Values.existingConfig) (not (dig "log" "kafka" false .Values.config)) }}true{{ end }}
+{{- end }}
+
+{{- /* The sample runs when the values name no sources. */}}
+{{- define "postern.sample" -}}
+{{- if and (include "postern.trial" .) (not .Values.config.sources) }}true{{ end }}
+{{- end }}
+
+{{- /* A volume for each gateway pod: a spool, or a trial, that outlives its pod. */}}
+{{- define "postern.stateful" -}}
+{{- if or .Values.gateway.volume.enabled (hasKey (.Values.config.log | default dict) "spool") }}true{{ end }}
+{{- end }}
+
+{{- define "postern.dispatcher" -}}
+{{- if and .Values.dispatcher.enabled (not (include "postern.trial" .)) }}true{{ end }}
+{{- end }}
+
+{{- /* postern.yaml: the values' config and what is the chart's to say: addresses, folders, times. */}}
+{{- define "postern.config" -}}
+{{- $config := deepCopy .Values.config }}
+{{- $data := "/var/lib/postern" }}
+{{- if include "postern.sample" . }}
+{{- $config = merge $config (.Files.Get "files/trial.yaml" | fromYaml) }}
+{{- end }}
+{{- $log := $config.log | default dict }}
+{{- if include "postern.trial" . }}
+{{- $log = set $log "embedded" (merge (dict "path" $data) ($log.embedded | default dict)) }}
+{{- else if not (dig "dedupe" "redis" false $config) }}
+{{- fail "config.log.kafka is set, so several pods may run: config.dedupe.redis is needed too" }}
+{{- else if not $config.sources }}
+{{- fail "config.log.kafka is set: config.sources must name at least one source" }}
+{{- end }}
+{{- if hasKey $log "spool" }}
+{{- $log = set $log "spool" (merge (dict "path" $data) ($log.spool | default dict)) }}
+{{- end }}
+{{- $dedupe := $config.dedupe | default dict }}
+{{- if not $dedupe.redis }}
+{{- $dedupe = set $dedupe "embedded" (dict "path" $data) }}
+{{- end }}
+{{- $gateway := merge (dict "listen" "0.0.0.0:8080") ($config.gateway | default dict) }}
+{{- $fixed := dict "gateway" $gateway "admin" (dict "listen" "0.0.0.0:8081") "log" $log "dedupe" $dedupe }}
+{{- $fixed = merge $fixed (dict "schemas" "/etc/postern/schemas" "grace" (printf "%ds" (int .Values.shutdown.grace))) }}
+{{- toYaml (merge $fixed $config) }}
+{{- end }}
+
+{{- /* Key of the ConfigMap for a schema's name: those may have slashes, keys may not. */}}
+{{- define "postern.schemaKey" -}}
+{{- . | trimSuffix ".json" | replace "/" "__" }}.json
+{{- end }}
+
+{{- define "postern.schemas" -}}
+{{- $schemas := .Values.schemas }}
+{{- if and (include "postern.sample" .) (not $schemas) }}
+{{- $schemas = dict "sensor-reading" (.Files.Get "files/sensor-reading.json") }}
+{{- end }}
+{{- toYaml $schemas }}
+{{- end }}

@@ -1,0 +1,38 @@
+{{- /* KEDA's triggers: one for each topic that a consumer group reads. Empty when they cannot be told. */}}
+{{- define "postern.lagTriggers" -}}
+{{- $lag := .Values.dispatcher.autoscaling.lag }}
+{{- $brokers := $lag.bootstrapServers | default (join "," (dig "log" "kafka" "brokers" list .Values.config)) }}
+{{- $readers := list }}
+{{- range $name, $one := .Values.config.subscriptions }}
+{{- $group := $one.group | default (printf "postern.%s" $name) }}
+{{- $readers = append $readers (dict "group" $group "from" ($one.from | default "earliest") "topics" (append $one.topics ($one.redrive | default (printf "%s.redrive" $name)))) }}
+{{- end }}
+{{- range $name, $one := .Values.config.streams }}
+{{- $group := $one.group | default (printf "postern.stream.%s" $name) }}
+{{- $readers = append $readers (dict "group" $group "from" ($one.from | default "earliest") "topics" $one.topics) }}
+{{- end }}
+{{- range $reader := $readers }}
+{{- range $topic := $reader.topics }}
+- type: kafka
+  metadata:
+    bootstrapServers: {{ $brokers | quote }}
+    consumerGroup: {{ $reader.group | quote }}
+    topic: {{ $topic | quote }}
+    lagThreshold: {{ $lag.threshold | quote }}
+    # As the subscription begins, so is its lag counted while it has no position yet.
+    offsetResetPolicy: {{ $reader.from }}
+    scaleToZeroOnInvalidOffset: "false"
+  {{- with $lag.authenticationRef }}
+  authenticationRef:
+    name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- with $lag.triggers }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "postern.keda" -}}
+{{- if and .Values.dispatcher.autoscaling.lag.enabled (.Capabilities.APIVersions.Has "keda.sh/v1alpha1") (include "postern.lagTriggers" . | trim) }}true{{ end }}
+{{- end }}

@@ -1,0 +1,188 @@
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { readConfig } from '../../src/config.ts';
+import { FULL, type Manifest, render, the } from './chart.ts';
+
+const KEDA = { apis: ['keda.sh/v1alpha1'] };
+const WORKLOAD = /^(Deployment|StatefulSet)$/;
+
+/** Templates of all pods. */
+function podsOf(objects: Manifest[]): Manifest[] {
+  return objects.flatMap((one) =>
+    WORKLOAD.test(one.kind) ? [one.spec.template] : one.kind === 'Pod' ? [one] : [],
+  );
+}
+
+/** The config that the pods get, as the program reads it; its problems too. */
+function configOf(objects: Manifest[], env: Record<string, string> = {}) {
+  const text = the(objects, 'ConfigMap', 'postern-config').data['postern.yaml'];
+  return readConfig(text, env, { file: 'postern.yaml' });
+}
+
+test('without values: one pod on the embedded log, with a config that the program takes', async () => {
+  const objects = await render({});
+  const { config, problems } = configOf(objects);
+  expect(problems).toEqual([]);
+  expect(config).toMatchObject({
+    gateway: { listen: { host: '0.0.0.0', port: 8080 } },
+    admin: { listen: { host: '0.0.0.0', port: 8081 } },
+    log: { store: { embedded: { path: '/var/lib/postern' } } },
+    schemas: '/etc/postern/schemas',
+    grace: 30_000,
+  });
+  const workloads = objects.filter(({ kind }) => WORKLOAD.test(kind));
+  expect(workloads).toHaveLength(1);
+  expect(workloads[0]!.spec).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
+});
+
+test('with Kafka and Redis: gateways and dispatchers, whose config has the secret by name only', async () => {
+  const objects = await render(FULL);
+  const { config, problems } = configOf(objects, { REDIS_URL: 'redis://redis:6379' });
+  expect(problems).toEqual([]);
+  expect(config?.log.store).toMatchObject({ kafka: { brokers: ['kafka:9092'] } });
+  const role = (name: string) => the(objects, 'Deployment', name).spec.template.spec.containers[0].args;
+  expect(role('postern-gateway').join(' ')).toMatch(/^serve .* --role gateway$/);
+  expect(role('postern-dispatcher').join(' ')).toMatch(/^serve .* --role dispatcher$/);
+  expect(the(objects, 'Deployment', 'postern-dispatcher').spec.template.spec.containers[0].env).toEqual(
+    FULL.env,
+  );
+});
+
+test('a spool makes a StatefulSet whose volumes stay', async () => {
+  const values = { ...FULL, config: { ...FULL.config, log: { ...FULL.config.log, spool: { max: '1GiB' } } } };
+  const objects = await render(values);
+  expect(configOf(objects, { REDIS_URL: 'redis://r' }).config?.log.spool).toMatchObject({
+    path: '/var/lib/postern',
+    max: 2 ** 30,
+  });
+  const { spec } = the(objects, 'StatefulSet');
+  expect(spec.persistentVolumeClaimRetentionPolicy).toEqual({ whenDeleted: 'Retain', whenScaled: 'Retain' });
+  expect(spec.volumeClaimTemplates[0].metadata.name).toBe('data');
+  expect(spec.template.spec.containers[0].volumeMounts).toContainEqual({
+    name: 'data',
+    mountPath: '/var/lib/postern',
+  });
+  expect(the(objects, 'Service', spec.serviceName).spec.clusterIP).toBe('None');
+});
+
+test.each([
+  ['trial', {}],
+  ['full', FULL],
+  ['spool', { ...FULL, gateway: { volume: { enabled: true } } }],
+])('all pods fit into a namespace with restricted pod security: %s', async (_name, values) => {
+  const pods = podsOf(await render(values));
+  expect(pods.length).toBeGreaterThan(1);
+  for (const { spec } of pods) {
+    expect(spec.securityContext).toMatchObject({
+      runAsNonRoot: true,
+      runAsUser: 1000,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    expect(spec.automountServiceAccountToken).toBe(false);
+    for (const { securityContext } of spec.containers) {
+      expect(securityContext).toMatchObject({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      });
+    }
+  }
+});
+
+test('C67 only a process that hangs is restarted, readiness is its own, a start may be slow', async () => {
+  for (const { spec } of podsOf(await render(FULL)).filter(({ kind }) => kind !== 'Pod')) {
+    const { livenessProbe, readinessProbe, startupProbe } = spec.containers[0];
+    expect(livenessProbe.httpGet).toEqual({ path: '/livez', port: 'admin' });
+    expect(readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'admin' });
+    expect(startupProbe.httpGet).toEqual({ path: '/livez', port: 'admin' });
+    expect(startupProbe.periodSeconds * startupProbe.failureThreshold).toBeGreaterThanOrEqual(60);
+    expect(livenessProbe.periodSeconds * livenessProbe.failureThreshold).toBeGreaterThanOrEqual(60);
+  }
+});
+
+test.each([
+  [0, 1],
+  [5, 30],
+  [20, 600],
+])('C68 the kill comes after %i s of sleep and %i s of grace', async (preStop, grace) => {
+  const objects = await render({ ...FULL, shutdown: { preStop, grace } });
+  expect(configOf(objects, { REDIS_URL: 'redis://r' }).config?.grace).toBe(grace * 1000);
+  const pod = (name: string) => the(objects, 'Deployment', name).spec.template.spec;
+  const [gateway, dispatcher] = [pod('postern-gateway'), pod('postern-dispatcher')];
+  expect(gateway.terminationGracePeriodSeconds).toBe(preStop + grace + 5);
+  expect(gateway.containers[0].lifecycle?.preStop.sleep.seconds ?? 0).toBe(preStop);
+  expect(dispatcher.terminationGracePeriodSeconds).toBe(grace + 5);
+  expect(dispatcher.containers[0].lifecycle).toBeUndefined();
+});
+
+test('another config or schema makes other pods, and nothing else does', async () => {
+  const marks = async (values: object) =>
+    (await render(values))
+      .filter(({ kind }) => WORKLOAD.test(kind))
+      .map(({ spec }) => JSON.stringify(spec.template.metadata.annotations));
+  const before = await marks(FULL);
+  expect(await marks({ ...FULL, service: { port: 8000 } })).toEqual(before);
+  const config = await marks({ ...FULL, config: { ...FULL.config, logLevel: 'debug' } });
+  const schemas = await marks({ ...FULL, schemas: { ...FULL.schemas, 'page-view': { type: 'array' } } });
+  for (const [index, mark] of before.entries()) {
+    expect(config[index]).not.toBe(mark);
+    expect(schemas[index]).not.toBe(mark);
+  }
+});
+
+test('schemas of names with slashes get back their folders', async () => {
+  const objects = await render(FULL);
+  const { data } = the(objects, 'ConfigMap', 'postern-schemas');
+  expect(JSON.parse(data['page-view.json'])).toEqual({ type: 'object' });
+  expect(JSON.parse(data['v2__page-view.json'])).toEqual({ type: 'object' });
+  const { volumes } = the(objects, 'Deployment', 'postern-gateway').spec.template.spec;
+  expect(volumes.find(({ name }: { name: string }) => name === 'schemas').configMap.items).toEqual([
+    { key: 'page-view.json', path: 'page-view.json' },
+    { key: 'v2__page-view.json', path: 'v2/page-view.json' },
+  ]);
+});
+
+test('the admin port is in no Service but the headless one, and closed to all but who is named', async () => {
+  const metricsFrom = [
+    { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
+  ];
+  const objects = await render({ networkPolicy: { enabled: true, metricsFrom } });
+  expect(the(objects, 'Service', 'postern').spec.ports.map(({ name }: { name: string }) => name)).toEqual([
+    'http',
+  ]);
+  expect(the(objects, 'Service', 'postern-admin').spec.clusterIP).toBe('None');
+  expect(the(objects, 'NetworkPolicy').spec.ingress).toEqual([
+    { ports: [{ port: 'http', protocol: 'TCP' }] },
+    { ports: [{ port: 'admin', protocol: 'TCP' }], from: metricsFrom },
+  ]);
+  const closed = await render({ networkPolicy: { enabled: true } });
+  expect(JSON.stringify(the(closed, 'NetworkPolicy').spec.ingress)).not.toContain('admin');
+});
+
+test('C70 lag is counted per group and topic, from where the subscription begins', async () => {
+  const scaled = { ...FULL, dispatcher: { autoscaling: { enabled: true, minReplicas: 0 } } };
+  const { spec } = the(await render(scaled, KEDA), 'ScaledObject');
+  expect(spec.minReplicaCount).toBe(0);
+  const seen = spec.triggers.map(({ type, metadata }: Manifest) => [
+    type,
+    metadata.consumerGroup,
+    metadata.topic,
+    metadata.offsetResetPolicy,
+  ]);
+  expect(seen).toEqual([
+    ['kafka', 'postern.late', 'clickstream', 'latest'],
+    ['kafka', 'postern.late', 'late.redrive', 'latest'],
+    ['kafka', 'postern.stream.rate', 'clickstream', 'earliest'],
+  ]);
+  for (const { metadata } of spec.triggers) {
+    expect(metadata).toMatchObject({ bootstrapServers: 'kafka:9092', scaleToZeroOnInvalidOffset: 'false' });
+  }
+  // Lag is a number of messages there, so a HPA can start at one.
+  expect(the(await render(scaled), 'HorizontalPodAutoscaler').spec.minReplicas).toBe(1);
+});
+
+test('the text of a schema and of the config is the same whatever its type', async () => {
+  const big = { ...FULL, config: { ...FULL.config, gateway: { limits: { requests: 1_000_000 } } } };
+  const text = the(await render(big), 'ConfigMap', 'postern-config').data['postern.yaml'];
+  expect(parse(text).gateway).toEqual({ listen: '0.0.0.0:8080', limits: { requests: 1_000_000 } });
+});
