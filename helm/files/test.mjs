@@ -19,7 +19,10 @@ async function call(path, init) {
 }
 
 const description = await call('/openapi.json');
-check(description.status === 200 && (await description.json()).openapi !== undefined, 'GET /openapi.json answers');
+check(
+  description.status === 200 && (await description.json()).openapi !== undefined,
+  'GET /openapi.json answers',
+);
 const unknown = await call('/events/no-such-source', { method: 'POST', body: '{}' });
 check(unknown.status === 404, `a source that does not exist is refused: ${unknown.status}`);
 const admin = await call('/metrics');
