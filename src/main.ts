@@ -2,47 +2,24 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { UsageError } from './command-line.ts';
 import { type Config, readConfig } from './config.ts';
 import { startSampleFunction } from './dev.ts';
 import { StartError } from './lifecycle.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import type { Role } from './serve.ts';
-
-const USAGE = `Usage: postern <command> [options]
-
-  dev                        both roles on an embedded log, with a sample function; needs no Kafka and no Redis
-  serve                      the roles named by --role (default: gateway,dispatcher)
-  check                      lists every problem of the config, the schemas and the filters; exit 1 on errors
-  try --source NAME [FILE]   what would become of this payload (default: standard input); writes nothing
-
-  --config FILE   the config (default: $POSTERN_CONFIG, else postern.yaml)
-  --role ROLES    gateway, dispatcher, or both with a comma
-  --type TYPE     with try: the Content-Type (default: application/json)
-  --help, --version
-`;
+import { checkUsage, OPTIONS, USAGE } from './usage.ts';
 
 const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version;
 
-class UsageError extends StartError {}
-
 async function main(): Promise<void> {
   if (Number(process.versions.node.split('.')[0]) < 24) {
     throw new UsageError(`Postern needs Node 24 or later; this is ${process.version}`);
   }
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      config: { type: 'string' },
-      role: { type: 'string', default: 'gateway,dispatcher' },
-      source: { type: 'string' },
-      type: { type: 'string', default: 'application/json' },
-      help: { type: 'boolean', default: false },
-      version: { type: 'boolean', default: false },
-    },
-  });
-  const [command, argument] = positionals;
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS });
+  const [command, argument, second] = positionals;
   if (values.version) {
     process.stdout.write(`${version}\n`);
     return;
@@ -52,12 +29,25 @@ async function main(): Promise<void> {
     if (!values.help) process.exitCode = 2;
     return;
   }
+  checkUsage(command, Object.keys(values), positionals.slice(1));
   const file = values.config ?? process.env.POSTERN_CONFIG ?? sampleOr(command);
   if (command === 'dev') await dev(file);
-  else if (command === 'serve') await serve(file, rolesOf(values.role));
+  else if (command === 'serve') await serve(file, rolesOf(values.role ?? 'gateway,dispatcher'));
   else if (command === 'check') await check(file);
-  else if (command === 'try') await tryCommand(file, values.source, values.type, argument);
-  else throw new UsageError(`there is no command ${command}\n\n${USAGE}`);
+  else if (command === 'try') {
+    await tryCommand(file, values.source, values.type ?? 'application/json', argument);
+  } else {
+    const options = { ...(await commandOptions(file)), values };
+    const good =
+      command === 'replay'
+        ? await (await import('./replay.ts')).replayCommand(options)
+        : await (await import('./dead-letters.ts')).deadLetters({
+            ...options,
+            action: argument,
+            place: second,
+          });
+    if (!good) process.exitCode = 1;
+  }
 }
 
 /** `dev` without a config of one's own runs the sample that comes with the package. */
@@ -115,6 +105,15 @@ async function dev(file: string): Promise<void> {
     data: process.cwd(),
     drain: 0,
   });
+}
+
+/** What commands on the log get; their own log goes to standard error. */
+async function commandOptions(file: string) {
+  const { makeLogger } = await import('./adapters/logging.ts');
+  const config = load(file);
+  const logger = makeLogger('warn', process.stderr);
+  const print = (text: string) => void process.stdout.write(`${text}\n`);
+  return { config, base: dirname(resolve(file)), logger, print };
 }
 
 async function check(file: string): Promise<void> {

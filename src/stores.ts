@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
+import type { OnLog } from './adapters/kafka/client.ts';
 import { kafkaEventLog } from './adapters/kafka/event-log.ts';
+import { kafkaLogReader } from './adapters/kafka/log-reader.ts';
 import { redisDedupeStore } from './adapters/redis/dedupe-store.ts';
 import { redisRateStore } from './adapters/redis/rate-store.ts';
 import { Spool } from './adapters/spool.ts';
@@ -11,42 +13,68 @@ import { type WatchedDedupe, watchDedupe } from './adapters/watch-dedupe.ts';
 import type { Config } from './config.ts';
 import { rejectedRecord } from './gateway/pipeline.ts';
 import type { EventLog } from './ports/event-log.ts';
+import type { LogReader } from './ports/log-reader.ts';
 import type { RateStore } from './ports/rate-store.ts';
 
 /** The log that the config names. Opens at once; it connects by itself. */
 export function openLog(config: Config, folder: string, logger: Logger): EventLog {
+  const topics = new Set<string>();
+  for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
+  for (const subscription of config.subscriptions.values()) {
+    topics.add(subscription.deadLetter);
+    if (subscription.redrive !== null) topics.add(subscription.redrive);
+    if (subscription.reply !== null) topics.add(subscription.reply);
+    for (const topic of subscription.topics) topics.add(topic);
+  }
+  return openTopics(config, folder, logger, [...topics]).log;
+}
+
+/** The same for only these topics, and what reads any topic. `reader` is closed with the log. */
+export function openTopics(
+  config: Config,
+  folder: string,
+  logger: Logger,
+  topics: string[],
+): { log: EventLog; reader: LogReader } {
   const { store } = config.log;
   if ('kafka' in store) {
-    const topics = new Set<string>();
-    for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
-    for (const subscription of config.subscriptions.values()) {
-      topics.add(subscription.deadLetter);
-      if (subscription.redrive !== null) topics.add(subscription.redrive);
-      for (const topic of subscription.topics) topics.add(topic);
-    }
-    return kafkaEventLog({
-      config: store.kafka,
-      topics: [...topics],
-      onLog: (level, message, extra) => logger[level](extra, message),
-    });
+    const onLog: OnLog = (level, message, extra) => logger[level](extra, message);
+    const log = kafkaEventLog({ config: store.kafka, topics, onLog });
+    return { log, reader: kafkaLogReader(store.kafka, onLog) };
   }
   const { path, retention } = store.embedded;
-  return sqliteEventLog({
+  const log = sqliteEventLog({
     path: resolve(folder, path),
     retention,
     onError: (error) => logger.error({ err: error }, 'embedded log'),
   });
+  return { log, reader: log };
 }
 
-/** The dedupe store, watched. */
-export function openDedupe(config: Config, folder: string, logger: Logger): WatchedDedupe {
-  const { store, window, lease } = config.dedupe;
+/** The dedupe store, watched. It remembers for `window` milliseconds. */
+export function openDedupe(
+  config: Config,
+  folder: string,
+  logger: Logger,
+  window = config.dedupe.window,
+): WatchedDedupe {
+  const { store, lease } = config.dedupe;
   const onError = (error: Error) => logger.error({ err: error }, 'dedupe store');
   return watchDedupe(
     'redis' in store
       ? redisDedupeStore({ ...store.redis, window, lease, onError })
       : sqliteDedupeStore({ path: resolve(folder, store.embedded.path), window, lease, onError }),
   );
+}
+
+/** Where deliveries are remembered: a store for each time in milliseconds that a subscription has as `dedupe`. */
+export function openDeliveries(
+  config: Config,
+  folder: string,
+  logger: Logger,
+): ReadonlyMap<number, WatchedDedupe> {
+  const windows = new Set([...config.subscriptions.values()].flatMap(({ dedupe }) => dedupe ?? []));
+  return new Map([...windows].map((window) => [window, openDedupe(config, folder, logger, window)]));
 }
 
 /** Where gateways share the rates of their sources; null when no source has one, or there is no other gateway. */

@@ -1,5 +1,5 @@
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
-import type { LogReader } from '../ports/log-reader.ts';
+import type { LogReader, Range } from '../ports/log-reader.ts';
 import { compileFilter } from './filter.ts';
 import { eventOf, groupOf, lineageOf, placeName, readLetter, type StoredLetter } from './letter.ts';
 
@@ -11,6 +11,8 @@ export interface LettersOptions {
   /** Milliseconds since 1970: only letters of this time or later, and before that one. */
   from: number | null;
   to: number | null;
+  /** Only this part of the dead-letter topic. */
+  only?: Omit<Range, 'topic'>;
 }
 
 /** What was passed over. */
@@ -27,11 +29,12 @@ export interface PassedOver {
  * whether to go on. `redriven`: it has been sent again already.
  */
 export async function readLetters(
-  { subscription, reader, wanted, from, to }: LettersOptions,
+  { subscription, reader, wanted, from, to, only }: LettersOptions,
   visit: (letter: StoredLetter, redriven: boolean) => Promise<boolean>,
 ): Promise<PassedOver> {
   const passed: PassedOver = { others: new Map(), foreign: 0, unwanted: 0 };
-  const ranges = await reader.ranges(subscription.deadLetter, from ?? undefined);
+  const all = await reader.ranges(subscription.deadLetter, from ?? undefined);
+  const ranges = only === undefined ? all : all.flatMap((range) => shared(range, only));
   const ledger = await readLedger(subscription, reader);
   await reader.read(ranges, async (records) => {
     for (const record of records) {
@@ -46,6 +49,11 @@ export async function readLetters(
     return true;
   });
   return passed;
+}
+
+function shared(range: Range, only: Omit<Range, 'topic'>): Range[] {
+  if (range.partition !== only.partition) return [];
+  return [{ ...range, from: Math.max(range.from, only.from), end: Math.min(range.end, only.end) }];
 }
 
 /**

@@ -27,7 +27,7 @@ export interface PosternOptions {
   node?: string[];
 }
 
-const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+export const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 
 /** A folder with a config and schemas, gone after the test run's process. */
 export async function makeProject(options: PosternOptions) {

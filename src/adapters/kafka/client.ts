@@ -14,7 +14,7 @@ export type OnLog = (
 
 /** What kafkajs says at level warn or error and then settles by itself. */
 const NOISE =
-  /already exists|rebalanc|coordinator is|correct coordinator|leadership election|not the leader|Limiting retries for the idempotent/i;
+  /already exists|rebalanc|coordinator is|correct coordinator|leadership election|not the leader|Limiting retries for the idempotent|switched default partitioner/i;
 
 /** A kafkajs client whose connections can be cut. */
 export interface Client {

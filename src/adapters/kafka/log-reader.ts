@@ -72,8 +72,9 @@ async function readRange(
     if (batch instanceof Error) {
       if (++failures >= TRIES) throw batch;
       if (typeOf(batch) === 'OFFSET_OUT_OF_RANGE') {
-        // Retention was faster.
-        next = (await ranges(topic)).find((one) => one.partition === partition)?.from ?? end;
+        // Retention was faster, or nothing was there yet.
+        const oldest = (await ranges(topic)).find((one) => one.partition === partition)?.from ?? end;
+        next = oldest > next ? oldest : end;
       } else {
         await sleep(AGAIN_MS);
         await cluster.refreshMetadata();

@@ -1,0 +1,175 @@
+import { isUtf8 } from 'node:buffer';
+import { printable } from './command-line.ts';
+import type { SubscriptionConfig } from './config-subscription-types.ts';
+import { asBuffer, cloudEvent } from './dispatcher/cloudevent.ts';
+import { eventOf, type StoredLetter } from './dispatcher/letter.ts';
+import type { LetterFilter, PassedOver } from './dispatcher/letters.ts';
+import type { Redriven } from './dispatcher/redrive.ts';
+
+const COLUMNS = ['PLACE', 'TIME', 'ID', 'TYPE', 'REASON', 'STATUS', 'ATTEMPTS', 'REDRIVEN'];
+/** Characters of a column. */
+const WIDEST = 48;
+
+/** A table of the newest dead letters, and a count of all per reason. */
+export class Listing {
+  readonly #most: number;
+  #rows: { time: number; cells: string[] }[] = [];
+  readonly #reasons = new Map<string, number>();
+  #all = 0;
+  #redriven = 0;
+
+  /** Keeps so many rows at most. */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  add(letter: StoredLetter, redriven: boolean): void {
+    const { record, reason, status, attempts } = letter;
+    const { id, type } = cloudEvent(eventOf(letter)).attributes;
+    this.#all++;
+    if (redriven) this.#redriven++;
+    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
+    const cells = [placeOf(letter), timeOf(record.timestamp), id!, type!, reason];
+    cells.push(status === null ? '-' : String(status), String(attempts), redriven ? 'yes' : '-');
+    this.#rows.push({ time: record.timestamp, cells: cells.map(cell) });
+    // They come by partition, so that what is old is known at the end only.
+    if (this.#rows.length >= 2 * this.#most + 100) this.#cut();
+  }
+
+  text({ name, deadLetter }: SubscriptionConfig, passed: PassedOver, wanted: LetterFilter | null): string {
+    this.#cut();
+    const table = [COLUMNS, ...this.#rows.map(({ cells }) => cells)];
+    const widths = COLUMNS.map((_, i) => Math.max(...table.map((row) => row[i]!.length)));
+    const lines = table.map((row) =>
+      row
+        .map((text, i) => text.padEnd(widths[i]!))
+        .join('  ')
+        .trimEnd(),
+    );
+    const reasons = [...this.#reasons]
+      .sort(([, a], [, b]) => b - a)
+      .map(([reason, n]) => `${n} ${printable(reason)}`);
+    const sum = `${counted(this.#all, 'dead letter')} of ${name} in ${deadLetter}`;
+    const shown =
+      this.#rows.length < this.#all
+        ? [`the newest ${this.#rows.length} are shown; --limit N shows more`]
+        : [];
+    return [
+      ...(this.#all === 0 ? [] : [...lines, '']),
+      this.#all === 0 ? sum : `${sum}: ${reasons.join(', ')}; redriven: ${this.#redriven}`,
+      ...shown,
+      ...passedLines(passed, wanted),
+    ].join('\n');
+  }
+
+  #cut(): void {
+    this.#rows.sort((a, b) => a.time - b.time);
+    if (this.#rows.length > this.#most) this.#rows = this.#rows.slice(-this.#most);
+  }
+}
+
+/** One dead letter for people; the payload is printed here only. */
+export function letterText(letter: StoredLetter, redriven: boolean): string {
+  const { record, origin, lineage, cut } = letter;
+  const { key, value, headers } = eventOf(letter);
+  const facts: [string, string][] = [
+    ['place', `${placeOf(letter)} of ${record.topic}`],
+    ['time', timeOf(record.timestamp)],
+    ['reason', letter.reason],
+    ['status', letter.status === null ? '-' : String(letter.status)],
+    ['attempts', String(letter.attempts)],
+    ['first', letter.firstTime],
+    ['last', letter.lastTime],
+    ['response', letter.error || '-'],
+    ['origin', `${origin.partition}:${origin.offset} of ${origin.topic}, ${timeOf(origin.timestamp)}`],
+    ['redriven', redriven ? 'yes' : 'no'],
+    ...lineage.map((one): [string, string] => ['before', one]),
+    ...(cut === null ? [] : [['cut', `${cut} left out, as the record was too large`] as [string, string]]),
+    ['key', key === null ? '-' : textOf(key)],
+  ];
+  return [
+    ...facts.map(([name, text]) => `${name.padEnd(10)}${printable(text)}`),
+    'headers',
+    ...Object.entries(headers).map(([name, bytes]) => `  ${printable(`${name}: ${textOf(bytes)}`)}`),
+    value === null
+      ? 'no payload'
+      : `payload, ${counted(value.length, 'byte')}${isUtf8(value) ? '' : ', base64'}`,
+    ...(value === null ? [] : [printable(textOf(value), true)]),
+  ].join('\n');
+}
+
+/** One dead letter for machines. What is not UTF-8 is `{ base64 }`. `whole`: with key, headers and payload. */
+export function letterJson(letter: StoredLetter, redriven: boolean, whole = false): object {
+  const { record, reason, status, attempts, firstTime, lastTime, error, lineage, cut } = letter;
+  const { id, source, type } = cloudEvent(eventOf(letter)).attributes;
+  const { topic, partition, offset, timestamp } = letter.origin;
+  const { key, value, headers } = eventOf(letter);
+  const text = (bytes: Uint8Array | null) =>
+    bytes === null || isUtf8(bytes) ? bytes && textOf(bytes) : { base64: textOf(bytes) };
+  const all = Object.fromEntries(Object.entries(headers).map(([name, bytes]) => [name, text(bytes)]));
+  return {
+    place: placeOf(letter),
+    time: timeOf(record.timestamp),
+    ...{ id, source, type, reason, status, attempts, firstTime, lastTime, error },
+    origin: { topic, partition, offset, time: timeOf(timestamp) },
+    ...{ redriven, lineage, cut },
+    ...(whole ? { key: text(key), headers: all, payload: text(value) } : {}),
+  };
+}
+
+/** What a redrive did. */
+export function redriveText(
+  redriven: Redriven,
+  { name, redrive }: SubscriptionConfig,
+  dryRun: boolean,
+  wanted: LetterFilter | null,
+): string {
+  const { sent, already, cut, tooLarge, failed } = redriven;
+  const counts: [number, string][] = [
+    [already, 'sent by an earlier redrive'],
+    [cut, 'cannot be sent again, as their payload is lost'],
+    [tooLarge, `too large for the topic ${redrive}`],
+    [failed, 'not known to be stored: run this again, it sends what is missing'],
+  ];
+  return [
+    dryRun
+      ? `${counted(sent, 'dead letter')} would be sent to ${name} again`
+      : `${counted(sent, 'dead letter')} sent to ${name} again, through the topic ${redrive}`,
+    ...counts.filter(([count]) => count > 0).map(([count, text]) => `${count} ${text}`),
+    ...passedLines(redriven, wanted),
+  ].join('\n');
+}
+
+function passedLines({ others, foreign, unwanted }: PassedOver, wanted: LetterFilter | null): string[] {
+  const names = [...others].map(([name, count]) => `${count} of ${printable(name)}`);
+  const errors = wanted?.errors ?? 0;
+  return [
+    ...(names.length > 0 ? [`passed over: ${names.join(', ')}`] : []),
+    ...(foreign > 0 ? [`passed over: ${counted(foreign, 'record')} that are no dead letters`] : []),
+    ...(unwanted > 0
+      ? [`${unwanted} do not match the filter${errors > 0 ? `, which failed for ${errors} of them` : ''}`]
+      : []),
+  ];
+}
+
+function placeOf({ record }: StoredLetter): string {
+  return `${record.partition}:${record.offset}`;
+}
+
+function timeOf(timestamp: number): string {
+  const time = new Date(timestamp);
+  return Number.isNaN(time.getTime()) ? String(timestamp) : time.toISOString();
+}
+
+function textOf(bytes: Uint8Array): string {
+  return asBuffer(bytes).toString(isUtf8(bytes) ? 'utf8' : 'base64');
+}
+
+function cell(text: string): string {
+  const plain = printable(text);
+  return plain.length > WIDEST ? `${plain.slice(0, WIDEST - 1)}…` : plain;
+}
+
+function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}
