@@ -108,7 +108,10 @@ export async function run(options: RunOptions): Promise<void> {
     fetch: (request) => admin.fetch(request),
   });
   if (isDispatcher) {
-    dispatcher = await startDispatcher({ subscriptions: [...config.subscriptions.values()], log, report });
+    const { store } = config.log;
+    const bootstrapServers = 'kafka' in store ? store.kafka.brokers.join(',') : '';
+    const subscriptions = [...config.subscriptions.values()];
+    dispatcher = await startDispatcher({ subscriptions, log, report, bootstrapServers });
   }
   logger.info({ version, roles: options.roles, ingest: ingest?.port, admin: adminListener.port }, 'ready');
 

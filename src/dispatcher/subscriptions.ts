@@ -12,6 +12,8 @@ export interface DispatcherOptions {
   subscriptions: SubscriptionConfig[];
   log: EventLog;
   report: Report;
+  /** Brokers that functions are told of: host:port, joined by commas; none unless given. */
+  bootstrapServers?: string;
   /** Milliseconds since 1970. */
   now?: () => number;
   /** From 0 to below 1. */
@@ -49,7 +51,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   const { now = Date.now, random = Math.random, log, report } = options;
   const subscriptions = await Promise.all(
     options.subscriptions.map(async (config) => {
-      const invoker = await makeInvoker(config);
+      const invoker = await makeInvoker(config, options.bootstrapServers ?? '');
       return new Subscription({ config, invoker, log, report, now, random });
     }),
   );
