@@ -4,6 +4,7 @@ import { type Listener, listen } from './adapters/listen.ts';
 import { combineReports, logReport, makeLogger } from './adapters/logging.ts';
 import { nodePlatform } from './adapters/node-platform.ts';
 import { prometheusReport } from './adapters/prometheus.ts';
+import type { WatchedDedupe } from './adapters/watch-dedupe.ts';
 import { health, makeAdmin } from './admin/app.ts';
 import type { Config } from './config.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher/subscriptions.ts';
@@ -12,7 +13,7 @@ import { makeLimiter } from './gateway/rate.ts';
 import { within } from './lifecycle.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import { openSchemas } from './schema/load.ts';
-import { openDedupe, openLog, openRates, openSpool } from './stores.ts';
+import { openDedupe, openDeliveries, openLog, openRates, openSpool } from './stores.ts';
 
 export type Role = 'gateway' | 'dispatcher';
 
@@ -48,6 +49,7 @@ export async function run(options: RunOptions): Promise<void> {
   const log = openLog(config, data, logger);
   const spool = isGateway ? openSpool(config, data, log, logger) : null;
   const dedupe = isGateway ? openDedupe(config, data, logger) : null;
+  const deliveries = isDispatcher ? openDeliveries(config, data, logger) : new Map<number, WatchedDedupe>();
   const rates = isGateway ? openRates(config, logger) : null;
   let gateway: Gateway | null = null;
   let dispatcher: Dispatcher | null = null;
@@ -80,7 +82,7 @@ export async function run(options: RunOptions): Promise<void> {
 
   let ingest: Listener | null = null;
   // Whoever sends again what a process before us has stored must not meet a gateway that does not know yet.
-  await dedupe?.opened(DEDUPE_MS);
+  await Promise.all([dedupe, ...deliveries.values()].map((store) => store?.opened(DEDUPE_MS)));
   if (schemas !== null && dedupe !== null) {
     gateway = makeGateway({
       config,
@@ -111,7 +113,13 @@ export async function run(options: RunOptions): Promise<void> {
     const { store } = config.log;
     const bootstrapServers = 'kafka' in store ? store.kafka.brokers.join(',') : '';
     const subscriptions = [...config.subscriptions.values()];
-    dispatcher = await startDispatcher({ subscriptions, log, report, bootstrapServers });
+    dispatcher = await startDispatcher({
+      subscriptions,
+      log,
+      report,
+      remember: ({ dedupe: window }) => deliveries.get(window!)?.store ?? null,
+      bootstrapServers,
+    });
   }
   logger.info({ version, roles: options.roles, ingest: ingest?.port, admin: adminListener.port }, 'ready');
 
@@ -131,7 +139,7 @@ export async function run(options: RunOptions): Promise<void> {
     // The last tenth is for closing everything else.
     await spool?.close(config.grace * 0.9 - (performance.now() - started));
     await log.close();
-    await dedupe?.store.close();
+    await Promise.all([dedupe, ...deliveries.values()].map((one) => one?.store.close()));
     await rates?.close();
     schemas?.close();
     await adminListener.close();

@@ -125,6 +125,9 @@ export function combineReports(...reports: Report[]): Report {
     reply(facts) {
       for (const report of reports) report.reply?.(facts);
     },
+    unremembered(facts) {
+      for (const report of reports) report.unremembered?.(facts);
+    },
     breaker(facts) {
       for (const report of reports) report.breaker?.(facts);
     },

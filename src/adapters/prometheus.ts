@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Verdict } from '../event.ts';
 import type { DeliveryFacts, DeliveryOutcome, GroupFacts, Report, RequestFacts } from '../ports/report.ts';
-import { collectable, Histogram, WordCounter } from './tally.ts';
+import { collectable, Histogram, SourceTally, SubscriptionTally, tallies } from './tally.ts';
 
 export interface PrometheusOptions {
   /** Names from the config: the only ones that become labels. */
@@ -47,26 +47,6 @@ const STATUSES = [
 ] as const;
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const EVENTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2500];
-/** Reasons are fixed words in our code; more than this many would be a bug. */
-const MAX_REASONS = 32;
-
-class SourceTally {
-  readonly verdicts: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
-  /** By status; place 0 is for `other`. */
-  readonly codes = new Float64Array(600);
-  readonly signatures = new WordCounter(MAX_REASONS);
-}
-
-class SubscriptionTally {
-  readonly outcomes: Record<DeliveryOutcome, number> = {
-    delivered: 0,
-    filtered: 0,
-    retry: 0,
-    dead_letter: 0,
-  };
-  readonly reasons = new WordCounter(MAX_REASONS);
-  readonly replies = new WordCounter(MAX_REASONS);
-}
 
 /** Facts as Prometheus metrics, in a registry of its own. */
 export function prometheusReport(options: PrometheusOptions): PrometheusReport {
@@ -100,10 +80,14 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
       const tally = subscriptions.get(subscription) ?? subscriptions.get('unknown')!;
       tally.outcomes[outcome] += events;
       if (outcome === 'dead_letter') tally.reasons.add(reason ?? 'unknown', events);
+      if (reason === 'delivered_before') tally.remembered.add(reason, events);
       if (ms !== null) delivery.observe(ms / 1000);
     },
     reply({ subscription, outcome, events }) {
       (subscriptions.get(subscription) ?? subscriptions.get('unknown')!).replies.add(outcome, events);
+    },
+    unremembered({ subscription, outcome, events }) {
+      (subscriptions.get(subscription) ?? subscriptions.get('unknown')!).remembered.add(outcome, events);
     },
   };
 
@@ -179,6 +163,15 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
     for (const [subscription, { replies }] of subscriptions)
       for (const [outcome, count] of replies.counts) set({ subscription, outcome }, count);
   });
+  counter(
+    'remembered_total',
+    'Events by what was known of their delivery.',
+    ['subscription', 'result'],
+    (set) => {
+      for (const [subscription, { remembered }] of subscriptions)
+        for (const [result, count] of remembered.counts) set({ subscription, result }, count);
+    },
+  );
   gauge('schemas', 'Schemas in use.', [], (set) => set({}, options.schemas()));
   gauge('schema_problems', 'Problems of the schema files as last read.', [], (set) =>
     set({}, options.schemaProblems()),
@@ -238,7 +231,3 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
 type Collect<L extends string> = (
   set: (labels: Partial<Record<L, string | number>>, value: number) => void,
 ) => void;
-
-function tallies<T>(names: string[], Tally: new () => T): Map<string, T> {
-  return new Map(names.map((name) => [name, new Tally()]));
-}

@@ -1,4 +1,6 @@
 import type { Metric } from 'prom-client';
+import type { Verdict } from '../event.ts';
+import type { DeliveryOutcome } from '../ports/report.ts';
 
 /** Plain numbers that the hot path counts in; they are handed to prom-client only when somebody scrapes. */
 
@@ -37,6 +39,35 @@ export class WordCounter {
     else if (this.counts.size < this.#most) this.counts.set(word, count);
     else this.counts.set('other', (this.counts.get('other') ?? 0) + count);
   }
+}
+
+/** Reasons are fixed words in our code; more than this many would be a bug. */
+const MAX_REASONS = 32;
+
+/** Of one source. */
+export class SourceTally {
+  readonly verdicts: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
+  /** By status; place 0 is for `other`. */
+  readonly codes = new Float64Array(600);
+  readonly signatures = new WordCounter(MAX_REASONS);
+}
+
+/** Of one subscription. */
+export class SubscriptionTally {
+  readonly outcomes: Record<DeliveryOutcome, number> = {
+    delivered: 0,
+    filtered: 0,
+    retry: 0,
+    dead_letter: 0,
+  };
+  readonly reasons = new WordCounter(MAX_REASONS);
+  readonly replies = new WordCounter(MAX_REASONS);
+  readonly remembered = new WordCounter(MAX_REASONS);
+}
+
+/** One for each name. */
+export function tallies<T>(names: string[], Tally: new () => T): Map<string, T> {
+  return new Map(names.map((name) => [name, new Tally()]));
 }
 
 /** A metric of prom-client over our own buckets: its Histogram cannot be given counts. */

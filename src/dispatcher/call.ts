@@ -14,6 +14,8 @@ export interface Delivery {
   size: number;
   /** When it came, on the monotonic clock in milliseconds. */
   arrived: number;
+  /** What it is remembered by once it is delivered; empty when it is not. */
+  identity: string;
 }
 
 /** A record that has just come, and its place in the holding; `arrived` is the monotonic clock's time in milliseconds. */
@@ -23,7 +25,7 @@ export function deliveryOf(
   offset: number,
   arrived: number,
 ): Delivery {
-  return { record, holding, offset, size: recordSize(record), arrived };
+  return { record, holding, offset, size: recordSize(record), arrived, identity: '' };
 }
 
 /** Bytes of a record's key, value and headers. */

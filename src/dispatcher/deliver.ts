@@ -17,8 +17,8 @@ export interface DelivererOptions {
   report: Report;
   now: () => number;
   random: () => number;
-  /** The event needs no more work. */
-  settled(delivery: Delivery): void;
+  /** The event needs no more work: it is delivered, or stored as a dead letter. */
+  settled(delivery: Delivery, isDelivered: boolean): void;
   /** A place may be free, a call due again, or nothing in work any more. */
   changed(): void;
 }
@@ -44,7 +44,7 @@ export class Deliverer {
       subscription: subscription.name,
       topic: subscription.deadLetter,
       random,
-      stored: ({ delivery }: Letter) => options.settled(delivery),
+      stored: ({ delivery }: Letter) => options.settled(delivery, false),
       failed: (letters) => this.#report('retry', letters, null, 'dead_letter_failed'),
       idle: options.changed,
     });
@@ -129,7 +129,7 @@ export class Deliverer {
     const told = retryAfter(answer.retryAfter, now(), retry.max);
     const counts = breaker.answered(call, answer, told, call.attempts >= retry.attempts);
     if (conclusion === 'done') {
-      for (const delivery of call.deliveries) this.#options.settled(delivery);
+      for (const delivery of call.deliveries) this.#options.settled(delivery, true);
       this.#report('delivered', call.deliveries.length, answer, null);
     } else if (conclusion === 'again') {
       call.attempts--;

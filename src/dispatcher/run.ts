@@ -1,4 +1,5 @@
 import { type SubscriptionConfig, takesBatches } from '../config-subscription-types.ts';
+import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Consumption, EventLog, Partition, RecordSink, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { type BatchLimits, SINGLE } from './batch.ts';
@@ -11,11 +12,14 @@ import type { Filter } from './filter.ts';
 import { Intake } from './intake.ts';
 import type { Invoker } from './invoke/invoker.ts';
 import { redrivenEvent } from './letter.ts';
+import { Remembered } from './remembered.ts';
 import { wantedBy } from './redrive.ts';
 
 export interface RunOptions {
   subscription: SubscriptionConfig;
   filter: Filter | null;
+  /** Where it is noted what was delivered; null when it is not. */
+  store: DedupeStore | null;
   invoker: Invoker;
   breaker: Breaker;
   log: EventLog;
@@ -36,6 +40,7 @@ export class Run implements RecordSink {
   readonly #intake: Intake;
   readonly #feed: Feed;
   #deliverer: Deliverer;
+  #remembered: Remembered | null;
   #consumption: Consumption | null = null;
   /** Partitions are being given up: nothing new is begun. */
   #releasing: Promise<void> | null = null;
@@ -56,6 +61,7 @@ export class Run implements RecordSink {
     this.#intake = new Intake(subscription.concurrency, limits.events, this.#commits);
     this.#feed = new Feed(limits, options.breaker, this.#turnSoon);
     this.#deliverer = this.#makeDeliverer();
+    this.#remembered = this.#makeRemembered();
   }
 
   /** Begins to read; resolves when the log says that it does. */
@@ -108,7 +114,7 @@ export class Run implements RecordSink {
       }
       const delivery = deliveryOf(event, holding, record.offset, arrived);
       this.#intake.add(delivery.size);
-      this.#feed.push(delivery);
+      (this.#remembered ?? this.#feed).push(delivery);
     }
     const failed = (filter?.errors ?? 0) - errors;
     this.#reportFiltered(filtered - failed, null);
@@ -145,7 +151,7 @@ export class Run implements RecordSink {
   /** Time of the oldest record that is held, in milliseconds since 1970; null when none is. */
   oldest(): number | null {
     let oldest: number | null = null;
-    for (const held of [this.#feed, this.#deliverer.deliveries()]) {
+    for (const held of [this.#feed, this.#deliverer.deliveries(), this.#remembered?.deliveries() ?? []]) {
       for (const { record } of held) {
         if (oldest === null || record.timestamp < oldest) oldest = record.timestamp;
       }
@@ -157,10 +163,15 @@ export class Run implements RecordSink {
     return this.#over || this.#releasing !== null;
   }
 
+  get #isIdle(): boolean {
+    return this.#deliverer.isIdle && (this.#remembered?.isIdle ?? true);
+  }
+
   async #release(): Promise<void> {
     this.#feed.clear();
+    this.#remembered?.close();
     this.#deliverer.close();
-    if (!this.#deliverer.isIdle) {
+    if (!this.#isIdle) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, this.#releaseMs);
         this.#whenIdle = () => {
@@ -173,19 +184,21 @@ export class Run implements RecordSink {
     await this.#commits.flush();
     this.#forget();
     this.#deliverer = this.#makeDeliverer();
+    this.#remembered = this.#makeRemembered();
   }
 
   #forget(): void {
     this.#commits.forget();
     this.#feed.clear();
     this.#deliverer.abort();
+    this.#remembered?.stop();
     this.#intake.reset();
     this.#whenIdle?.();
   }
 
   /** Not at once: undici still counts a connection as busy while it tells how the call ended. */
   readonly #turnSoon = (): void => {
-    if (this.#deliverer.isIdle) this.#whenIdle?.();
+    if (this.#isIdle) this.#whenIdle?.();
     if (this.#turning) return;
     this.#turning = true;
     queueMicrotask(this.#turn);
@@ -201,6 +214,11 @@ export class Run implements RecordSink {
     this.#regulate();
   };
 
+  readonly #concluded = (delivery: Delivery, isDelivered: boolean): void => {
+    if (this.#remembered === null) this.#settled(delivery);
+    else this.#remembered.concluded(delivery, isDelivered);
+  };
+
   readonly #settled = ({ holding, offset, size }: Delivery): void => {
     this.#intake.settle(size);
     this.#commits.finish(holding, offset);
@@ -212,7 +230,20 @@ export class Run implements RecordSink {
   }
 
   #makeDeliverer(): Deliverer {
-    return new Deliverer({ ...this.#options, settled: this.#settled, changed: this.#turnSoon });
+    return new Deliverer({ ...this.#options, settled: this.#concluded, changed: this.#turnSoon });
+  }
+
+  #makeRemembered(): Remembered | null {
+    const { subscription, store, report } = this.#options;
+    if (store === null) return null;
+    return new Remembered({
+      subscription,
+      store,
+      report,
+      pass: (delivery) => this.#feed.push(delivery),
+      settled: this.#settled,
+      changed: this.#turnSoon,
+    });
   }
 
   #reportFiltered(events: number, reason: string | null): void {

@@ -1,4 +1,5 @@
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { Breaker } from './breaker.ts';
@@ -14,6 +15,8 @@ export interface DispatcherOptions {
   report: Report;
   /** Brokers that functions are told of: host:port, joined by commas; none unless given. */
   bootstrapServers?: string;
+  /** Where deliveries of a subscription with `dedupe` are remembered, for as long as that says. */
+  remember?: (subscription: SubscriptionConfig) => DedupeStore | null;
   /** Milliseconds since 1970. */
   now?: () => number;
   /** From 0 to below 1. */
@@ -52,7 +55,10 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   const subscriptions = await Promise.all(
     options.subscriptions.map(async (config) => {
       const invoker = await makeInvoker(config, options.bootstrapServers ?? '');
-      return new Subscription({ config, invoker, log, report, now, random });
+      const store = config.dedupe === null ? null : (options.remember?.(config) ?? null);
+      if (config.dedupe !== null && store === null)
+        throw new TypeError(`subscription ${config.name}: there is no store for its dedupe`);
+      return new Subscription({ config, invoker, store, log, report, now, random });
     }),
   );
   await within(START_MS, Promise.all(subscriptions.map((subscription) => subscription.start())));
@@ -76,6 +82,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
 interface SubscriptionOptions {
   config: SubscriptionConfig;
   invoker: Invoker;
+  store: DedupeStore | null;
   log: EventLog;
   report: Report;
   now: () => number;
@@ -151,10 +158,11 @@ class Subscription {
   }
 
   #makeRun(): Run {
-    const { config, log, report, now, random } = this.#options;
+    const { config, store, log, report, now, random } = this.#options;
     return new Run({
       subscription: config,
       filter: this.#filter,
+      store,
       invoker: this.#invoker,
       breaker: this.breaker,
       log,

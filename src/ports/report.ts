@@ -59,6 +59,16 @@ export interface ReplyFacts {
   events: number;
 }
 
+/**
+ * Events whose store of deliveries gave no answer: called without knowing whether the function had them before,
+ * or delivered without that being noted.
+ */
+export interface UnrememberedFacts {
+  subscription: string;
+  outcome: 'unchecked' | 'not_remembered';
+  events: number;
+}
+
 /** A subscription's function is down, or up again. */
 export interface BreakerFacts {
   subscription: string;
@@ -76,6 +86,7 @@ export interface Report {
   request(facts: RequestFacts): void;
   delivery(facts: DeliveryFacts): void;
   reply?(facts: ReplyFacts): void;
+  unremembered?(facts: UnrememberedFacts): void;
   /** Only logs have a use for it: metrics ask for the state. */
   breaker?(facts: BreakerFacts): void;
 }

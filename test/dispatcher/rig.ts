@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
 import type { HttpFunction, SubscriptionConfig } from '../../src/config-subscription-types.ts';
-import { type Dispatcher, startDispatcher } from '../../src/dispatcher/subscriptions.ts';
+import {
+  type Dispatcher,
+  type DispatcherOptions,
+  startDispatcher,
+} from '../../src/dispatcher/subscriptions.ts';
 import type {
   Consumption,
   EventLog,
@@ -12,7 +16,13 @@ import type {
   RecordSink,
   StoredRecord,
 } from '../../src/ports/event-log.ts';
-import type { BreakerFacts, DeliveryFacts, DeliveryOutcome, Report } from '../../src/ports/report.ts';
+import type {
+  BreakerFacts,
+  DeliveryFacts,
+  DeliveryOutcome,
+  Report,
+  UnrememberedFacts,
+} from '../../src/ports/report.ts';
 import { bodyOf, httpFunction, type TestServer } from './functions.ts';
 
 /** Something to await: `until` resolves as soon as its condition holds after a change. */
@@ -35,11 +45,16 @@ export class Changes {
 class Facts extends Changes implements Report {
   readonly all: DeliveryFacts[] = [];
   readonly breakers: BreakerFacts[] = [];
+  readonly unknown: UnrememberedFacts[] = [];
 
   group(): void {}
   request(): void {}
   delivery(facts: DeliveryFacts): void {
     this.all.push(facts);
+    this.changed();
+  }
+  unremembered(facts: UnrememberedFacts): void {
+    this.unknown.push(facts);
     this.changed();
   }
   breaker(facts: BreakerFacts): void {
@@ -120,8 +135,12 @@ export class Rig {
     return made;
   }
 
-  async start(subscriptions: SubscriptionConfig[], log: EventLog = this.log): Promise<Dispatcher> {
-    const dispatcher = await startDispatcher({ subscriptions, log, report: this.facts });
+  async start(
+    subscriptions: SubscriptionConfig[],
+    log: EventLog = this.log,
+    more: Partial<DispatcherOptions> = {},
+  ): Promise<Dispatcher> {
+    const dispatcher = await startDispatcher({ subscriptions, log, report: this.facts, ...more });
     this.#dispatchers.push(dispatcher);
     return dispatcher;
   }

@@ -1,0 +1,237 @@
+import { hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import { type Claim, type ClaimOutcome, type DedupeStore, StoreUnavailable } from '../ports/dedupe-store.ts';
+import type { StoredRecord } from '../ports/event-log.ts';
+import type { Report } from '../ports/report.ts';
+import { attributeReader, structuredEvent } from './attributes.ts';
+import type { Delivery } from './call.ts';
+import { Queue } from './queue.ts';
+
+export interface RememberedOptions {
+  /** Each group remembers for itself, so that a replay in a group of its own delivers everything. */
+  subscription: Pick<SubscriptionConfig, 'name' | 'group'>;
+  store: DedupeStore;
+  report: Report;
+  /** The event is to be delivered. */
+  pass(delivery: Delivery): void;
+  /** The event needs no more work. */
+  settled(delivery: Delivery): void;
+  /** Something was passed or settled. */
+  changed(): void;
+}
+
+/** Ids in one call of the store. */
+const AT_ONCE = 500;
+/** The same for all processes: a claim keeps nobody out, and that of a dead process is renewed by the next one. */
+const OWNER = 'dispatcher';
+
+/**
+ * Keeps events from a function that has had them. In front of the calls, an event that is remembered as delivered
+ * is settled without a call; after them, what was delivered is remembered before its offset may be committed.
+ * Order is kept. A store that does not answer holds nothing up for longer than its own time limit: the event is
+ * delivered, or its offset committed, all the same.
+ *
+ * A process that dies after the function's answer and before the store's still makes a second call.
+ */
+export class Remembered {
+  readonly #options: RememberedOptions;
+  readonly #arrived = new Queue<Delivery>();
+  readonly #delivered = new Queue<Delivery>();
+  /** With the store now. */
+  #claiming: Delivery[] = [];
+  #confirming: Delivery[] = [];
+  #isAsking = false;
+  #isTelling = false;
+  /** Identities between claim and settlement. Not a map of deliveries: old tables of it would keep them alive. */
+  readonly #inWork = new Set<string>();
+  /** Copies of an event that is in work wait for what becomes of it; there are hardly ever any. */
+  readonly #copies = new Map<string, Delivery[]>();
+  #closing = false;
+  #stopped = false;
+
+  constructor(options: RememberedOptions) {
+    this.#options = options;
+  }
+
+  /** Nothing that was delivered waits for the store. */
+  get isIdle(): boolean {
+    return this.#delivered.length === 0 && this.#confirming.length === 0;
+  }
+
+  /** Everything that is held here alone. */
+  *deliveries(): Generator<Delivery> {
+    yield* this.#arrived;
+    yield* this.#claiming;
+    for (const copies of this.#copies.values()) yield* copies;
+    yield* this.#delivered;
+    yield* this.#confirming;
+  }
+
+  /** An event that has just come. */
+  push(delivery: Delivery): void {
+    delivery.identity = identityOf(delivery.record, this.#options.subscription.group);
+    this.#arrived.push(delivery);
+    if (!this.#isAsking) void this.#ask();
+  }
+
+  /** An event is concluded: delivered, or stored as a dead letter. */
+  concluded(delivery: Delivery, isDelivered: boolean): void {
+    if (isDelivered) {
+      this.#delivered.push(delivery);
+      if (!this.#isTelling) void this.#tell();
+      return;
+    }
+    this.#options.settled(delivery);
+    const next = this.#nextCopy(delivery.identity);
+    if (next === undefined) this.#inWork.delete(delivery.identity);
+    else if (!this.#closing) this.#options.pass(next);
+  }
+
+  /** Passes nothing on any more. */
+  close(): void {
+    this.#closing = true;
+    this.#arrived.clear();
+    this.#copies.clear();
+  }
+
+  /** Settles nothing any more either: it is somebody else's. What was delivered is remembered all the same. */
+  stop(): void {
+    this.close();
+    this.#stopped = true;
+  }
+
+  async #ask(): Promise<void> {
+    this.#isAsking = true;
+    // The rest of what came with it goes along.
+    await null;
+    while (this.#arrived.length > 0) {
+      this.#takeNew();
+      const outcomes = await this.#claim(this.#claiming);
+      if (this.#closing) break;
+      const asked = this.#claiming;
+      this.#claiming = [];
+      let before = 0;
+      for (const [i, delivery] of asked.entries()) {
+        if (outcomes[i] === 'duplicate') before += this.#settle(delivery, 1);
+        else this.#options.pass(delivery);
+      }
+      this.#reportBefore(before);
+      this.#options.changed();
+    }
+    this.#claiming = [];
+    this.#isAsking = false;
+  }
+
+  /** Of several with the same identity only the first: one call must not claim it twice. */
+  #takeNew(): void {
+    while (this.#claiming.length < AT_ONCE && this.#arrived.length > 0) {
+      const delivery = this.#arrived.shift()!;
+      const { identity } = delivery;
+      if (this.#inWork.has(identity)) {
+        const copies = this.#copies.get(identity);
+        if (copies === undefined) this.#copies.set(identity, [delivery]);
+        else copies.push(delivery);
+      } else {
+        this.#inWork.add(identity);
+        this.#claiming.push(delivery);
+      }
+    }
+  }
+
+  async #claim(deliveries: readonly Delivery[]): Promise<readonly (ClaimOutcome | null)[]> {
+    if (deliveries.length === 0) return [];
+    try {
+      return await this.#options.store.claim(deliveries.map(claimOf), OWNER);
+    } catch (error) {
+      const known = (error instanceof StoreUnavailable && error.outcomes) || [];
+      const unknown = deliveries.filter((_, i) => (known[i] ?? null) === null).length;
+      this.#reportUnknown('unchecked', unknown);
+      return known;
+    }
+  }
+
+  async #tell(): Promise<void> {
+    this.#isTelling = true;
+    await null;
+    while (this.#delivered.length > 0) {
+      while (this.#confirming.length < AT_ONCE && this.#delivered.length > 0)
+        this.#confirming.push(this.#delivered.shift()!);
+      await this.#confirm(this.#confirming);
+      const told = this.#confirming;
+      this.#confirming = [];
+      if (this.#stopped) continue;
+      let before = 0;
+      for (const delivery of told) before += this.#settle(delivery, 0);
+      this.#reportBefore(before);
+      this.#options.changed();
+    }
+    this.#isTelling = false;
+  }
+
+  async #confirm(deliveries: readonly Delivery[]): Promise<void> {
+    try {
+      await this.#options.store.confirm(deliveries.map(claimOf), OWNER);
+    } catch {
+      this.#reportUnknown('not_remembered', deliveries.length);
+    }
+  }
+
+  /** Settles an event that the function has had, and its copies; returns how many of them needed no call, `own` for itself. */
+  #settle(delivery: Delivery, own: number): number {
+    this.#inWork.delete(delivery.identity);
+    this.#options.settled(delivery);
+    const copies = this.#copies.get(delivery.identity);
+    if (copies === undefined) return own;
+    this.#copies.delete(delivery.identity);
+    for (const copy of copies) this.#options.settled(copy);
+    return own + copies.length;
+  }
+
+  #nextCopy(identity: string): Delivery | undefined {
+    const copies = this.#copies.get(identity);
+    const next = copies?.shift();
+    if (copies?.length === 0) this.#copies.delete(identity);
+    return next;
+  }
+
+  #reportBefore(events: number): void {
+    if (events === 0) return;
+    const { report, subscription } = this.#options;
+    const facts = {
+      subscription: subscription.name,
+      events,
+      ms: null,
+      status: null,
+      reason: 'delivered_before',
+    };
+    report.delivery({ ...facts, outcome: 'filtered' });
+  }
+
+  #reportUnknown(outcome: 'unchecked' | 'not_remembered', events: number): void {
+    const { report, subscription } = this.#options;
+    if (events > 0) report.unremembered?.({ subscription: subscription.name, outcome, events });
+  }
+}
+
+function claimOf({ identity }: Delivery): Claim {
+  return { key: identity, print: 0 };
+}
+
+const source = attributeReader('source');
+const id = attributeReader('id');
+
+/**
+ * What is the same for an event whenever it is read: of its source and id, and of its payload, as an event that
+ * differs from one that was delivered must not be dropped. One without an id is known by its place, which another
+ * has when the topic is made anew: its time tells them apart.
+ */
+function identityOf(record: StoredRecord, group: string): string {
+  const event = structuredEvent(record);
+  const from = source.text(record, event)!;
+  const name = id.text(record, event)!;
+  const isPlace = name === `${record.topic}-${record.partition}-${record.offset}`;
+  const print = record.value === null ? '' : crc32(record.value);
+  const text = `${group}\n${from.length}:${from}${name}\n${isPlace ? record.timestamp : ''}:${print}`;
+  return `delivered:${hash('sha256', text, 'base64url').slice(0, 22)}`;
+}
