@@ -145,7 +145,11 @@ function passedLines({ others, foreign, unwanted }: PassedOver, wanted: LetterFi
   const errors = wanted?.errors ?? 0;
   return [
     ...(names.length > 0 ? [`passed over: ${names.join(', ')}`] : []),
-    ...(foreign > 0 ? [`passed over: ${counted(foreign, 'record')} that are no dead letters`] : []),
+    ...(foreign > 0
+      ? [
+          `passed over: ${counted(foreign, 'record')} that ${foreign === 1 ? 'is no dead letter' : 'are no dead letters'}`,
+        ]
+      : []),
     ...(unwanted > 0
       ? [`${unwanted} do not match the filter${errors > 0 ? `, which failed for ${errors} of them` : ''}`]
       : []),

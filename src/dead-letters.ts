@@ -42,6 +42,8 @@ export async function deadLetters(options: DeadLettersOptions): Promise<boolean>
     throw new UsageError(
       `dead-letters needs one of list, show PLACE and redrive${action ? `, not ${action}` : ''}`,
     );
+  if (action !== 'show' && options.place !== undefined)
+    throw new UsageError(`dead-letters ${action} does not take the argument ${options.place}`);
   if (action !== 'redrive' && (values.rate !== undefined || values['dry-run']))
     throw new UsageError(`--rate and --dry-run go with redrive, not with ${action}`);
   const subscription = subscriptionOf(options.config, values.subscription);

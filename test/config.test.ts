@@ -146,6 +146,7 @@ subscriptions:
     batch: { events: 10, wait: 200, size: 2 ** 20 },
     retry: { attempts: 8, min: 500, max: 60_000 },
     deadLetter: 'fn.dead',
+    redrive: 'fn.redrive',
   });
   expect(config.subscriptions.get('other')).toMatchObject({ group: 'g', from: 'latest', deadLetter: 'gone' });
 });
@@ -323,8 +324,16 @@ test('what settings say together', () => {
     '?4 /subscriptions/a/topics/1: no source here writes to x',
   ]);
   expect(
+    problems(`${STORES}${source}subscriptions: { a: { topics: [t], deadLetter: a.redrive, ${fn} } }`),
+  ).toEqual(['4 /subscriptions/a/redrive: a.redrive is its dead-letter topic']);
+  expect(problems(`${STORES}${source}subscriptions: { a: { topics: [t], redrive: t, ${fn} } }`)).toEqual([
+    '4 /subscriptions/a/redrive: t is among its own topics',
+  ]);
+  expect(
     problems(`${STORES}${source}subscriptions: { a: { topics: [t.rejected], batch: {}, ${fn} } }`),
-  ).toEqual(['?4 /subscriptions/a/batch: has no effect unless function.http.mode is batch or the function is a lambda']);
+  ).toEqual([
+    '?4 /subscriptions/a/batch: has no effect unless function.http.mode is batch or the function is a lambda',
+  ]);
   expect(
     problems(
       `${STORES}${source}subscriptions: { a: { topics: [t], group: g, ${fn} }, b: { topics: [t], group: g, ${fn} } }`,

@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { deliveryOf } from '../../src/dispatcher/call.ts';
+import { Commits } from '../../src/dispatcher/commits.ts';
+import { DeadLetters } from '../../src/dispatcher/dead-letter.ts';
 import type { LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
+import { stored } from './records.ts';
 import { changedLog, eventRecord, httpAt, numbered, Rig, subscription } from './rig.ts';
 
 let rig: Rig;
@@ -114,6 +118,19 @@ describe('dead letters', () => {
     expect(target.ids.length).toBe(2);
   });
 
+  test('of what went wrong 1 KiB is kept, cut between characters', async () => {
+    const { refuse, letters } = lettersOf();
+    await refuse(`${'x'.repeat(1022)}ü${'y'.repeat(100)}`);
+    await refuse(`${'x'.repeat(1023)}ü`);
+    await refuse('€'.repeat(600));
+    await refuse('🛰'.repeat(400));
+    const sizes = letters.map(({ headers }) => Buffer.byteLength(headers.postern_error as string));
+    expect(sizes).toEqual([1024, 1023, 1023, 1024]);
+    expect(letters.map(({ headers }) => (headers.postern_error as string).isWellFormed())).not.toContain(
+      false,
+    );
+  });
+
   test('a record that is too large with the reasons is stored without its value', async () => {
     const target = await rig.function((_, response) => response.writeHead(413).end());
     const record = eventRecord('e0', '');
@@ -130,3 +147,39 @@ describe('dead letters', () => {
     });
   });
 });
+
+/** Dead letters of answers with a detail, without a function. */
+function lettersOf() {
+  const letters: LogRecord[] = [];
+  const waiting: (() => void)[] = [];
+  const dead = new DeadLetters({
+    log: {
+      async append(records) {
+        letters.push(...records);
+        return records.map(() => 'stored');
+      },
+    },
+    subscription: 'mail',
+    topic: 'mail.dead',
+    random: () => 0,
+    stored: () => waiting.shift()!(),
+    failed: () => {},
+    idle: () => {},
+  });
+  const holding = new Commits(async () => {});
+  holding.assign([{ topic: 'orders', partition: 0 }]);
+  const [place] = holding.holdings;
+  const refuse = (detail: string) =>
+    new Promise<void>((resolve) => {
+      waiting.push(resolve);
+      dead.add({
+        delivery: deliveryOf(stored('{}'), place!, 0, 0),
+        attempts: 1,
+        firstTime: 0,
+        lastTime: 0,
+        answer: { status: 400, fault: null, retryAfter: null, detail, ms: 0, failed: null, reply: null },
+        cut: 0,
+      });
+    });
+  return { refuse, letters };
+}
