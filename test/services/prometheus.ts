@@ -9,7 +9,7 @@ import { freePort } from './free-port.ts';
 
 const run = promisify(execFile);
 
-export interface Sample {
+interface Sample {
   metric: Record<string, string>;
   /** Seconds since 1970, and the number as text. */
   value: [number, string];
