@@ -11,14 +11,15 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-/** A function behind node:http. `setUp` may change the server before it listens. */
+/** A function behind node:http. `setUp` may change the server before it listens; port 0 is any. */
 export async function httpFunction(
   handle: RequestListener,
   setUp: (server: Server) => void = () => {},
+  port = 0,
 ): Promise<TestServer> {
   const server = createServer(handle);
   setUp(server);
-  return listening(server, () => server.closeAllConnections());
+  return listening(server, () => server.closeAllConnections(), port);
 }
 
 /** A function that speaks bytes. */
@@ -32,7 +33,11 @@ export async function rawFunction(connected: (socket: Socket) => void): Promise<
   );
 }
 
-async function listening(server: ReturnType<typeof createTcp>, closeAll: () => void): Promise<TestServer> {
+async function listening(
+  server: ReturnType<typeof createTcp>,
+  closeAll: () => void,
+  wantedPort = 0,
+): Promise<TestServer> {
   const sockets = new Set<Socket>();
   let connections = 0;
   server.on('connection', (socket: Socket) => {
@@ -40,7 +45,7 @@ async function listening(server: ReturnType<typeof createTcp>, closeAll: () => v
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(wantedPort, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
     port,

@@ -1,8 +1,11 @@
 import type { StoredRecord } from '../../ports/event-log.ts';
-import { cloudEvent } from '../cloudevent.ts';
+import { cloudEvent, isJsonType, parseJson } from '../cloudevent.ts';
 
 /** What a batch's answer lists: places of events by their id, and by their place in the log. */
 type Places = Map<string, number[]>;
+
+const LIST = 'batchItemFailures';
+const SPACE = 0x20;
 
 /**
  * The places of the events that a function's parsed answer lists in `batchItemFailures`, in order; null when it
@@ -27,6 +30,23 @@ export function failedOf(body: unknown, records: readonly StoredRecord[]): numbe
     for (const place of found) failed[place] = 1;
   }
   return records.map((_, place) => place).filter((place) => failed[place] === 1);
+}
+
+/**
+ * As `failedOf`, for the body of an HTTP answer, of which more may have been left out than is `whole`. Most
+ * functions answer a batch with nothing or with a text such as OK: that is a success. But what says that it is
+ * JSON and is not, or names the list and cannot be read, may have lost what it means to say.
+ */
+export function failedIn(
+  body: Buffer,
+  contentType: string | null,
+  whole: boolean,
+  records: readonly StoredRecord[],
+): number[] | null | 'malformed' {
+  const isJson = contentType !== null && isJsonType(contentType);
+  if (body.every((byte) => byte <= SPACE) || (!isJson && !body.includes(LIST))) return null;
+  const json = whole ? parseJson(body) : undefined;
+  return json === undefined ? 'malformed' : failedOf(json, records);
 }
 
 function isItem(item: unknown): item is { itemIdentifier: unknown } {

@@ -16,6 +16,8 @@ import {
 export interface Message {
   headers: string[];
   body: Uint8Array | null;
+  /** Of the events in it: the same on every attempt, any text. */
+  identity: string;
 }
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]*)?$/;
@@ -41,8 +43,9 @@ export function binaryMessage(record: StoredRecord, subscription: string): Messa
   for (const name in event.attributes) headers.push(`ce-${name}`, headerValue(event.attributes[name]!));
   if (event.contentType !== null) headers.push('content-type', event.contentType);
   pushTrace(headers, record);
-  headers.push('idempotency-key', idempotencyKey(event, subscription));
-  return { headers, body: event.data };
+  const identity = identityOf(event, subscription);
+  headers.push('idempotency-key', idempotencyKey(identity));
+  return { headers, body: event.data, identity };
 }
 
 /** One event in structured mode. */
@@ -50,8 +53,9 @@ export function structuredMessage(record: StoredRecord, subscription: string): M
   const headers = ['content-type', 'application/cloudevents+json; charset=utf-8'];
   pushTrace(headers, record);
   const event = cloudEvent(record);
-  headers.push('idempotency-key', idempotencyKey(event, subscription));
-  return { headers, body: Buffer.concat(envelope(record, event)) };
+  const identity = identityOf(event, subscription);
+  headers.push('idempotency-key', idempotencyKey(identity));
+  return { headers, body: Buffer.concat(envelope(record, event)), identity };
 }
 
 /** Events as a CloudEvents batch. */
@@ -62,12 +66,13 @@ export function batchMessage(records: readonly StoredRecord[], subscription: str
   for (const record of records) {
     const event = cloudEvent(record);
     parts.push(parts.length === 0 ? OPEN : COMMA, ...envelope(record, event));
-    keys.push(identity(event, subscription));
+    keys.push(identityOf(event, subscription));
   }
   parts.push(CLOSE);
   if (records.length === 1) pushTrace(headers, records[0]!);
-  headers.push('idempotency-key', `"${hash('sha256', JSON.stringify(keys), 'base64url')}"`);
-  return { headers, body: Buffer.concat(parts) };
+  const identity = JSON.stringify(keys);
+  headers.push('idempotency-key', `"${hash('sha256', identity, 'base64url')}"`);
+  return { headers, body: Buffer.concat(parts), identity };
 }
 
 const OPEN = Buffer.from('[');
@@ -97,13 +102,12 @@ function isObject(value: Uint8Array | null): boolean {
 }
 
 /** The same on every attempt; another for the same id from another source, as ids are unique per source. */
-function identity({ attributes }: CloudEvent, subscription: string): string {
+function identityOf({ attributes }: CloudEvent, subscription: string): string {
   return `${subscription}:${headerValue(attributes.source!)}:${headerValue(attributes.id!)}`;
 }
 
 /** A structured-field string, as the Idempotency-Key draft wants it. */
-function idempotencyKey(event: CloudEvent, subscription: string): string {
-  const text = identity(event, subscription);
+function idempotencyKey(text: string): string {
   if (text.length > LONGEST_KEY) return `"${hash('sha256', text, 'base64url')}"`;
   return `"${text.includes('\\') ? text.replaceAll('\\', '\\\\') : text}"`;
 }

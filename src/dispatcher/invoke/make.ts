@@ -1,4 +1,5 @@
-import type { SubscriptionConfig } from '../../config-subscription-types.ts';
+import type { HttpAuth, SubscriptionConfig } from '../../config-subscription-types.ts';
+import type { TokenSource } from './auth.ts';
 import { httpInvoker } from './http.ts';
 import type { Invoker } from './invoker.ts';
 import { lambdaInvoker } from './lambda.ts';
@@ -14,5 +15,15 @@ export async function makeInvoker(config: SubscriptionConfig, bootstrapServers: 
     const wantsReply = config.reply !== null;
     return lambdaInvoker({ lambda, timeout, concurrency, bootstrapServers, wantsReply });
   }
-  return httpInvoker({ subscription: name, http: target.http, timeout, concurrency });
+  const { http } = target;
+  const tokens = await tokensFor(http.auth);
+  const wantsReply = config.reply !== null;
+  return httpInvoker({ subscription: name, http, timeout, concurrency, wantsReply, tokens, now: Date.now });
+}
+
+async function tokensFor(auth: HttpAuth | null): Promise<TokenSource | null> {
+  if (auth === null || !('google' in auth)) return null;
+  // A tenth of a second and some MB, for those who call such a function.
+  const { googleTokens } = await import('./google.ts');
+  return googleTokens({ audience: auth.google.audience, now: Date.now });
 }

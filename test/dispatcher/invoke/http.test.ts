@@ -30,6 +30,9 @@ function invoker(url: string, http: Partial<HttpFunction> = {}, timeout = 5_000,
     http: httpAt(url, http),
     timeout,
     concurrency,
+    wantsReply: false,
+    tokens: null,
+    now: Date.now,
   });
   open.push(made);
   return made;
