@@ -127,7 +127,7 @@ export function redriveText(
   const { sent, already, cut, tooLarge, failed } = redriven;
   const counts: [number, string][] = [
     [already, 'sent by an earlier redrive'],
-    [cut, 'cannot be sent again, as their payload is lost'],
+    [cut, 'cannot be sent again: their payload was too large to be kept, and is no longer in its topic'],
     [tooLarge, `too large for the topic ${redrive}`],
     [failed, 'not known to be stored: run this again, it sends what is missing'],
   ];

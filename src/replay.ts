@@ -50,6 +50,8 @@ export async function replayCommand({
     if (values.json) print(JSON.stringify({ finished, group, delivered, filtered, deadLetters: dead }));
     else {
       print(`${delivered} delivered, ${filtered} filtered out, ${dead} dead letters; group ${group}`);
+      if (finished && delivered + filtered + dead === 0)
+        print('nothing was left of it; a replay that is done begins again with another --from');
       if (!finished) print('stopped before its end; the same command goes on from here');
     }
     return finished;

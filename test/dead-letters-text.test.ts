@@ -127,7 +127,7 @@ test('a redrive tells what it sent and what not', () => {
   expect(redriveText(counts, config, false, { match: () => false, errors: 6 })).toBe(
     `1 dead letter sent to mail again, through the topic mail.redrive
 2 sent by an earlier redrive
-3 cannot be sent again, as their payload is lost
+3 cannot be sent again: their payload was too large to be kept, and is no longer in its topic
 4 too large for the topic mail.redrive
 5 not known to be stored: run this again, it sends what is missing
 6 do not match the filter, which failed for 6 of them`,

@@ -1,7 +1,8 @@
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
-import type { Appender, ConsumeOptions } from '../ports/event-log.ts';
+import type { Appender, ConsumeOptions, StoredRecord } from '../ports/event-log.ts';
+import type { LogReader } from '../ports/log-reader.ts';
 import { recordSize } from './call.ts';
-import { redrivenRecord, type StoredLetter } from './letter.ts';
+import { LINEAGE, redrivenRecord, type StoredLetter } from './letter.ts';
 import { type LettersOptions, type PassedOver, readLetters } from './letters.ts';
 
 export interface RedriveOptions extends LettersOptions {
@@ -22,7 +23,7 @@ export interface Redriven extends PassedOver {
   sent: number;
   /** Sent by an earlier redrive. */
   already: number;
-  /** Their value is lost: what is left of them would be another event. */
+  /** Their payload was too large for a dead letter, and is no longer in the topic where it was at first. */
   cut: number;
   /** Over the size that the redrive topic takes. */
   tooLarge: number;
@@ -68,18 +69,41 @@ export async function redrive(options: RedriveOptions): Promise<Redriven> {
   }
 
   const passed = await readLetters(options, async (letter, redriven) => {
+    const whole = redriven ? null : await wholeLetter(letter, options.reader);
     if (redriven) counts.already++;
-    else if (letter.cut !== null) counts.cut++;
+    else if (whole === null) counts.cut++;
     else {
       chosen++;
-      bytes += recordSize(letter.record);
-      open.push(letter);
+      bytes += recordSize(whole.record);
+      open.push(whole);
       if ((open.length >= most || bytes >= MOST_BYTES) && !(await send())) return false;
     }
     return chosen !== limit;
   });
   if (counts.failed === 0) await send();
   return { ...counts, ...passed };
+}
+
+/** The letter with what was left out of it, which may still be where it was at first; null when it is not. */
+async function wholeLetter(letter: StoredLetter, reader: LogReader): Promise<StoredLetter | null> {
+  if (letter.cut === null) return letter;
+  const { topic, partition, offset, timestamp } = letter.origin;
+  const ranges = (await reader.ranges(topic)).filter((one) => one.partition === partition);
+  const kept = ranges.filter(({ from, end }) => from <= offset && offset < end);
+  let found: StoredRecord | null = null as StoredRecord | null;
+  await reader.read(
+    kept.map((range) => ({ ...range, from: offset, end: offset + 1 })),
+    async ([record]) => {
+      // In a topic that was made anew another one has its place.
+      if (record!.timestamp === timestamp) found = record!;
+      return true;
+    },
+  );
+  if (found === null) return null;
+  const { key, value } = found;
+  const lineage = letter.record.headers[LINEAGE];
+  const headers = lineage === undefined ? found.headers : { ...found.headers, [LINEAGE]: lineage };
+  return { ...letter, cut: null, record: { ...letter.record, key, value, headers } };
 }
 
 async function append({ log, subscription }: RedriveOptions, letters: StoredLetter[]) {

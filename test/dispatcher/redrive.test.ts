@@ -223,23 +223,35 @@ describe('redrive', () => {
   test('leaves alone what is not whole, not a dead letter, or of another subscription', async () => {
     const target = await rig.function((_, response) => response.writeHead(413).end());
     const big = { ...eventRecord('big', ''), value: Buffer.alloc(16 * 1024 * 1024 - 300, 0x20) };
+    const large = { ...eventRecord('large', ''), value: Buffer.alloc(16 * 1024 * 1024 - 440, 0x20) };
     const marked = eventRecord('marked', '{}');
     // As the gateway marks what it refused: part of the record as it was.
     marked.headers.postern_truncated = '1234';
-    expect(await rig.log.append([big, marked])).toEqual(['stored', 'stored']);
+    expect(await rig.log.append([big, large, marked])).toEqual(['stored', 'stored', 'stored']);
     const config = mail(target);
     await rig.start([
       config,
       mail(target, { name: 'post', group: 'post', deadLetter: 'mail.dead', redrive: 'post.redrive' }),
     ]);
-    await rig.read('mail.dead', 4);
+    const letters = await rig.read('mail.dead', 6);
+    expect(letters.filter(({ value }) => value === null).length).toBe(4);
     await rig.log.append([{ topic: 'mail.dead', key: null, value: Buffer.from('?'), headers: {} }]);
+    const real = rig.log as EventLog & LogReader;
+    const without: LogReader = {
+      ranges: async (topic, time) => (topic === 'orders' ? [] : real.ranges(topic, time)),
+      read: (ranges, sink) => real.read(ranges, sink),
+    };
+    expect(await run(config, { reader: without, dryRun: true })).toMatchObject({ sent: 1, cut: 2 });
     const result = await run(config);
-    expect(result).toMatchObject({ sent: 1, cut: 1, foreign: 1 });
-    expect([...result.others]).toEqual([['post', 2]]);
-    const [record] = await rig.read('mail.redrive', 1);
-    expect(headersOf(record!)).toMatchObject({ ce_id: 'marked', postern_truncated: '1234' });
-    expect(headersOf(record!)).not.toHaveProperty('postern_reason');
+    // The payload that did not fit beside the reasons is taken from where it was; the other one is too large even so.
+    expect(result).toMatchObject({ sent: 2, cut: 0, tooLarge: 1, foreign: 1 });
+    expect([...result.others]).toEqual([['post', 3]]);
+    const records = await rig.read('mail.redrive', 2);
+    const byId = (id: string) => records.find((record) => headersOf(record).ce_id === id)!;
+    expect(headersOf(byId('marked'))).toMatchObject({ postern_truncated: '1234', postern_offset: '2' });
+    expect(headersOf(byId('marked'))).not.toHaveProperty('postern_reason');
+    expect(byId('large').value!.length).toBe(large.value.length);
+    expect(headersOf(byId('large'))).not.toHaveProperty('postern_truncated');
   });
 
   test('a letter of a topic that was made anew is not taken for the one that was at its place', async () => {
