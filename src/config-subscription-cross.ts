@@ -2,8 +2,8 @@ import { type SubscriptionConfig, takesBatches } from './config-subscription-typ
 import type { Findings } from './config-text.ts';
 import { formatDuration, formatSize } from './units.ts';
 
-/** Bytes of a Lambda call. */
-const LAMBDA_SIZE = 6 * 1024 * 1024;
+/** Bytes of a Lambda call: AWS queues only small ones. */
+const LAMBDA_SIZE = { sync: 6 * 1024 * 1024, async: 1024 * 1024 };
 
 /** Checks what only several settings of subscriptions together can tell. `written`: topics that something here writes to. */
 export function checkSubscriptions(
@@ -61,9 +61,14 @@ function checkCalls(subscription: SubscriptionConfig, findings: Findings): void 
     findings.error([...base, 'retry', 'min'], `is more than retry.max (${formatDuration(retry.max)})`);
   }
   if ('lambda' in fn) {
-    if (batch.size > LAMBDA_SIZE)
-      findings.error([...base, 'batch', 'size'], `is more than Lambda takes (${formatSize(LAMBDA_SIZE)})`);
-    if (fn.lambda.invoke === 'async' && reply !== null)
+    const { invoke } = fn.lambda;
+    const most = LAMBDA_SIZE[invoke];
+    if (batch.size > most)
+      findings.error(
+        [...base, 'batch', 'size'],
+        `is more than Lambda takes of a call that is ${invoke} (${formatSize(most)})`,
+      );
+    if (invoke === 'async' && reply !== null)
       findings.error([...base, 'reply'], 'cannot go with function.lambda.invoke async, which has no answer');
     return;
   }

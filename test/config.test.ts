@@ -323,6 +323,15 @@ test('what settings say together', () => {
     '4 /subscriptions/a/deadLetter: t is among its own topics: failures would go round for ever',
     '?4 /subscriptions/a/topics/1: no source here writes to x',
   ]);
+  for (const [invoke, size, most] of [
+    ['sync', '7MiB', '6MiB'],
+    ['async', '2MiB', '1MiB'],
+  ]) {
+    const lambda = `function: { lambda: { name: f, invoke: ${invoke} } }, batch: { size: ${size} }`;
+    expect(problems(`${STORES}${source}subscriptions: { a: { topics: [t], ${lambda} } }`)).toEqual([
+      `4 /subscriptions/a/batch/size: is more than Lambda takes of a call that is ${invoke} (${most})`,
+    ]);
+  }
   expect(
     problems(`${STORES}${source}subscriptions: { a: { topics: [t], deadLetter: a.redrive, ${fn} } }`),
   ).toEqual(['4 /subscriptions/a/redrive: a.redrive is its dead-letter topic']);

@@ -7,6 +7,7 @@ import type { Did, Seen } from './lambda.ts';
 
 const { AWS_LAMBDA_RUNTIME_API, SEEN } = process.env;
 const emulator = process.ppid;
+const failed = new Set<string>();
 const api = `http://${AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime/invocation`;
 
 interface Event {
@@ -23,9 +24,11 @@ async function handle({ eventSource, bootstrapServers, records }: Event): Promis
     const { pad, ...did } = value ?? {};
     const bytes = pad?.length ?? 0;
     appendFileSync(SEEN!, `${JSON.stringify({ ...seen, key, value: did, headers, bytes })}\n`);
-    if (did.do === 'fail')
+    const place = `${topic}-${partition}-${offset}`;
+    if (did.do === 'fail' || (did.do === 'fail once' && !failed.has(place))) {
+      failed.add(place);
       batchItemFailures.push({ itemIdentifier: { partition: `${topic}-${partition}`, offset } });
-    else if (did.do === 'error') throw new RangeError('no such order');
+    } else if (did.do === 'error') throw new RangeError('no such order');
     else if (did.do === 'exit') process.exit(3);
     else if (did.do === 'hang') while (process.ppid === emulator) await sleep(100);
     else if (did.do === 'long') answer = { text: 'x'.repeat(7 * 1024 * 1024) };

@@ -9,7 +9,7 @@ import { buildGo } from './go.ts';
 
 /** What a record tells the function to do; without `do`, nothing. */
 export interface Did {
-  do?: 'fail' | 'error' | 'exit' | 'hang' | 'long' | 'reply';
+  do?: 'fail' | 'fail once' | 'error' | 'exit' | 'hang' | 'long' | 'reply';
   /** The answer, of `reply`. */
   with?: object;
   pad?: string;

@@ -3,6 +3,7 @@ import type { StoredRecord } from '../../ports/event-log.ts';
 import type { CallFault, FunctionReply } from '../conclude.ts';
 import { MAX_TIMER } from '../retry.ts';
 import type { Caller, Invocation } from './invoker.ts';
+import { lostFault } from './lost.ts';
 import { HttpResponse, type Wanted } from './response.ts';
 
 /** What all calls of a function have in common. */
@@ -93,30 +94,9 @@ export class HttpCall implements Dispatcher.DispatchHandler, Invocation {
     this.#caller.answered({ ...outcome, ms: performance.now() - this.#started });
   }
 
-  #faultOf(error: Error & { code?: string; socket?: { bytesRead?: number } }): CallFault {
-    switch (error.code) {
-      case 'UND_ERR_INVALID_ARG':
-        return 'invalid_call';
-      case 'UND_ERR_SOCKET':
-      case 'ECONNRESET':
-      case 'EPIPE':
-        return this.#wasStale(error.socket?.bytesRead) ? 'stale_connection' : 'connection_lost';
-      case 'UND_ERR_DESTROYED':
-      case 'UND_ERR_CLOSED':
-        return 'aborted';
-      default:
-        if (this.#controller === null) return 'unreachable';
-        // The parser's errors and undici's about the reply, or the system's about the connection.
-        return error.code === undefined || /^(?:HPE|UND)_/.test(error.code) ? 'bad_reply' : 'connection_lost';
-    }
-  }
-
-  /**
-   * A server may close an idle connection at the moment when a request leaves: nobody's fault, and nothing
-   * was answered. On a new connection (no bytes read so far) it is the function that fails.
-   */
-  #wasStale(bytesRead = 1): boolean {
-    return this.#fresh && this.#controller !== null && this.#response === null && bytesRead > 0;
+  #faultOf(error: Error): CallFault {
+    const fault = lostFault(error, this.#controller !== null, this.#response !== null);
+    return fault === 'stale_connection' && !this.#fresh ? 'connection_lost' : fault;
   }
 }
 

@@ -1,5 +1,6 @@
 import { Agent, type Dispatcher } from 'undici';
 import type { CallFault } from '../conclude.ts';
+import { lostFault } from './lost.ts';
 
 /** A request of the AWS SDK. */
 interface HttpRequest {
@@ -153,25 +154,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#reject(new TransportError(this.#faultOf(error), error.message));
   }
 
-  #faultOf(error: Error & { code?: string; socket?: { bytesRead?: number } }): CallFault {
-    switch (error.code) {
-      case 'UND_ERR_INVALID_ARG':
-        return 'invalid_call';
-      case 'UND_ERR_DESTROYED':
-      case 'UND_ERR_CLOSED':
-        return 'aborted';
-      case 'UND_ERR_SOCKET':
-      case 'ECONNRESET':
-      case 'EPIPE': {
-        // On a new connection (no bytes read so far) it is the other side that fails.
-        const reused = (error.socket?.bytesRead ?? 1) > 0;
-        return reused && this.#controller !== null && this.#status === 0
-          ? 'stale_connection'
-          : 'connection_lost';
-      }
-      default:
-        if (this.#controller === null) return 'unreachable';
-        return error.code === undefined || /^(?:HPE|UND)_/.test(error.code) ? 'bad_reply' : 'connection_lost';
-    }
+  #faultOf(error: Error): CallFault {
+    const fault = lostFault(error, this.#controller !== null, this.#status !== 0);
+    // Credentials that no header can hold: whatever the events are.
+    return fault === 'invalid_call' ? 'unreachable' : fault;
   }
 }

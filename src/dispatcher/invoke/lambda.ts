@@ -1,6 +1,7 @@
 import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { LambdaFunction } from '../../config-subscription-types.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
+import type { CallFault } from '../conclude.ts';
 import { MAX_TIMER } from '../retry.ts';
 import type { Caller, Invocation, Invoker } from './invoker.ts';
 import { answerOf, type LambdaAnswer, lambdaAnswer, refusedAnswer } from './lambda-answer.ts';
@@ -45,16 +46,17 @@ export async function lambdaInvoker(options: LambdaInvokerOptions): Promise<Invo
   async function invoke(
     payload: Uint8Array,
     records: readonly StoredRecord[],
-    abortSignal: AbortSignal,
+    call: LambdaCall,
   ): Promise<LambdaAnswer> {
     const refused = await credentialFault(client);
     if (refused !== null) return refused;
+    call.isAllowed = true;
     const command = new InvokeCommand({
       FunctionName: lambda.name,
       InvocationType: async ? 'Event' : 'RequestResponse',
       Payload: payload,
     });
-    const output = await client.send(command, { abortSignal });
+    const output = await client.send(command, { abortSignal: call.signal });
     return lambdaAnswer(output, records, { async, wantsReply });
   }
 
@@ -65,7 +67,7 @@ export async function lambdaInvoker(options: LambdaInvokerOptions): Promise<Invo
       if (payload.length >= limit) {
         call.end(answerOf({ fault: 'too_large', detail: `${payload.length} bytes of JSON, of ${limit}` }));
       } else {
-        const done = invoke(payload, records, call.signal).catch(refusedAnswer);
+        const done = invoke(payload, records, call).catch(refusedAnswer);
         void done.then((answer) => call.end(answer));
       }
       return call;
@@ -95,6 +97,8 @@ class LambdaCall implements Invocation {
   readonly #timer: NodeJS.Timeout;
   readonly #controller = new AbortController();
   #ended = false;
+  /** There are credentials for it. */
+  isAllowed = false;
 
   constructor(caller: Caller, timeout: number, fresh: boolean) {
     this.#caller = caller;
@@ -106,8 +110,12 @@ class LambdaCall implements Invocation {
     return this.#controller.signal;
   }
 
-  abort(fault: 'aborted' | 'timeout' = 'aborted'): void {
-    this.end(answerOf({ fault, detail: fault === 'timeout' ? 'no whole answer in time' : 'given up' }));
+  abort(): void {
+    this.fail('aborted', 'given up');
+  }
+
+  fail(fault: CallFault, detail: string): void {
+    this.end(answerOf({ fault, detail }));
     this.#controller.abort();
   }
 
@@ -122,5 +130,6 @@ class LambdaCall implements Invocation {
 }
 
 function timedOut(call: LambdaCall): void {
-  call.abort('timeout');
+  if (call.isAllowed) call.fail('timeout', 'no whole answer in time');
+  else call.fail('unreachable', 'no credentials in time');
 }

@@ -243,6 +243,13 @@ describe('refusals', () => {
     expect(server.connections()).toBe(0);
   });
 
+  test('credentials that cannot be sent are waited for, and not quoted', async () => {
+    vi.stubEnv('AWS_SESSION_TOKEN', 'T0KEN\n');
+    const answer = await answering((_, response) => response.end());
+    expect(answer).toMatchObject({ status: null, fault: 'unreachable' });
+    expect(answer.detail).not.toContain('T0KEN');
+  });
+
   test('without a region there is no invoker', async () => {
     for (const name of ['AWS_REGION', 'AWS_DEFAULT_REGION', 'AWS_PROFILE']) vi.stubEnv(name, undefined);
     for (const name of ['AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE']) vi.stubEnv(name, '/dev/null');

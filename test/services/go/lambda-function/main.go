@@ -36,6 +36,9 @@ type failure struct {
 // A function that is killed with its emulator must not be left behind.
 var emulator = os.Getppid()
 
+// Records that it could not take.
+var failed = map[string]bool{}
+
 func main() {
 	lambda.Start(handle)
 }
@@ -57,8 +60,13 @@ func handle(_ context.Context, event events.KafkaEvent) (any, error) {
 			var order order
 			_ = json.Unmarshal(value, &order)
 			keep(event, record, order)
+			place := fmt.Sprintf("%s-%d", partition, record.Offset)
 			switch order.Do {
-			case "fail":
+			case "fail", "fail once":
+				if order.Do == "fail once" && failed[place] {
+					break
+				}
+				failed[place] = true
 				failures = append(failures, failure{identifier{partition, record.Offset}})
 			case "error":
 				return nil, errors.New("no such order")
