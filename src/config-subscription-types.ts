@@ -83,3 +83,11 @@ export interface SubscriptionConfig {
 export function takesBatches(fn: FunctionConfig): boolean {
   return 'lambda' in fn || fn.http.mode === 'batch';
 }
+
+/** Whether a header of calls is Postern's or the connection's to set. */
+export function isReservedHeader(name: string): boolean {
+  return RESERVED.test(name);
+}
+
+const RESERVED =
+  /^(?:ce-.*|webhook-(?:id|timestamp|signature)|content-type|content-length|transfer-encoding|connection|keep-alive|upgrade|expect|traceparent|tracestate|idempotency-key)$/i;

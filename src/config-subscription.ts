@@ -1,7 +1,12 @@
 import { checkFilters } from './config-filters.ts';
 import type { Reader } from './config-resolve.ts';
 import type { ConfigDocument } from './config-shape.ts';
-import type { FunctionConfig, HttpAuth, SubscriptionConfig } from './config-subscription-types.ts';
+import {
+  type FunctionConfig,
+  type HttpAuth,
+  isReservedHeader,
+  type SubscriptionConfig,
+} from './config-subscription-types.ts';
 import type { Path } from './config-text.ts';
 import { checkName, checkTopic, readTls, readUrl } from './config-values.ts';
 
@@ -66,13 +71,20 @@ export function readFunction(path: Path, raw: RawSubscription['function'], reade
   const http = raw.http ?? { url: 'http://localhost', mode: 'binary', headers: {}, sign: [] };
   const headers: Record<string, string> = Object.create(null);
   for (const [header, value] of Object.entries(http.headers)) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(header))
-      findings.error([...at, 'headers', header], 'is not a header name');
-    headers[header.toLowerCase()] = reader.secret([...at, 'headers', header], value);
+    const place = [...at, 'headers', header];
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(header)) findings.error(place, 'is not a header name');
+    else if (isReservedHeader(header)) findings.error(place, 'is for Postern to set');
+    headers[header.toLowerCase()] = headerSecret(place, value, reader);
   }
   const auth = http.auth === undefined ? null : readAuth([...at, 'auth'], http, reader);
-  if (auth !== null && !('azureKey' in auth) && headers.authorization !== undefined)
-    findings.error([...at, 'auth'], 'cannot go with a header Authorization');
+  if (auth !== null) {
+    const taken = 'azureKey' in auth ? 'x-functions-key' : 'authorization';
+    if (headers[taken] !== undefined) findings.error([...at, 'auth'], `cannot go with a header ${taken}`);
+  }
+  if (http.tls !== undefined && /^http:/i.test(http.url))
+    findings.error([...at, 'tls'], 'cannot go with a URL that begins with http://');
+  if ((http.tls?.cert === undefined) !== (http.tls?.key === undefined))
+    findings.error([...at, 'tls'], 'needs cert and key together');
   return {
     http: {
       url: readUrl(findings, [...at, 'url'], http.url),
@@ -85,17 +97,28 @@ export function readFunction(path: Path, raw: RawSubscription['function'], reade
   };
 }
 
-function readAuth(path: Path, { auth, url }: RawHttp, { findings, secret }: Reader): HttpAuth | null {
+function readAuth(path: Path, { auth, url }: RawHttp, reader: Reader): HttpAuth | null {
+  const { findings, secret } = reader;
   const { bearer, basic, google, azureKey } = auth!;
   const given = [bearer, basic, google, azureKey].filter((one) => one !== undefined);
   if (given.length !== 1) {
     findings.error(path, 'needs one of bearer, basic, google and azureKey');
     return null;
   }
-  if (bearer !== undefined) return { bearer: secret([...path, 'bearer'], bearer) };
-  if (azureKey !== undefined) return { azureKey: secret([...path, 'azureKey'], azureKey) };
-  if (google !== undefined) return { google: { audience: google.audience ?? url } };
+  if (bearer !== undefined) return { bearer: headerSecret([...path, 'bearer'], bearer, reader) };
+  if (azureKey !== undefined) return { azureKey: headerSecret([...path, 'azureKey'], azureKey, reader) };
+  // Google's audiences have no query.
+  if (google !== undefined) return { google: { audience: google.audience ?? url.replace(/[?#].*$/s, '') } };
+  // RFC 7617: the server takes what comes before the first one for the name.
+  if (basic!.user.includes(':')) findings.error([...path, 'basic', 'user'], 'cannot have a colon');
   return { basic: { user: basic!.user, password: secret([...path, 'basic', 'password'], basic!.password) } };
+}
+
+function headerSecret(path: Path, text: string, { findings, secret }: Reader): string {
+  const value = secret(path, text);
+  if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value))
+    findings.error(path, 'has characters that no header can hold');
+  return value;
 }
 
 /** Standard Webhooks: `whsec_` and the base64 of 24 to 64 bytes. */

@@ -1,4 +1,4 @@
-import type { HttpAuth, HttpFunction } from '../../config-subscription-types.ts';
+import { type HttpAuth, type HttpFunction, isReservedHeader } from '../../config-subscription-types.ts';
 
 /** Tokens that must be fetched and last for a while. */
 export interface TokenSource {
@@ -8,9 +8,6 @@ export interface TokenSource {
   fetch(): Promise<string>;
 }
 
-/** Those that are ours or undici's to set. */
-const RESERVED =
-  /^(?:ce-.*|webhook-(?:id|timestamp|signature)|content-type|content-length|transfer-encoding|connection|keep-alive|upgrade|expect|traceparent|tracestate|idempotency-key)$/i;
 /** Characters: what is shorter may be any word of an answer. */
 const SHORTEST_SECRET = 6;
 
@@ -22,7 +19,7 @@ export function fixedHeaders({ headers, auth }: HttpFunction, url: URL, wantsRep
   const all: string[] = [];
   const names = new Set<string>();
   for (const [name, value] of Object.entries(headers)) {
-    if (RESERVED.test(name)) throw new TypeError(`the header ${name} cannot be set for a function`);
+    if (isReservedHeader(name)) throw new TypeError(`the header ${name} cannot be set for a function`);
     names.add(name.toLowerCase());
     all.push(name, value);
   }
