@@ -58,6 +58,8 @@ const HEALTHY: Series = {
   [`postern_lag_events{${DISPATCHER},subscription="fn",topic="t",partition="1"}`]: '20',
   [`postern_oldest_seconds{${DISPATCHER},subscription="fn"}`]: '64',
   [`postern_breaker_open{${DISPATCHER},subscription="fn"}`]: '0',
+  [`postern_remembered_total{${DISPATCHER},subscription="fn",result="delivered_before"}`]: '0+10',
+  [`postern_remembered_total{${DISPATCHER},subscription="fn",result="not_remembered"}`]: '5',
   [`postern_deliveries_total{${DISPATCHER},subscription="fn",outcome="delivered"}`]: '0+6000',
   [`postern_deliveries_total{${DISPATCHER},subscription="fn",outcome="retry"}`]: '0+100',
   [`postern_deliveries_total{${DISPATCHER},subscription="fn",outcome="dead_letter"}`]: '3',
@@ -88,6 +90,9 @@ const FAULTS: Record<string, Series> = {
   PosternBufferedHigh: { [`postern_buffered_bytes{${GATEWAY}}`]: '60000000' },
   PosternMemoryHigh: { [`process_resident_memory_bytes{${GATEWAY}}`]: '500000000' },
   PosternEventLoopSlow: { [`nodejs_eventloop_lag_p99_seconds{${GATEWAY}}`]: '0.9' },
+  PosternDeliveriesUnchecked: {
+    [`postern_remembered_total{${DISPATCHER},subscription="fn",result="not_remembered"}`]: '0+20',
+  },
   PosternLagGrowing: {
     [`postern_lag_events{${DISPATCHER},subscription="fn",topic="t",partition="1"}`]: '0+500',
   },

@@ -22,6 +22,11 @@ const DASHBOARDS = [gatewayDashboard(), dispatcherDashboard()] as Dashboard[];
 /** Containers have a limit of memory; a process of a test has none. */
 const WITH_LIMIT = ['--import', 'data:text/javascript,process.constrainedMemory=()=>536870912'];
 const SECRET = 'a secret of hooks';
+/** Panels of what these subscriptions do not do, by their metric: only that it is there. */
+const WITHOUT_DATA = {
+  'Events that functions answered with': 'postern_replies_total',
+  'Remembered deliveries': 'postern_remembered_total',
+};
 
 let kafka: Kafka;
 let redis: RedisServer;
@@ -159,7 +164,10 @@ test('every query of every panel has data under load', async () => {
     }
     return found;
   };
-  await expect.poll(empty, { timeout: 50_000, interval: 1000 }).toEqual([]);
+  const unused = Object.keys(WITHOUT_DATA).map((title) => expect.stringContaining(`${title}: `));
+  await expect.poll(empty, { timeout: 50_000, interval: 1000 }).toEqual(unused);
+  const text = await (await fetch(`${dispatcher.admin}/metrics`)).text();
+  for (const metric of Object.values(WITHOUT_DATA)) expect(text).toContain(`# TYPE ${metric} counter`);
 });
 
 test('the panels tell what happened', async () => {

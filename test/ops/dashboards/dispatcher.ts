@@ -107,6 +107,28 @@ export function dispatcherDashboard(): object {
           '1 while calls are stopped, but for probes.',
           { words: { 0: 'up', 1: 'down' } },
         ),
+        lines(
+          'Events that functions answered with',
+          'eps',
+          [
+            [
+              `sum by (subscription, outcome) (${rate('postern_replies_total', SUBSCRIPTION)})`,
+              '{{subscription}}: {{outcome}}',
+            ],
+          ],
+          'Subscriptions with a reply topic: what became of their events.',
+        ),
+        lines(
+          'Remembered deliveries',
+          'eps',
+          [
+            [
+              `sum by (subscription, result) (${rate('postern_remembered_total', SUBSCRIPTION)})`,
+              '{{subscription}}: {{result}}',
+            ],
+          ],
+          'Subscriptions that remember: calls saved, and events of which nothing could be known.',
+        ),
       ],
       Backlog: [
         lines(
