@@ -1,11 +1,8 @@
-import { hash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import { type Claim, type ClaimOutcome, type DedupeStore, StoreUnavailable } from '../ports/dedupe-store.ts';
-import type { StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
-import { attributeReader, structuredEvent } from './attributes.ts';
 import type { Delivery } from './call.ts';
+import { identityOf } from './identity.ts';
 import { Queue } from './queue.ts';
 
 export interface RememberedOptions {
@@ -216,22 +213,4 @@ export class Remembered {
 
 function claimOf({ identity }: Delivery): Claim {
   return { key: identity, print: 0 };
-}
-
-const source = attributeReader('source');
-const id = attributeReader('id');
-
-/**
- * What is the same for an event whenever it is read: of its source and id, and of its payload, as an event that
- * differs from one that was delivered must not be dropped. One without an id is known by its place, which another
- * has when the topic is made anew: its time tells them apart.
- */
-function identityOf(record: StoredRecord, group: string): string {
-  const event = structuredEvent(record);
-  const from = source.text(record, event)!;
-  const name = id.text(record, event)!;
-  const isPlace = name === `${record.topic}-${record.partition}-${record.offset}`;
-  const print = record.value === null ? '' : crc32(record.value);
-  const text = `${group}\n${from.length}:${from}${name}\n${isPlace ? record.timestamp : ''}:${print}`;
-  return `delivered:${hash('sha256', text, 'base64url').slice(0, 22)}`;
 }

@@ -1,0 +1,22 @@
+import { hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { StoredRecord } from '../ports/event-log.ts';
+import { attributeReader, structuredEvent } from './attributes.ts';
+
+const source = attributeReader('source');
+const id = attributeReader('id');
+
+/**
+ * What is the same for an event whenever it is read: of its source and id, and of its payload, as an event that
+ * differs from one that was delivered must not be dropped. One without an id is known by its place, which another
+ * has when the topic is made anew: its time tells them apart.
+ */
+export function identityOf(record: StoredRecord, group: string): string {
+  const event = structuredEvent(record);
+  const from = source.text(record, event)!;
+  const name = id.text(record, event)!;
+  const isPlace = name === `${record.topic}-${record.partition}-${record.offset}`;
+  const print = record.value === null ? '' : crc32(record.value);
+  const text = `${group}\n${from.length}:${from}${name}\n${isPlace ? record.timestamp : ''}:${print}`;
+  return `delivered:${hash('sha256', text, 'base64url').slice(0, 22)}`;
+}
