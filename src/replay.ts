@@ -3,7 +3,7 @@ import { logReport } from './adapters/logging.ts';
 import { countOf, subscriptionOf, timesOf, UsageError } from './command-line.ts';
 import type { Config } from './config.ts';
 import { replay, replayGroup } from './dispatcher/replay.ts';
-import { openTopics } from './stores.ts';
+import { bootstrapServers, openTopics } from './stores.ts';
 
 export interface ReplayCommandOptions {
   config: Config;
@@ -42,6 +42,7 @@ export async function replayCommand({
     const { events, finished } = await replay({
       ...{ subscription, log, reader, from, to, rate },
       report: logReport(logger),
+      bootstrapServers: bootstrapServers(config),
       grace: config.grace,
       signal: stop.signal,
     });

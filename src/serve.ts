@@ -13,7 +13,7 @@ import { makeLimiter } from './gateway/rate.ts';
 import { within } from './lifecycle.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import { openSchemas } from './schema/load.ts';
-import { openDedupe, openDeliveries, openLog, openRates, openSpool } from './stores.ts';
+import { bootstrapServers, openDedupe, openDeliveries, openLog, openRates, openSpool } from './stores.ts';
 
 export type Role = 'gateway' | 'dispatcher';
 
@@ -110,15 +110,13 @@ export async function run(options: RunOptions): Promise<void> {
     fetch: (request) => admin.fetch(request),
   });
   if (isDispatcher) {
-    const { store } = config.log;
-    const bootstrapServers = 'kafka' in store ? store.kafka.brokers.join(',') : '';
     const subscriptions = [...config.subscriptions.values()];
     dispatcher = await startDispatcher({
       subscriptions,
       log,
       report,
       remember: ({ dedupe: window }) => deliveries.get(window!)?.store ?? null,
-      bootstrapServers,
+      bootstrapServers: bootstrapServers(config),
     });
   }
   logger.info({ version, roles: options.roles, ingest: ingest?.port, admin: adminListener.port }, 'ready');

@@ -51,6 +51,11 @@ export function openTopics(
   return { log, reader: log };
 }
 
+/** The log's brokers, as functions are told of them: host:port, joined by commas; none when it is embedded. */
+export function bootstrapServers({ log: { store } }: Config): string {
+  return 'kafka' in store ? store.kafka.brokers.join(',') : '';
+}
+
 /** The dedupe store, watched. It remembers for `window` milliseconds. */
 export function openDedupe(
   config: Config,

@@ -10,6 +10,8 @@ export interface ReplayOptions {
   log: EventLog;
   reader: LogReader;
   report: Report;
+  /** As of the dispatcher. */
+  bootstrapServers?: string;
   /** Milliseconds since 1970: events of this time or later, and before `to` if that is not null. */
   from: number;
   to: number | null;
@@ -78,6 +80,7 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
     ],
     log: bounded,
     report,
+    bootstrapServers: options.bootstrapServers ?? '',
   });
   await Promise.race([bounded.done, stopped]);
   await dispatcher.stop(grace);

@@ -28,7 +28,7 @@ describe.each(['go', 'node'] as const)('a subscription with a function in %s', (
   let before = 0;
   const servers: TestServer[] = [];
   beforeAll(async () => {
-    emulator = await startLambda(language, 1);
+    emulator = await startLambda(language);
   });
   afterAll(() => emulator.stop());
   beforeEach(async () => {
@@ -142,6 +142,16 @@ describe.each(['go', 'node'] as const)('a subscription with a function in %s', (
     await settled(3);
     expect(rig.facts.events('delivered')).toBe(3);
     expect(idsOf(await seen())).toEqual(numbers(3));
+  });
+
+  test('a CloudEvent that the function answers with goes to the reply topic', async () => {
+    const answer = { specversion: '1.0', id: 'p1', source: '/prices', type: 'priced', data: { price: 3 } };
+    await append([{ id: 'e0', do: 'reply', with: answer }, { id: 'e1' }]);
+    await rig.start([lambda({ reply: 'prices' })]);
+    await settled(2);
+    const [record] = await rig.read('prices', 1);
+    expect(String(record!.headers.ce_type)).toBe('priced');
+    expect(JSON.parse(Buffer.from(record!.value!).toString())).toEqual({ price: 3 });
   });
 
   // The emulator never throttles: what stands before it here answers as AWS does when it has had enough.

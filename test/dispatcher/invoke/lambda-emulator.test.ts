@@ -12,7 +12,7 @@ describe.each(['go', 'node'] as const)('lambdaInvoker and a function in %s', (la
   let invoker: Invoker;
   let offset = 0;
   beforeAll(async () => {
-    emulator = await startLambda(language, 1);
+    emulator = await startLambda(language);
   });
   afterAll(() => emulator.stop());
   beforeEach(async () => {
@@ -82,7 +82,8 @@ describe.each(['go', 'node'] as const)('lambdaInvoker and a function in %s', (la
     expect(ended).toMatchObject({ status: 502, fault: null });
     expect(conclude(ended)).toBe('retry');
     const late = await call({ do: 'hang' });
-    expect(late).toMatchObject({ fault: 'function_error', detail: 'Task timed out after 1.00 seconds' });
+    expect(late).toMatchObject({ status: 200, fault: 'function_error' });
+    expect(late.detail).toMatch(/^Task timed out after \d\.00 seconds$/);
     expect(await call({})).toMatchObject({ status: 200, fault: null });
   });
 
