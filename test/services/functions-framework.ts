@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { freePort } from './free-port.ts';
 
 /** A function in Google's Functions Framework, in a process of its own. */
@@ -21,7 +21,7 @@ export async function startFrameworkFunction(
   code: string,
   heard: (value: unknown) => void,
 ): Promise<FrameworkFunction> {
-  const main = createRequire(import.meta.url).resolve('@google-cloud/functions-framework');
+  const main = fileURLToPath(import.meta.resolve('@google-cloud/functions-framework'));
   const folder = await mkdtemp(join(tmpdir(), 'postern-framework-'));
   const source = join(folder, 'function.js');
   await writeFile(
