@@ -1,4 +1,5 @@
 import type { Delivery } from './call.ts';
+import { advance } from './lanes.ts';
 import type { Queue } from './queue.ts';
 
 export interface BatchLimits {
@@ -13,20 +14,46 @@ export interface BatchLimits {
 export const SINGLE: BatchLimits = { events: 1, wait: 0, size: 0 };
 
 /**
- * How many of the queued events the next call takes: as many as fit, once there are enough of them or the
- * first has waited long enough; else 0. An event that is too large for the size goes alone.
+ * How many events the next call takes: as many as fit, once there are enough of them or one has waited long
+ * enough; else 0. An event that is too large for the size goes alone. Of each lane, the queue holds the first event.
  */
 export function batchLength(
   queue: Queue<Delivery>,
   { events, wait, size }: BatchLimits,
   now: number,
 ): number {
-  if (queue.length === 0) return 0;
-  if (events === 1) return 1;
-  const most = Math.min(events, queue.length);
-  let bytes = queue.at(0).size;
-  let count = 1;
-  while (count < most && bytes + queue.at(count).size <= size) bytes += queue.at(count++).size;
-  const full = count === events || count < queue.length || bytes >= size;
-  return full || now - queue.at(0).arrived >= wait ? count : 0;
+  if (events === 1) return Math.min(1, queue.length);
+  let count = 0;
+  let bytes = 0;
+  for (let i = 0; i < queue.length; i++) {
+    for (let one: Delivery | null = queue.at(i); one !== null; one = one.behind) {
+      if (count > 0 && bytes + one.share > size) return count;
+      count++;
+      bytes += one.share;
+      if (count === events || bytes >= size) return count;
+    }
+  }
+  return count > 0 && oldestArrival(queue) + wait <= now ? count : 0;
+}
+
+/** When the oldest of the queued events came, on the monotonic clock; there must be one. */
+export function oldestArrival(queue: Queue<Delivery>): number {
+  // Without lanes they are in that order; a lane that was busy comes back with old ones.
+  let oldest = queue.at(0).arrived;
+  for (let i = 1; i < queue.length; i++) oldest = Math.min(oldest, queue.at(i).arrived);
+  return oldest;
+}
+
+/** Takes so many events, those of one lane together and in order. */
+export function takeBatch(queue: Queue<Delivery>, length: number): Delivery[] {
+  const taken: Delivery[] = [];
+  while (taken.length < length) {
+    const head = queue.shift()!;
+    if (head.lane === null) taken.push(head);
+    else {
+      do taken.push(advance(head.lane));
+      while (head.lane.first !== null && taken.length < length);
+    }
+  }
+  return taken;
 }

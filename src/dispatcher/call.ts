@@ -16,6 +16,32 @@ export interface Delivery {
   arrived: number;
   /** What it is remembered by once it is delivered; empty when it is not. */
   identity: string;
+  /** Bytes that it takes of a call's `batch.size`; 0 when calls have one event. */
+  share: number;
+  /** With `order: key`, of an event with a key. */
+  lane: Lane | null;
+  /** The next one that waits in its lane. */
+  behind: Delivery | null;
+}
+
+/** Events of one key of a partition. */
+export interface Lane {
+  /** Null while it is not in use. */
+  holding: Holding | null;
+  key: Uint8Array;
+  hash: number;
+  /** Another one of the same slot, or that is not in use. */
+  chain: Lane | null;
+  /** Events in work. */
+  working: number;
+  /** Calls that are held back until nothing is in work. */
+  calls: Call | null;
+  /** Events that wait until nothing is in work, and no call is held back; linked by `behind`. */
+  first: Delivery | null;
+  last: Delivery | null;
+  waiting: number;
+  /** So many wait that the partition is paused. */
+  crowded: boolean;
 }
 
 /** A record that has just come, and its place in the holding; `arrived` is the monotonic clock's time in milliseconds. */
@@ -25,7 +51,17 @@ export function deliveryOf(
   offset: number,
   arrived: number,
 ): Delivery {
-  return { record, holding, offset, size: recordSize(record), arrived, identity: '' };
+  return {
+    record,
+    holding,
+    offset,
+    size: recordSize(record),
+    arrived,
+    identity: '',
+    share: 0,
+    lane: null,
+    behind: null,
+  };
 }
 
 /** Bytes of a record's key, value and headers. */
@@ -40,20 +76,39 @@ export class Call implements Caller {
   readonly deliveries: readonly Delivery[];
   readonly records: readonly StoredRecord[];
   readonly #concluded: (call: Call) => void;
-  /** Attempts begun, without those that cost none. */
+  /** Attempts begun with these events, also in larger calls, without those that cost none. */
   attempts = 0;
+  /** Failures in a row: the wait for the next attempt grows by them. */
+  failures = 0;
   /** A stale connection may be tried again once per attempt. */
   fresh = true;
   /** When the first attempt began, in milliseconds since 1970. */
   firstTime = 0;
+  /** No attempt begins later, in milliseconds since 1970. */
+  deadline = Number.POSITIVE_INFINITY;
+  /** Its number at the pace. */
+  number = 0;
   answer: Answer | null = null;
   invocation: Invocation | null = null;
   timer: NodeJS.Timeout | null = null;
+  /** Comes after it when both are held back in a lane. */
+  next: Call | null = null;
 
   constructor(deliveries: readonly Delivery[], concluded: (call: Call) => void) {
     this.deliveries = deliveries;
     this.records = deliveries.map(({ record }) => record);
     this.#concluded = concluded;
+  }
+
+  /** A call with some of the events, which have been through the same. */
+  part(deliveries: readonly Delivery[]): Call {
+    const call = new Call(deliveries, this.#concluded);
+    call.attempts = this.attempts;
+    call.failures = this.failures;
+    call.firstTime = this.firstTime;
+    call.deadline = this.deadline;
+    call.answer = this.answer;
+    return call;
   }
 
   answered(answer: Answer): void {

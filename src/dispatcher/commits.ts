@@ -13,6 +13,8 @@ export interface Holding extends Partition {
   end: number | null;
   committed: number | null;
   paused: boolean;
+  /** Lanes in which too many events wait. */
+  crowded: number;
   /** It is somebody else's now: what is still in work here must not count any more. */
   lost: boolean;
 }
@@ -54,6 +56,7 @@ export class Commits {
         end: null,
         committed: null,
         paused: false,
+        crowded: 0,
         lost: false,
       });
     }

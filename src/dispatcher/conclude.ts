@@ -33,6 +33,11 @@ export interface FunctionReply {
   body: Uint8Array;
 }
 
+/** Of a call that cannot be made with these events. */
+export function invalidCall(detail: string): Answer {
+  return { status: null, fault: 'invalid_call', retryAfter: null, detail, ms: 0, failed: null, reply: null };
+}
+
 /** `again` costs no attempt. */
 export type Conclusion = 'done' | 'retry' | 'again' | 'refused';
 
@@ -66,6 +71,8 @@ export function healthOf({ status, fault }: Answer): Health {
 export function reasonOf({ status, fault }: Answer): string {
   if (fault !== null) return fault;
   if (status === null) return 'bad_reply';
+  // Done, but for some events.
+  if (status >= 200 && status < 300) return 'item_failed';
   if (status === 429) return 'throttled';
   if (status >= 500) return 'server_error';
   if (RETRIED.has(status)) return 'not_ready';

@@ -3,16 +3,23 @@ import type { Appender } from '../ports/event-log.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
 import type { Breaker } from './breaker.ts';
 import { Call, type Delivery } from './call.ts';
-import { type Answer, conclude, reasonOf } from './conclude.ts';
+import { makeReplies, type Replies } from './chain.ts';
+import { type Answer, conclude, invalidCall, reasonOf } from './conclude.ts';
 import { DeadLetters, type Letter } from './dead-letter.ts';
+import { reportDelivery } from './facts.ts';
 import type { Invoker } from './invoke/invoker.ts';
-import { Queue } from './queue.ts';
+import { holdBack } from './lanes.ts';
+import type { Pace } from './pace.ts';
 import { retryAfter, retryWait } from './retry.ts';
+import { halves, partsOf } from './split.ts';
+import { isFree, isLast, type Step, stepAfter } from './step.ts';
+import { Waiting } from './waiting.ts';
 
 export interface DelivererOptions {
   subscription: SubscriptionConfig;
   invoker: Invoker;
   breaker: Breaker;
+  pace: Pace;
   log: Appender;
   report: Report;
   now: () => number;
@@ -30,15 +37,15 @@ const AGAIN_MS = 10;
 export class Deliverer {
   readonly #options: DelivererOptions;
   readonly #inflight = new Set<Call>();
-  /** Their next attempt has its time; they hold no place meanwhile. */
-  readonly #waiting = new Set<Call>();
-  readonly #due = new Queue<Call>();
+  readonly #waiting: Waiting;
   readonly #letters: DeadLetters;
+  readonly #replies: Replies | null;
   #closing = false;
 
   constructor(options: DelivererOptions) {
     this.#options = options;
     const { log, subscription, random } = options;
+    this.#waiting = new Waiting(options.changed);
     this.#letters = new DeadLetters({
       log,
       subscription: subscription.name,
@@ -48,6 +55,11 @@ export class Deliverer {
       failed: (letters) => this.#report('retry', letters, null, 'dead_letter_failed'),
       idle: options.changed,
     });
+    const { name, reply } = subscription;
+    this.#replies =
+      reply === null
+        ? null
+        : makeReplies({ log, subscription: name, topic: reply, report: options.report, random });
   }
 
   /** Calls on their way. */
@@ -59,9 +71,13 @@ export class Deliverer {
     return this.#inflight.size === 0 && !this.#letters.writing;
   }
 
-  /** A call whose wait is over, or undefined. */
+  /** A call whose next attempt may begin, or undefined. Those that have become too old are given up. */
   due(): Call | undefined {
-    return this.#due.shift();
+    for (;;) {
+      const call = this.#waiting.shift();
+      if (call === undefined || !this.#isLate(call)) return call;
+      this.#giveUp(call, call.answer!);
+    }
   }
 
   /** First attempt of a call with these events. */
@@ -69,35 +85,35 @@ export class Deliverer {
     this.begin(new Call(deliveries, this.#answered));
   }
 
+  /** The call's wait for its turn is over. */
+  resume(call: Call): void {
+    if (!this.#closing) this.#waiting.push(call);
+  }
+
   /** Next attempt of a call. */
   begin(call: Call): void {
-    if (call.firstTime === 0) call.firstTime = this.#options.now();
+    const { now, breaker, pace, invoker, subscription } = this.#options;
+    if (call.firstTime === 0) call.firstTime = now();
+    if (call.deadline === Number.POSITIVE_INFINITY && subscription.retryAge !== null) {
+      call.deadline = now() + subscription.retryAge;
+    }
     call.attempts++;
-    this.#options.breaker.began(call);
+    breaker.began(call.deliveries[0]!);
+    call.number = pace.began(performance.now());
     this.#inflight.add(call);
     try {
-      const invocation = this.#options.invoker.invoke(call.records, call, call.fresh);
+      const invocation = invoker.invoke(call.records, call, call.fresh);
       if (this.#inflight.has(call)) call.invocation = invocation;
     } catch (error) {
-      const detail = (error as Error).message;
-      call.answered({
-        status: null,
-        fault: 'invalid_call',
-        retryAfter: null,
-        detail,
-        ms: 0,
-        failed: null,
-        reply: null,
-      });
+      call.answered(invalidCall((error as Error).message));
     }
   }
 
   /** Lets calls in flight end, and drops those that wait. */
   close(): void {
     this.#closing = true;
-    this.#due.clear();
-    for (const call of this.#waiting) if (call.timer !== null) clearTimeout(call.timer);
     this.#waiting.clear();
+    this.#replies?.close();
   }
 
   /** Drops everything. Answers that come later do not count. */
@@ -107,61 +123,103 @@ export class Deliverer {
     const calls = [...this.#inflight];
     this.#inflight.clear();
     for (const call of calls) {
-      this.#options.breaker.dropped(call);
+      this.#options.breaker.dropped(call.deliveries[0]!);
       call.invocation?.abort();
     }
   }
 
   /** Everything that is held. */
   *deliveries(): Generator<Delivery> {
-    for (const calls of [this.#due, this.#waiting, this.#inflight]) {
+    for (const calls of [this.#waiting, this.#inflight]) {
       for (const call of calls) yield* call.deliveries;
     }
     for (const { delivery } of this.#letters.letters) yield delivery;
   }
 
   readonly #answered = (call: Call): void => {
-    if (!this.#inflight.delete(call)) return;
-    const answer = call.answer!;
-    const { breaker, now, random, subscription } = this.#options;
-    const { retry } = subscription;
-    const conclusion = conclude(answer);
-    const told = retryAfter(answer.retryAfter, now(), retry.max);
-    const counts = breaker.answered(call, answer, told, call.attempts >= retry.attempts);
-    if (conclusion === 'done') {
-      for (const delivery of call.deliveries) this.#options.settled(delivery, true);
-      this.#report('delivered', call.deliveries.length, answer, null);
-    } else if (conclusion === 'again') {
-      call.attempts--;
-      call.fresh = false;
-      this.#wait(call, AGAIN_MS, answer);
-    } else if (!counts) {
-      call.attempts--;
-      call.fresh = true;
-      // The breaker's wait is the call's, and it may be the next probe.
-      this.#wait(call, 0, answer);
-    } else if (conclusion === 'retry' && call.attempts < retry.attempts) {
-      call.fresh = true;
-      this.#wait(call, retryWait(call.attempts, retry, told, random), answer);
-    } else {
-      this.#giveUp(call, answer);
-    }
-    this.#options.changed();
+    if (!this.#inflight.has(call)) return;
+    if (this.#replies === null || call.answer!.reply === null) this.#conclude(call);
+    else void this.#publish(call, this.#replies);
   };
 
-  #wait(call: Call, ms: number, answer: Answer): void {
-    this.#report('retry', call.deliveries.length, answer, reasonOf(answer));
-    // Whoever owns the partition next reads it again.
-    if (this.#closing) return;
-    this.#waiting.add(call);
-    call.timer = setTimeout(this.#callDue, ms, call);
+  /** What the function answered is stored before its events are done; meanwhile the call keeps its place. */
+  async #publish(call: Call, replies: Replies): Promise<void> {
+    const answer = call.answer!;
+    const fault = await replies.publish(call.records, answer.reply!);
+    if (fault !== null) call.answer = { ...answer, ...fault, failed: null, reply: null };
+    this.#conclude(call);
   }
 
-  readonly #callDue = (call: Call): void => {
-    this.#waiting.delete(call);
-    this.#due.push(call);
+  #conclude(call: Call): void {
+    if (!this.#inflight.delete(call)) return;
+    const answer = call.answer!;
+    const { breaker, pace, now, subscription } = this.#options;
+    const { retry } = subscription;
+    const told = retryAfter(answer.retryAfter, now(), retry.max);
+    const last = isLast(call, answer, retry);
+    const counts = breaker.answered(call.deliveries[0]!, answer, told, last);
+    pace.answered(call.number, answer);
+    const step = stepAfter(call, answer, counts, retry);
+    if (isFree(step, answer)) call.attempts--;
+    call.fresh = step !== 'reconnect';
+    if (step === 'done') this.#done(call, answer);
+    else if (step === 'give_up') this.#giveUp(call, answer);
+    else if (step === 'split') this.#split(call, told, answer);
+    else this.#wait(call, step, told, answer);
     this.#options.changed();
-  };
+  }
+
+  #done(call: Call, answer: Answer): void {
+    const { settled, subscription } = this.#options;
+    const { done, failed, after } = partsOf(call, answer.failed);
+    // First, so that nothing overtakes it when its lane becomes free.
+    for (const held of after) holdBack(held);
+    for (const delivery of done) settled(delivery, true);
+    this.#report('delivered', done.length, answer, null);
+    if (failed === null) return;
+    if (failed.attempts >= subscription.retry.attempts) this.#giveUp(failed, answer);
+    else this.#wait(failed, 'wait', null, answer);
+  }
+
+  #split(call: Call, told: number | null, answer: Answer): void {
+    this.#report('retry', call.deliveries.length, answer, reasonOf(answer));
+    if (this.#closing) return;
+    call.failures++;
+    const isRefused = conclude(answer) === 'refused';
+    const left = Math.max(0, call.deadline - this.#options.now());
+    const wait = () => (isRefused ? 0 : Math.min(left, this.#backOff(call, told)));
+    const { one, other, after } = halves(call);
+    this.#waiting.delay(one, wait());
+    if (after) holdBack(other);
+    else this.#waiting.delay(other, wait());
+  }
+
+  #wait(call: Call, step: Step, told: number | null, answer: Answer): void {
+    // The breaker's wait is the call's, and it may be the next probe.
+    let ms = step === 'reconnect' ? AGAIN_MS : 0;
+    if (step === 'wait') {
+      call.failures++;
+      ms = this.#backOff(call, told);
+    }
+    // It would be too late then.
+    if (this.#isLate(call, ms) && answer.fault !== 'aborted') this.#giveUp(call, answer);
+    else {
+      this.#report('retry', call.deliveries.length, answer, reasonOf(answer));
+      // Whoever owns the partition next reads it again.
+      if (!this.#closing) this.#waiting.delay(call, ms);
+    }
+  }
+
+  /** Milliseconds. */
+  #backOff({ failures }: Call, told: number | null): number {
+    const { subscription, random } = this.#options;
+    return retryWait(failures, subscription.retry, told, random);
+  }
+
+  /** Whether an attempt after `ms` milliseconds would begin too long after the first. */
+  #isLate({ deadline }: Call, ms = 0): boolean {
+    return deadline !== Number.POSITIVE_INFINITY && this.#options.now() + ms > deadline;
+  }
 
   #giveUp(call: Call, answer: Answer): void {
     const { attempts, firstTime } = call;
@@ -173,13 +231,6 @@ export class Deliverer {
   }
 
   #report(outcome: DeliveryOutcome, events: number, answer: Answer | null, reason: string | null): void {
-    this.#options.report.delivery({
-      subscription: this.#options.subscription.name,
-      outcome,
-      events,
-      ms: answer?.ms ?? null,
-      status: answer?.status ?? null,
-      reason,
-    });
+    reportDelivery(this.#options, outcome, events, answer, reason);
   }
 }

@@ -1,80 +1,129 @@
-import { type BatchLimits, batchLength } from './batch.ts';
+import type { StoredRecord } from '../ports/event-log.ts';
+import { type BatchLimits, batchLength, oldestArrival, takeBatch } from './batch.ts';
 import type { Breaker } from './breaker.ts';
-import type { Delivery } from './call.ts';
+import type { Call, Delivery } from './call.ts';
 import type { Deliverer } from './deliver.ts';
+import { Lanes } from './lanes.ts';
+import type { Pace } from './pace.ts';
 import { Queue } from './queue.ts';
+import { MAX_TIMER } from './retry.ts';
+
+export interface FeedOptions {
+  limits: BatchLimits;
+  /** Events of one key that may wait for an earlier one before their partition is paused; null: they need not wait. */
+  laneLimit: number | null;
+  breaker: Breaker;
+  pace: Pace;
+  /** Bytes that an event takes of a batch. */
+  sizeOf(record: StoredRecord): number;
+  /** A call that was held back for its order may begin. */
+  resume(call: Call): void;
+  /** A call may begin that could not before, because its time has come or its lane is free. */
+  due(): void;
+}
 
 /** Events that no call was made for yet, and which call begins next. */
 export class Feed {
-  readonly #limits: BatchLimits;
-  readonly #breaker: Breaker;
-  readonly #due: () => void;
-  readonly #queue = new Queue<Delivery>();
-  #batchTimer: NodeJS.Timeout | null = null;
-  #probeTimer: NodeJS.Timeout | null = null;
+  readonly #options: FeedOptions;
+  /** Those that may be sent; of each lane only the first. */
+  readonly #ready = new Queue<Delivery>();
+  readonly #lanes: Lanes | null;
+  #timer: NodeJS.Timeout | null = null;
+  /** When the timer ends, on the monotonic clock. */
+  #timerAt = 0;
 
-  /** Tells `due` when a call may begin that could not before, because its time has come. */
-  constructor(limits: BatchLimits, breaker: Breaker, due: () => void) {
-    this.#limits = limits;
-    this.#breaker = breaker;
-    this.#due = due;
+  constructor(options: FeedOptions) {
+    this.#options = options;
+    const { laneLimit, resume, due } = options;
+    this.#lanes =
+      laneLimit === null
+        ? null
+        : new Lanes({
+            most: laneLimit,
+            ready: (delivery) => {
+              this.#ready.push(delivery);
+              due();
+            },
+            resume(call) {
+              resume(call);
+              due();
+            },
+          });
   }
 
   /** While the function is down, one new event is enough: it may be the next probe. */
   get wantsMore(): boolean {
-    return !this.#breaker.isOpen || this.#queue.length === 0;
+    return !this.#options.breaker.isOpen || this.#ready.length === 0;
+  }
+
+  /** Events that wait in a lane because of which their partition is paused. */
+  get parked(): number {
+    return this.#lanes?.parked ?? 0;
   }
 
   push(delivery: Delivery): void {
-    this.#queue.push(delivery);
+    const { limits, sizeOf } = this.#options;
+    if (limits.events > 1) delivery.share = sizeOf(delivery.record);
+    if (this.#lanes === null) this.#ready.push(delivery);
+    else this.#lanes.enter(delivery);
+  }
+
+  /** The event needs no more calls: the next one of its key may be sent. */
+  concluded(delivery: Delivery): void {
+    if (delivery.lane !== null) this.#lanes?.leave(delivery);
   }
 
   clear(): void {
-    this.#queue.clear();
-    for (const timer of [this.#batchTimer, this.#probeTimer]) if (timer !== null) clearTimeout(timer);
-    this.#batchTimer = null;
-    this.#probeTimer = null;
+    this.#ready.clear();
+    this.#lanes?.clear();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
   }
 
-  [Symbol.iterator](): Iterator<Delivery> {
-    return this.#queue[Symbol.iterator]();
+  /** Everything that is held here; some of it twice. */
+  *[Symbol.iterator](): Generator<Delivery> {
+    yield* this.#ready;
+    if (this.#lanes !== null) yield* this.#lanes.deliveries();
   }
 
   /** Begins the next call; false when there is none to begin now. */
   begin(deliverer: Deliverer): boolean {
-    const { wait, isOpen, wantsNew } = this.#breaker;
+    const { breaker, pace } = this.#options;
+    const now = performance.now();
+    const wait = Math.max(breaker.wait, pace.wait(now));
     if (wait > 0) {
-      if (wait !== Number.POSITIVE_INFINITY) this.#probeTimer ??= setTimeout(this.#probeDue, Math.ceil(wait));
+      if (wait !== Number.POSITIVE_INFINITY) this.#wake(now + wait, now);
       return false;
     }
-    if (isOpen && wantsNew && this.#beginNew(deliverer)) return true;
+    if (breaker.isOpen && breaker.wantsNew && this.#beginNew(deliverer, now)) return true;
     const again = deliverer.due();
-    if (again === undefined) return this.#beginNew(deliverer);
+    if (again === undefined) return this.#beginNew(deliverer, now);
     deliverer.begin(again);
     return true;
   }
 
-  #beginNew(deliverer: Deliverer): boolean {
-    const now = performance.now();
-    const length = batchLength(this.#queue, this.#limits, now);
+  #beginNew(deliverer: Deliverer, now: number): boolean {
+    const { limits } = this.#options;
+    const length = batchLength(this.#ready, limits, now);
     if (length > 0) {
-      deliverer.deliver(Array.from({ length }, () => this.#queue.shift()!));
+      deliverer.deliver(takeBatch(this.#ready, length));
       return true;
     }
-    if (this.#queue.length > 0) {
-      const wait = this.#queue.at(0).arrived + this.#limits.wait - now;
-      this.#batchTimer ??= setTimeout(this.#batchDue, Math.ceil(wait));
-    }
+    if (this.#ready.length > 0) this.#wake(oldestArrival(this.#ready) + limits.wait, now);
     return false;
   }
 
-  readonly #batchDue = (): void => {
-    this.#batchTimer = null;
-    this.#due();
-  };
+  #wake(at: number, now: number): void {
+    if (this.#timer !== null) {
+      if (this.#timerAt <= at) return;
+      clearTimeout(this.#timer);
+    }
+    this.#timerAt = at;
+    this.#timer = setTimeout(this.#woken, Math.min(MAX_TIMER, Math.ceil(at - now)));
+  }
 
-  readonly #probeDue = (): void => {
-    this.#probeTimer = null;
-    this.#due();
+  readonly #woken = (): void => {
+    this.#timer = null;
+    this.#options.due();
   };
 }

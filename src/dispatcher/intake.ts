@@ -3,6 +3,9 @@ import type { Commits, Holding } from './commits.ts';
 
 const FEWEST = 100;
 const MOST = 2_000;
+/** With lanes, events of many keys must be held for some to be free. */
+const LANES_FEWEST = 500;
+const LANES_MOST = 5_000;
 const BYTES = 16 * 1024 * 1024;
 /** Offsets of one partition that may wait behind one that does not get done: so many are read again after a crash. */
 const WINDOW = 5_000;
@@ -13,16 +16,22 @@ const WINDOW = 5_000;
  */
 export class Intake {
   readonly #limit: number;
+  /** Events of one key that may wait for an earlier one: the rest of the room is for other partitions. */
+  readonly laneLimit: number;
   readonly #commits: Commits;
   #events = 0;
   #bytes = 0;
   #full = false;
 
   /** For so many calls at once, each with up to so many events. */
-  constructor(calls: number, events: number, commits: Commits) {
-    const limit = Math.min(MOST, Math.max(FEWEST, 4 * calls * events));
+  constructor(calls: number, events: number, order: 'key' | 'none', commits: Commits) {
+    const limit =
+      order === 'none'
+        ? Math.min(MOST, Math.max(FEWEST, 4 * calls * events))
+        : Math.min(LANES_MOST, Math.max(LANES_FEWEST, 16 * calls * events));
     // Less than one full batch would never be sent before its time.
     this.#limit = Math.max(limit, 2 * events);
+    this.laneLimit = Math.max(events, Math.floor(this.#limit / 4));
     this.#commits = commits;
   }
 
@@ -42,13 +51,17 @@ export class Intake {
     this.#full = false;
   }
 
-  /** Pauses or resumes what has to be; with `isStopped`, nothing more is wanted however little is held. */
-  regulate(consumption: Consumption, isStopped: boolean): void {
+  /**
+   * Pauses or resumes what has to be; with `isStopped`, nothing more is wanted however little is held. `parked`
+   * events have paused their partition already, and must not pause the others.
+   */
+  regulate(consumption: Consumption, isStopped: boolean, parked: number): void {
     const share = this.#full ? 0.5 : 1;
-    this.#full = this.#events > this.#limit * share || this.#bytes > BYTES * share;
+    this.#full = this.#events - parked > this.#limit * share || this.#bytes > BYTES * share;
     let changed: Holding[] | null = null;
     for (const holding of this.#commits.holdings) {
-      const isHeld = isStopped || this.#full || holding.tracker.open > (holding.paused ? WINDOW / 2 : WINDOW);
+      const isFull = holding.crowded > 0 || holding.tracker.open > (holding.paused ? WINDOW / 2 : WINDOW);
+      const isHeld = isStopped || this.#full || isFull;
       if (isHeld === holding.paused) continue;
       holding.paused = isHeld;
       changed ??= [];

@@ -1,29 +1,26 @@
-import { type SubscriptionConfig, takesBatches } from '../config-subscription-types.ts';
+import { takesBatches } from '../config-subscription-types.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Consumption, EventLog, Partition, RecordSink, StoredRecord } from '../ports/event-log.ts';
-import type { Report } from '../ports/report.ts';
+import { type ArriveOptions, arrive } from './arrive.ts';
 import { type BatchLimits, SINGLE } from './batch.ts';
 import type { Breaker } from './breaker.ts';
-import { type Delivery, deliveryOf } from './call.ts';
+import type { Delivery } from './call.ts';
 import { Commits, type Holding } from './commits.ts';
 import { Deliverer } from './deliver.ts';
 import { Feed } from './feed.ts';
-import type { Filter } from './filter.ts';
 import { Intake } from './intake.ts';
 import type { Invoker } from './invoke/invoker.ts';
-import { redrivenEvent } from './letter.ts';
-import { Remembered } from './remembered.ts';
+import type { Pace } from './pace.ts';
 import { wantedBy } from './redrive.ts';
+import { Remembered } from './remembered.ts';
 
-export interface RunOptions {
-  subscription: SubscriptionConfig;
-  filter: Filter | null;
+export interface RunOptions extends ArriveOptions {
   /** Where it is noted what was delivered; null when it is not. */
   store: DedupeStore | null;
   invoker: Invoker;
   breaker: Breaker;
+  pace: Pace;
   log: EventLog;
-  report: Report;
   now: () => number;
   random: () => number;
   /** Reading stopped by itself. The run is of no more use. */
@@ -58,8 +55,17 @@ export class Run implements RecordSink {
       if (this.#consumption === null) throw new Error('not reading yet');
       await this.#consumption.commit(positions);
     });
-    this.#intake = new Intake(subscription.concurrency, limits.events, this.#commits);
-    this.#feed = new Feed(limits, options.breaker, this.#turnSoon);
+    const { concurrency, order } = subscription;
+    this.#intake = new Intake(concurrency, limits.events, order, this.#commits);
+    this.#feed = new Feed({
+      limits,
+      laneLimit: order === 'key' ? this.#intake.laneLimit : null,
+      breaker: options.breaker,
+      pace: options.pace,
+      sizeOf: (record) => options.invoker.sizeOf(record),
+      resume: (call) => this.#deliverer.resume(call),
+      due: this.#turnSoon,
+    });
     this.#deliverer = this.#makeDeliverer();
     this.#remembered = this.#makeRemembered();
   }
@@ -98,27 +104,12 @@ export class Run implements RecordSink {
     const holding = this.#commits.find(partition);
     if (holding === undefined || this.#isClosing) return;
     holding.end = end;
-    const { filter, subscription } = this.#options;
-    const isRedriven = partition.topic === subscription.redrive;
-    const errors = filter?.errors ?? 0;
-    const arrived = performance.now();
-    let filtered = 0;
-    for (const record of records) {
-      if (!holding.tracker.begin(record.offset)) continue;
-      const event = isRedriven ? redrivenEvent(record, subscription.group) : record;
-      // What was given up has passed the filter before.
-      if (event === null || (!isRedriven && filter !== null && !filter.match(event))) {
-        this.#commits.finish(holding, record.offset);
-        filtered++;
-        continue;
-      }
-      const delivery = deliveryOf(event, holding, record.offset, arrived);
+    const next = this.#remembered ?? this.#feed;
+    const pass = (delivery: Delivery) => {
       this.#intake.add(delivery.size);
-      (this.#remembered ?? this.#feed).push(delivery);
-    }
-    const failed = (filter?.errors ?? 0) - errors;
-    this.#reportFiltered(filtered - failed, null);
-    this.#reportFiltered(failed, 'filter_error');
+      next.push(delivery);
+    };
+    arrive(this.#options, holding, records, pass, (offset) => this.#commits.finish(holding, offset));
     this.#regulate();
     this.#turnSoon();
   }
@@ -206,8 +197,8 @@ export class Run implements RecordSink {
 
   /** Begins as many calls as there are free places. */
   readonly #turn = (): void => {
-    const { concurrency } = this.#options.subscription;
-    while (!this.#isClosing && this.#deliverer.inflight < concurrency) {
+    const { pace } = this.#options;
+    while (!this.#isClosing && this.#deliverer.inflight < pace.limit) {
       if (!this.#feed.begin(this.#deliverer)) break;
     }
     this.#turning = false;
@@ -215,6 +206,7 @@ export class Run implements RecordSink {
   };
 
   readonly #concluded = (delivery: Delivery, isDelivered: boolean): void => {
+    this.#feed.concluded(delivery);
     if (this.#remembered === null) this.#settled(delivery);
     else this.#remembered.concluded(delivery, isDelivered);
   };
@@ -226,7 +218,7 @@ export class Run implements RecordSink {
 
   #regulate(): void {
     if (this.#consumption === null || this.#isClosing) return;
-    this.#intake.regulate(this.#consumption, !this.#feed.wantsMore);
+    this.#intake.regulate(this.#consumption, !this.#feed.wantsMore, this.#feed.parked);
   }
 
   #makeDeliverer(): Deliverer {
@@ -244,12 +236,5 @@ export class Run implements RecordSink {
       settled: this.#settled,
       changed: this.#turnSoon,
     });
-  }
-
-  #reportFiltered(events: number, reason: string | null): void {
-    if (events === 0) return;
-    const { report, subscription } = this.#options;
-    const facts = { subscription: subscription.name, events, ms: null, status: null, reason };
-    report.delivery({ ...facts, outcome: 'filtered' });
   }
 }

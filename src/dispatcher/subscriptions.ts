@@ -6,6 +6,7 @@ import { Breaker } from './breaker.ts';
 import { type Filter, makeFilter } from './filter.ts';
 import type { Invoker } from './invoke/invoker.ts';
 import { makeInvoker } from './invoke/make.ts';
+import { Pace } from './pace.ts';
 import { retryWait } from './retry.ts';
 import { Run } from './run.ts';
 
@@ -97,6 +98,7 @@ class Subscription {
   readonly #invoker: Invoker;
   /** Outlives a run: the function is no better for a reader that fails. */
   readonly breaker: Breaker;
+  readonly #pace: Pace;
   run: Run;
   #error: string | null = null;
   #failures = 0;
@@ -118,6 +120,7 @@ class Subscription {
       random: options.random,
       changed: (facts) => options.report.breaker?.(facts),
     });
+    this.#pace = new Pace(options.config);
     this.run = this.#makeRun();
   }
 
@@ -165,6 +168,7 @@ class Subscription {
       store,
       invoker: this.#invoker,
       breaker: this.breaker,
+      pace: this.#pace,
       log,
       report,
       now,

@@ -48,7 +48,8 @@ test('first attempts keep the order of the log', async () => {
     response.writeHead(probes >= 2 ? 200 : 503).end();
   });
   await rig.append(numbered(50));
-  await rig.start([subscription(target, { ...FEW, concurrency: 1 })]);
+  // Not so few attempts that a slow start uses them up before five events have failed.
+  await rig.start([subscription(target, { retry: { ...FEW.retry, attempts: 9 }, concurrency: 1 })]);
   await rig.facts.until(() => rig.facts.events('delivered') === 50);
   expect([...new Set(target.ids)]).toEqual(numbered(50));
 });

@@ -161,17 +161,6 @@ describe('batches', () => {
     expect(target.received.map(({ body }) => JSON.parse(body).length)).toEqual([2, 1, 1, 2]);
   });
 
-  test('tries a failing batch again as a whole, then stores each event as a dead letter', async () => {
-    const target = await rig.function((_, response) => response.writeHead(500).end());
-    await rig.append(numbered(3));
-    await rig.start([subscription(target, { mode: 'batch' })]);
-    const letters = await rig.read('mail.dead', 3);
-    expect(target.received.length).toBe(3);
-    expect(new Set(target.received.map(({ request }) => request.headers['idempotency-key'])).size).toBe(1);
-    expect(letters.map(({ key }) => Buffer.from(key!).toString())).toEqual(['e0', 'e1', 'e2']);
-    expect(rig.facts.events('dead_letter')).toBe(3);
-  });
-
   test('C58 one event is one call unless batches are asked for', async () => {
     const target = await rig.function();
     await rig.append(numbered(5));

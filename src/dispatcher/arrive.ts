@@ -1,0 +1,44 @@
+import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { StoredRecord } from '../ports/event-log.ts';
+import type { Report } from '../ports/report.ts';
+import { type Delivery, deliveryOf } from './call.ts';
+import type { Holding } from './commits.ts';
+import { reportDelivery } from './facts.ts';
+import type { Filter } from './filter.ts';
+import { redrivenEvent } from './letter.ts';
+
+export interface ArriveOptions {
+  subscription: SubscriptionConfig;
+  filter: Filter | null;
+  report: Report;
+}
+
+/**
+ * Takes records that have just come: those that came before are left out, `pass` gets what the subscription wants,
+ * in order, and `skip` the offsets of the others.
+ */
+export function arrive(
+  options: ArriveOptions,
+  holding: Holding,
+  records: readonly StoredRecord[],
+  pass: (delivery: Delivery) => void,
+  skip: (offset: number) => void,
+): void {
+  const { filter, subscription } = options;
+  const isRedriven = holding.topic === subscription.redrive;
+  const errors = filter?.errors ?? 0;
+  const arrived = performance.now();
+  let filtered = 0;
+  for (const record of records) {
+    if (!holding.tracker.begin(record.offset)) continue;
+    const event = isRedriven ? redrivenEvent(record, subscription.group) : record;
+    // What was given up has passed the filter before.
+    if (event === null || (!isRedriven && filter !== null && !filter.match(event))) {
+      skip(record.offset);
+      filtered++;
+    } else pass(deliveryOf(event, holding, record.offset, arrived));
+  }
+  const failed = (filter?.errors ?? 0) - errors;
+  reportDelivery(options, 'filtered', filtered - failed, null, null);
+  reportDelivery(options, 'filtered', failed, null, 'filter_error');
+}

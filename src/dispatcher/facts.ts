@@ -1,0 +1,21 @@
+import type { DeliveryOutcome, Report } from '../ports/report.ts';
+import type { Answer } from './conclude.ts';
+
+/** Reports what became of events; `answer` is null when there was no call. */
+export function reportDelivery(
+  { report, subscription }: { report: Report; subscription: { name: string } },
+  outcome: DeliveryOutcome,
+  events: number,
+  answer: Answer | null,
+  reason: string | null,
+): void {
+  if (events === 0) return;
+  report.delivery({
+    subscription: subscription.name,
+    outcome,
+    events,
+    ms: answer?.ms ?? null,
+    status: answer?.status ?? null,
+    reason,
+  });
+}
