@@ -218,6 +218,8 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
       registers,
       collect() {
         this.reset();
+        // One without labels would be 0 where there is nothing to say.
+        if (labelNames.length === 0) this.remove();
         each((labels, value) => this.set(labels, value));
       },
     });

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { type PrometheusOptions, prometheusReport } from '../../src/adapters/prometheus.ts';
 import type { Verdict } from '../../src/event.ts';
 import type { DeliveryFacts, GroupFacts, RequestFacts } from '../../src/ports/report.ts';
@@ -138,6 +138,31 @@ test('facts become the metrics that are promised', async () => {
   expect([...samples.keys()].filter((name) => name.startsWith('postern_oldest_seconds'))).toEqual([]);
   // A second scrape does not count again.
   expect(parse(await metrics()).get('postern_requests_total{source="web",code="202"}')).toBe(1);
+});
+
+test('without a spool and without a limit of memory their gauges are absent, never 0', async () => {
+  const names = async (options: PrometheusOptions) => [
+    ...parse(await prometheusReport(options).metrics()).keys(),
+  ];
+  const spool = ['postern_spool_events', 'postern_spool_bytes', 'postern_spool_max_bytes'];
+  expect(await names(OPTIONS)).not.toEqual(
+    expect.arrayContaining([expect.stringContaining('postern_spool')]),
+  );
+  const spooled = { ...OPTIONS, spool: () => ({ events: 0, bytes: 0, max: 9 }) };
+  expect(await names(spooled)).toEqual(expect.arrayContaining(spool));
+
+  const { constrainedMemory } = process;
+  onTestFinished(() => {
+    process.constrainedMemory = constrainedMemory;
+  });
+  for (const [limit, isKnown] of [
+    [0, false],
+    [2 ** 64, false],
+    [2 ** 29, true],
+  ] as const) {
+    process.constrainedMemory = () => limit;
+    expect((await names(OPTIONS)).includes('postern_memory_max_bytes')).toBe(isKnown);
+  }
 });
 
 test('an unknown lag is absent, never 0', async () => {

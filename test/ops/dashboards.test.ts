@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { buildGo } from '../services/go.ts';
 import { dispatcherDashboard } from './dashboards/dispatcher.ts';
 import { gatewayDashboard } from './dashboards/gateway.ts';
 
@@ -25,6 +28,12 @@ test.each(DASHBOARDS)('%s.json is what the code says', (name, now) => {
   if (process.env.UPDATE) writeFileSync(file, JSON.stringify(now, null, 2));
   expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(now);
 });
+
+test("Grafana's own types take both, to the last field", async () => {
+  const program = await buildGo('grafana-dashboard');
+  const files = DASHBOARDS.map(([name]) => join(FOLDER, `${name}.json`));
+  await promisify(execFile)(program, files);
+}, 300_000);
 
 test.each(DASHBOARDS)('%s: ids differ, panels do not overlap, variables exist', (name, now) => {
   const { uid, panels, templating } = now as Dashboard;

@@ -68,14 +68,23 @@ export function dashboard(options: {
         type: 'dashboards',
         title: 'Postern',
         tags: ['postern'],
+        icon: 'external link',
+        tooltip: '',
         asDropdown: false,
+        targetBlank: false,
         includeVars: true,
         keepTime: true,
       },
     ],
     templating: {
       list: [
-        { type: 'datasource', name: 'datasource', label: 'Data source', query: 'prometheus', current: {} },
+        {
+          type: 'datasource',
+          name: 'datasource',
+          label: 'Data source',
+          query: 'prometheus',
+          current: { text: 'default', value: 'default' },
+        },
         ...Object.entries(variables).map(([name, query]) => variable(name, query)),
       ],
     },
@@ -132,6 +141,12 @@ function panel({ title, description, type, unit, queries, colors, limits, words 
             reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
             colorMode: 'value',
             graphMode: 'area',
+            textMode: 'auto',
+            justifyMode: 'auto',
+            orientation: 'auto',
+            wideLayout: true,
+            showPercentChange: false,
+            percentChangeColorMode: 'standard',
           }
         : {
             legend: { displayMode: 'list', placement: 'bottom', showLegend: true, calcs: [] },
