@@ -9,6 +9,7 @@ import { makeInvoker } from './invoke/make.ts';
 import { Pace } from './pace.ts';
 import { retryWait } from './retry.ts';
 import { Run } from './run.ts';
+import { WarmInvoker } from './warm.ts';
 
 export interface DispatcherOptions {
   subscriptions: SubscriptionConfig[];
@@ -112,7 +113,7 @@ class Subscription {
     this.name = name;
     this.#options = options;
     this.#filter = makeFilter(options.config);
-    this.#invoker = options.invoker;
+    this.#invoker = warmInvoker(options, () => !this.breaker.isOpen && this.run.inflight === 0);
     this.breaker = new Breaker({
       subscription: name,
       concurrency,
@@ -187,6 +188,11 @@ class Subscription {
       void this.start();
     }, wait);
   }
+}
+
+function warmInvoker({ invoker, config, random }: SubscriptionOptions, isQuiet: () => boolean): Invoker {
+  if (config.warm === null) return invoker;
+  return new WarmInvoker({ invoker, after: config.warm, random, isQuiet });
 }
 
 /** Waits for a promise, but not longer than `ms`. */

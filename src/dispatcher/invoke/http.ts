@@ -103,6 +103,14 @@ export function httpInvoker(options: HttpInvokerOptions): Invoker {
       return call;
     },
     sizeOf: recordSize,
+    async warm() {
+      const token = tokens === null ? null : (tokens.current() ?? (await tokens.fetch()));
+      const headers = token === null ? fixed : [...fixed, 'authorization', `Bearer ${token}`];
+      await new Promise<void>((resolve) => {
+        const call = new HttpCall({ answered: () => resolve() }, [], true, callOptions);
+        pool.dispatch({ method: 'OPTIONS', path, headers, body: null }, call);
+      });
+    },
     close: () => pool.destroy(),
   };
 }

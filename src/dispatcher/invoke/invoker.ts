@@ -21,6 +21,11 @@ export interface Invoker {
   invoke(records: readonly StoredRecord[], caller: Caller, fresh: boolean): Invocation;
   /** Bytes that an event takes of a call's `batch.size`. */
   sizeOf(record: StoredRecord): number;
+  /**
+   * Calls the function without an event, so that it stays ready: over HTTP with OPTIONS, on Lambda with no records.
+   * Resolves when the call has ended, whatever was answered; rejects when none could be made.
+   */
+  warm(): Promise<void>;
   /** Drops all connections. */
   close(): Promise<void>;
 }

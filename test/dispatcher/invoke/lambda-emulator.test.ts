@@ -66,6 +66,15 @@ describe.each(['go', 'node'] as const)('lambdaInvoker and a function in %s', (la
     expect(seen[0]!.headers).toContainEqual({ city: 'Zürich' });
   });
 
+  test('kept warm, it sees an event without records, which is no error', async () => {
+    const before = await emulator.seen();
+    expect(await call()).toMatchObject({ status: 200, fault: null, failed: null, reply: null });
+    await invoker.warm();
+    expect(await emulator.seen()).toEqual(before);
+    expect(await call({ id: 'after' })).toMatchObject({ status: 200, fault: null });
+    expect((await emulator.seen()).slice(before.length)).toMatchObject([{ value: { id: 'after' } }]);
+  });
+
   test('C57 what it lists as failed is told by its place', async () => {
     const answer = await call({}, { do: 'fail' }, {}, { do: 'fail' });
     expect(answer).toMatchObject({ status: 200, fault: null, failed: [1, 3] });
