@@ -25,7 +25,7 @@ export class Histogram {
 }
 
 /** Counts by a word; beyond `most` different ones all others share `other`, so that a scrape stays small. */
-export class WordCounter {
+class WordCounter {
   readonly counts = new Map<string, number>();
   readonly #most: number;
 
