@@ -41,6 +41,7 @@ export class Run implements RecordSink {
   #consumption: Consumption | null = null;
   /** Partitions are being given up: nothing new is begun. */
   #releasing: Promise<void> | null = null;
+  readonly #stopping = new AbortController();
   #over = false;
   #releaseMs: number;
   #turning = false;
@@ -72,7 +73,8 @@ export class Run implements RecordSink {
 
   /** Begins to read; resolves when the log says that it does. */
   async start(): Promise<void> {
-    this.#consumption = await this.#options.log.consume(wantedBy(this.#options.subscription), this);
+    const { log, subscription } = this.#options;
+    this.#consumption = await log.consume({ ...wantedBy(subscription), signal: this.#stopping.signal }, this);
     if (this.#over) await this.#consumption.stop();
     else this.#regulate();
   }
@@ -81,6 +83,7 @@ export class Run implements RecordSink {
   async stop(ms: number): Promise<void> {
     this.#over = true;
     this.#releaseMs = Math.min(this.#releaseMs, ms);
+    this.#stopping.abort();
     try {
       await this.#consumption?.stop();
     } finally {
@@ -91,6 +94,7 @@ export class Run implements RecordSink {
   /** Drops everything at once, as the partitions are lost already. */
   abandon(): void {
     this.#over = true;
+    this.#stopping.abort();
     this.#forget();
     // Ends what the log still holds for it; there is nothing left to say about failures.
     this.#consumption?.stop().catch(() => {});

@@ -69,6 +69,8 @@ export interface ConsumeOptions {
   from: Start;
   /** Topics where it starts elsewhere. */
   starts?: Readonly<Record<string, Start>> | undefined;
+  /** Ends the reading, as `stop` does, also while it has not begun yet: joining a group can take half a minute. */
+  signal?: AbortSignal | undefined;
 }
 
 export interface Appender {

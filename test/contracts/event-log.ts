@@ -251,6 +251,19 @@ export function eventLogContract(
       await consumption.stop();
     });
 
+    test('ends a reading that is not wanted any more before it has begun', async () => {
+      const stopping = new AbortController();
+      const unwanted = new Collector();
+      const options = { group, topics: [a], from: 'earliest' as const };
+      const consuming = log.consume({ ...options, signal: stopping.signal }, unwanted);
+      stopping.abort();
+      await (await consuming).stop();
+      await store(record(a, '0', 'k'));
+      const { collector } = await collect(log, group, [a]);
+      expect(await collector.values(1)).toEqual(['0']);
+      expect(unwanted.ends.size).toBe(0);
+    });
+
     test('reads on while records keep coming, and nothing twice', async () => {
       const { collector, consumption } = await collect(log, group, [a]);
       for (let round = 0; round < 20; round++) {

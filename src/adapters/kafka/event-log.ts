@@ -1,5 +1,6 @@
 import type { Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../config.ts';
+import { onAbort } from '../../lifecycle.ts';
 import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
 import { TopicAppender } from './append.ts';
 import { type OnLog, withAdmin } from './client.ts';
@@ -105,7 +106,7 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
       await Promise.all(parts);
       return verdicts;
     },
-    consume: async (consume, sink) => {
+    consume: async ({ signal, ...consume }, sink) => {
       const consumption = new KafkaConsumption({
         ...consume,
         config,
@@ -115,6 +116,7 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
       });
       consumptions.add(consumption);
       consumption.ended.then(() => consumptions.delete(consumption));
+      onAbort(signal, () => void consumption.stop());
       await consumption.started;
       return consumption;
     },

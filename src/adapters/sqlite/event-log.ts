@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { onAbort } from '../../lifecycle.ts';
 import type {
   AppendVerdict,
   ConsumeOptions,
@@ -87,6 +88,7 @@ class SqliteEventLog implements EventLog, LogReader {
       queue.readers.push(reader);
       if (queue.readers[0] === reader) this.#give(queue);
     }
+    onAbort(options.signal, () => void reader.stop().catch(this.#options.onError));
     return reader;
   }
 
