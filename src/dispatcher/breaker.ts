@@ -16,6 +16,8 @@ export interface BreakerOptions {
 /** One bad event fails again and again: so many different ones say that it is the function. */
 const FEWEST = 5;
 const FIRST_MS = 1_000;
+/** A function that says 429 is there, and may take more calls soon. */
+const FIRST_THROTTLED_MS = 100;
 const LONGEST_MS = 30_000;
 
 /**
@@ -84,7 +86,7 @@ export class Breaker {
       return true;
     }
     if (this.isOpen) {
-      if (isProbe) this.#waitAgain(told);
+      if (isProbe) this.#waitAgain(answer, told);
       return false;
     }
     this.#failures++;
@@ -95,16 +97,16 @@ export class Breaker {
     const opens = isLast
       ? isDown || health === 'unreachable'
       : isDown && this.#failures >= this.#options.concurrency;
-    if (opens) this.#open(reasonOf(answer), told);
+    if (opens) this.#open(answer, told);
     return !opens;
   }
 
-  #open(reason: string, told: number | null): void {
+  #open(answer: Answer, told: number | null): void {
     const { subscription, clock, changed } = this.#options;
     this.#openedAt = clock();
     this.#probes = 0;
-    this.#waitAgain(told);
-    changed({ subscription, open: true, reason, ms: null });
+    this.#waitAgain(answer, told);
+    changed({ subscription, open: true, reason: reasonOf(answer), ms: null });
   }
 
   #close(): void {
@@ -120,9 +122,10 @@ export class Breaker {
   }
 
   /** 1 s, 2 s, 4 s and so on, up to a quarter less: breakers of many processes must not probe in step. */
-  #waitAgain(told: number | null): void {
+  #waitAgain(answer: Answer, told: number | null): void {
     const { clock, random } = this.#options;
-    const wait = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(this.#probes, 10));
+    const first = answer.status === 429 ? FIRST_THROTTLED_MS : FIRST_MS;
+    const wait = Math.min(LONGEST_MS, first * 2 ** Math.min(this.#probes, 10));
     this.#until = clock() + Math.max(wait * (1 - random() / 4), told ?? 0);
   }
 }

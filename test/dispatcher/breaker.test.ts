@@ -144,6 +144,18 @@ describe('while it is open', () => {
     expect(opened(10).breaker.wait).toBe(1_000);
   });
 
+  test('C54 a function that is only too busy is asked sooner', () => {
+    const bench = new Bench();
+    bench.calls(5, status(429));
+    const waits: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      waits.push(bench.breaker.wait);
+      bench.now += bench.breaker.wait;
+      bench.call(status(429));
+    }
+    expect(waits).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000]);
+  });
+
   test('C54 a probe that is told to wait is followed by that wait', () => {
     const bench = opened();
     bench.now += 1_000;
