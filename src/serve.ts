@@ -3,7 +3,9 @@ import type { Logger } from 'pino';
 import { type Listener, listen } from './adapters/listen.ts';
 import { combineReports, logReport, makeLogger } from './adapters/logging.ts';
 import { nodePlatform } from './adapters/node-platform.ts';
+import { openTracing } from './adapters/opentelemetry.ts';
 import { prometheusReport } from './adapters/prometheus.ts';
+import { tracedAppender, tracedLog } from './adapters/traced-log.ts';
 import type { WatchedDedupe } from './adapters/watch-dedupe.ts';
 import { health, makeAdmin } from './admin/app.ts';
 import type { Config } from './config.ts';
@@ -46,6 +48,8 @@ export async function run(options: RunOptions): Promise<void> {
   const schemas = isGateway
     ? await openSchemas(resolve(base, config.schemas), (problems) => logProblems(logger, problems))
     : null;
+  const tracing = openTracing(version);
+  const system = 'kafka' in config.log.store ? 'kafka' : 'sqlite';
   const log = openLog(config, data, logger);
   const spool = isGateway ? openSpool(config, data, log, logger) : null;
   const dedupe = isGateway ? openDedupe(config, data, logger) : null;
@@ -87,7 +91,8 @@ export async function run(options: RunOptions): Promise<void> {
     gateway = makeGateway({
       config,
       schemas: schemas.set,
-      log: spool ?? log,
+      log: tracing === null ? (spool ?? log) : tracedAppender(spool ?? log, tracing, system),
+      tracing,
       dedupe: dedupe.store,
       limiter: makeLimiter({ sources: config.sources.values(), store: rates, platform }),
       platform,
@@ -113,7 +118,8 @@ export async function run(options: RunOptions): Promise<void> {
     const subscriptions = [...config.subscriptions.values()];
     dispatcher = await startDispatcher({
       subscriptions,
-      log,
+      log: tracing === null ? log : tracedLog(log, tracing, system),
+      tracing,
       report,
       remember: ({ dedupe: window }) => deliveries.get(window!)?.store ?? null,
       bootstrapServers: bootstrapServers(config),

@@ -2,6 +2,7 @@ import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
+import type { Tracing } from '../ports/tracing.ts';
 import { Breaker } from './breaker.ts';
 import { type Filter, makeFilter } from './filter.ts';
 import type { Invoker } from './invoke/invoker.ts';
@@ -9,12 +10,15 @@ import { makeInvoker } from './invoke/make.ts';
 import { Pace } from './pace.ts';
 import { retryWait } from './retry.ts';
 import { Run } from './run.ts';
+import { tracedInvoker } from './trace.ts';
 import { WarmInvoker } from './warm.ts';
 
 export interface DispatcherOptions {
   subscriptions: SubscriptionConfig[];
   log: EventLog;
   report: Report;
+  /** Default: nobody traces. */
+  tracing?: Tracing | null;
   /** Brokers that functions are told of: host:port, joined by commas; none unless given. */
   bootstrapServers?: string;
   /** Where deliveries of a subscription with `dedupe` are remembered, for as long as that says. */
@@ -53,10 +57,11 @@ const CALLS_SHARE = 0.75;
  * to. Rejects on a filter or function that cannot be used.
  */
 export async function startDispatcher(options: DispatcherOptions): Promise<Dispatcher> {
-  const { now = Date.now, random = Math.random, log, report } = options;
+  const { now = Date.now, random = Math.random, log, report, tracing = null } = options;
   const subscriptions = await Promise.all(
     options.subscriptions.map(async (config) => {
-      const invoker = await makeInvoker(config, options.bootstrapServers ?? '');
+      const made = await makeInvoker(config, options.bootstrapServers ?? '');
+      const invoker = tracing === null ? made : tracedInvoker(made, tracing, config);
       const store = config.dedupe === null ? null : (options.remember?.(config) ?? null);
       if (config.dedupe !== null && store === null)
         throw new TypeError(`subscription ${config.name}: there is no store for its dedupe`);

@@ -1,11 +1,13 @@
+import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { SubscriptionConfig } from '../../src/config-subscription-types.ts';
 import { makeReplies, type Replies } from '../../src/dispatcher/chain.ts';
 import type { FunctionReply } from '../../src/dispatcher/conclude.ts';
 import { MOST_HOPS } from '../../src/dispatcher/reply-record.ts';
-import type { EventLog, StoredRecord } from '../../src/ports/event-log.ts';
-import type { ReplyFacts } from '../../src/ports/report.ts';
+import type { AppendVerdict, EventLog, StoredRecord } from '../../src/ports/event-log.ts';
+import type { DeliveryFacts, ReplyFacts } from '../../src/ports/report.ts';
 import { foreign, stored } from './records.ts';
-import { Changes, changedLog, Rig } from './rig.ts';
+import { Changes, changedLog, eventRecord, Rig, subscription } from './rig.ts';
 
 const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 const OTHER = '00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00';
@@ -248,5 +250,160 @@ describe('a topic of replies', () => {
     await changes.until(() => appends === 3);
     release();
     expect((await last)?.fault).toBe('aborted');
+  });
+});
+
+describe('a subscription with a reply topic', () => {
+  const answering =
+    (more: Record<string, string> = {}) =>
+    ({ id }: { id: string }, response: ServerResponse) =>
+      response
+        .writeHead(200, {
+          'ce-specversion': '1.0',
+          'ce-id': `r-${id}`,
+          'ce-source': '/fn',
+          'ce-type': 'done',
+          ...more,
+        })
+        .end();
+  const report = () => ({
+    group() {},
+    request() {},
+    delivery: (one: DeliveryFacts) => rig.facts.delivery(one),
+    reply(one: ReplyFacts) {
+      facts.push(one);
+      rig.facts.changed();
+    },
+  });
+  const start = (config: SubscriptionConfig, log = rig.log) => rig.start([config], log, { report: report() });
+
+  it('has an event done when its reply is stored, and not before', async () => {
+    const target = await rig.function(answering());
+    let release = (_: AppendVerdict[]) => {};
+    const committed: number[] = [];
+    const changes = new Changes();
+    const log = changedLog(rig.log, {
+      append: ([first]) =>
+        first!.topic === 'answers'
+          ? new Promise((resolve) => {
+              release = resolve;
+              changes.changed();
+            })
+          : Promise.reject(new Error('no other append is due')),
+      consumption: (real) => ({
+        commit: (positions) => {
+          committed.push(...positions.map(({ offset }) => offset));
+          return real.commit(positions);
+        },
+        pause: (partitions) => real.pause(partitions),
+        resume: (partitions) => real.resume(partitions),
+        stop: () => real.stop(),
+      }),
+    });
+    await rig.append(['e1', 'e2']);
+    const appending = changes.until(() => target.ids.length === 1);
+    const dispatcher = await start(subscription(target, { reply: 'answers', concurrency: 1 }), log);
+    await appending;
+    expect(dispatcher.lag()[0]).toMatchObject({ value: 2 });
+    expect(dispatcher.inflight()[0]).toMatchObject({ value: 1 });
+    expect(rig.facts.events('delivered')).toBe(0);
+    expect(committed).toEqual([]);
+    // The place is kept meanwhile: what is not stored cannot pile up.
+    expect(target.ids).toEqual(['e1']);
+    release(['stored']);
+    await rig.facts.until(() => rig.facts.events('delivered') === 1);
+    await changes.until(() => target.ids.length === 2);
+    release(['stored']);
+    await rig.facts.until(() => rig.facts.events('delivered') === 2);
+    await dispatcher.stop(1_000);
+    expect(committed.at(-1)).toBe(2);
+  });
+
+  it.each([
+    ['no proper event', { 'ce-type': '' }, 'bad_reply', 3],
+    ['beyond the most hops', {}, 'too_many_hops', 1],
+  ])('has an event whose reply is %s as a dead letter', async (_, headers, reason, calls) => {
+    const target = await rig.function(answering(headers));
+    const record = eventRecord('e1', '{}');
+    record.headers.ce_posternhops = reason === 'too_many_hops' ? '16' : '1';
+    await rig.log.append([record]);
+    await start(subscription(target, { reply: 'answers' }));
+    const [letter] = await rig.read('mail.dead', 1);
+    expect(texts(letter!)).toMatchObject({ postern_reason: reason, postern_attempts: String(calls) });
+    expect(target.ids).toHaveLength(calls);
+    expect(facts.map(({ outcome }) => outcome)).toEqual(Array(calls).fill(reason));
+  });
+
+  it('has an event whose reply is too large for the log as a dead letter, after one call', async () => {
+    const target = await rig.function(answering());
+    const log = changedLog(rig.log, {
+      append: async (records) =>
+        records[0]!.topic === 'answers' ? records.map(() => 'too_large' as const) : rig.log.append(records),
+    });
+    await rig.append(['e1']);
+    await start(subscription(target, { reply: 'answers' }), log);
+    const [letter] = await rig.read('mail.dead', 1);
+    expect(texts(letter!)).toMatchObject({ postern_reason: 'too_large', postern_attempts: '1' });
+    expect(texts(letter!).postern_error).toContain('the reply has');
+  });
+
+  it('finds, of a batch, the one event that has had too many hops', async () => {
+    const target = await rig.function(({ body }, response) => {
+      const [{ id }] = JSON.parse(body) as { id: string }[] as [{ id: string }];
+      answering()({ id }, response);
+    });
+    const records = ['e1', 'e2', 'e3', 'e4'].map((id) => eventRecord(id, '{}'));
+    records[2]!.headers.ce_posternhops = '16';
+    await rig.log.append(records);
+    await start(
+      subscription(target, { reply: 'answers', mode: 'batch', batch: { events: 4, wait: 50, size: 1e6 } }),
+    );
+    await rig.facts.until(() => rig.facts.events('delivered') === 3);
+    const letters = await rig.read('mail.dead', 1);
+    expect(letters.map((letter) => texts(letter).ce_id)).toEqual(['e3']);
+    expect(texts(letters[0]!).postern_reason).toBe('too_many_hops');
+  });
+
+  it('that stops while replies cannot be stored leaves their events to the next, and makes no dead letter', async () => {
+    const target = await rig.function(answering());
+    let isLocked = true;
+    const log = changedLog(rig.log, {
+      append: async (records) =>
+        isLocked && records[0]!.topic === 'answers'
+          ? records.map(() => 'failed' as const)
+          : rig.log.append(records),
+    });
+    await rig.append(['e1', 'e2']);
+    // One attempt, which is spent, and no time for another.
+    const config = subscription(target, {
+      reply: 'answers',
+      retry: { attempts: 1, min: 1, max: 5 },
+      retryAge: 1,
+    });
+    const first = await start(config, log);
+    await rig.facts.until(() => facts.reduce((sum, { events }) => sum + events, 0) >= 2);
+    await first.stop(60_000);
+    isLocked = false;
+    await rig.reopen();
+    await start(config);
+    expect((await rig.read('answers', 2)).map((record) => texts(record).ce_id).sort()).toEqual([
+      'r-e1',
+      'r-e2',
+    ]);
+    expect(target.ids.sort()).toEqual(['e1', 'e1', 'e2', 'e2']);
+    expect(rig.facts.events('dead_letter')).toBe(0);
+  });
+
+  it('takes what is no event for a plain success, and asks nothing more of others', async () => {
+    const target = await rig.function((_, response) => response.end('OK'));
+    await rig.append(['e1']);
+    await start(subscription(target, { reply: 'answers' }));
+    await rig.facts.until(() => rig.facts.events('delivered') === 1);
+    const without = await rig.function(answering({ 'ce-type': '' }));
+    await start(subscription(without, { name: 'other' }));
+    await rig.facts.until(() => rig.facts.events('delivered', 'other') === 1);
+    expect(facts).toEqual([]);
+    expect(target.received[0]!.request.headers.prefer).toBe('reply');
+    expect(without.received[0]!.request.headers.prefer).toBeUndefined();
   });
 });
