@@ -15,7 +15,7 @@ import { makeLimiter } from './gateway/rate.ts';
 import { within } from './lifecycle.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import { openSchemas } from './schema/load.ts';
-import { bootstrapServers, openDedupe, openDeliveries, openLog, openRates, openSpool } from './stores.ts';
+import { bootstrapServers, dedupeOpener, openDeliveries, openLog, openRates, openSpool } from './stores.ts';
 
 export type Role = 'gateway' | 'dispatcher';
 
@@ -52,8 +52,9 @@ export async function run(options: RunOptions): Promise<void> {
   const system = 'kafka' in config.log.store ? 'kafka' : 'sqlite';
   const log = openLog(config, data, logger);
   const spool = isGateway ? openSpool(config, data, log, logger) : null;
-  const dedupe = isGateway ? openDedupe(config, data, logger) : null;
-  const deliveries = isDispatcher ? openDeliveries(config, data, logger) : new Map<number, WatchedDedupe>();
+  const openDedupe = dedupeOpener(config, data, logger);
+  const dedupe = isGateway ? openDedupe(config.dedupe.window) : null;
+  const deliveries = isDispatcher ? openDeliveries(config, openDedupe) : new Map<number, WatchedDedupe>();
   const rates = isGateway ? openRates(config, logger) : null;
   let gateway: Gateway | null = null;
   let dispatcher: Dispatcher | null = null;

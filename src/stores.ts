@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { OnLog } from './adapters/kafka/client.ts';
 import { kafkaEventLog } from './adapters/kafka/event-log.ts';
@@ -6,7 +7,7 @@ import { kafkaLogReader } from './adapters/kafka/log-reader.ts';
 import { redisDedupeStore } from './adapters/redis/dedupe-store.ts';
 import { redisRateStore } from './adapters/redis/rate-store.ts';
 import { Spool } from './adapters/spool.ts';
-import { sqliteDedupeStore } from './adapters/sqlite/dedupe-store.ts';
+import { openDedupeDatabase, SqliteDedupeStore } from './adapters/sqlite/dedupe-store.ts';
 import { sqliteEventLog } from './adapters/sqlite/event-log.ts';
 import { SpoolFile } from './adapters/sqlite/spool-file.ts';
 import { type WatchedDedupe, watchDedupe } from './adapters/watch-dedupe.ts';
@@ -56,30 +57,33 @@ export function bootstrapServers({ log: { store } }: Config): string {
   return 'kafka' in store ? store.kafka.brokers.join(',') : '';
 }
 
-/** The dedupe store, watched. It remembers for `window` milliseconds. */
-export function openDedupe(
+/**
+ * What opens dedupe stores, each of which remembers for `window` milliseconds; those of the embedded kind share a
+ * file, which is closed with the first of them.
+ */
+export function dedupeOpener(
   config: Config,
   folder: string,
   logger: Logger,
-  window = config.dedupe.window,
-): WatchedDedupe {
+): (window: number) => WatchedDedupe {
   const { store, lease } = config.dedupe;
   const onError = (error: Error) => logger.error({ err: error }, 'dedupe store');
-  return watchDedupe(
-    'redis' in store
-      ? redisDedupeStore({ ...store.redis, window, lease, onError })
-      : sqliteDedupeStore({ path: resolve(folder, store.embedded.path), window, lease, onError }),
-  );
+  let file: DatabaseSync | null = null;
+  return (window) => {
+    const times = { window, lease, onError };
+    if ('redis' in store) return watchDedupe(redisDedupeStore({ ...store.redis, ...times }));
+    file ??= openDedupeDatabase(resolve(folder, store.embedded.path));
+    return watchDedupe(new SqliteDedupeStore(file, times));
+  };
 }
 
 /** Where deliveries are remembered: a store for each time in milliseconds that a subscription has as `dedupe`. */
 export function openDeliveries(
-  config: Config,
-  folder: string,
-  logger: Logger,
+  { subscriptions }: Config,
+  open: (window: number) => WatchedDedupe,
 ): ReadonlyMap<number, WatchedDedupe> {
-  const windows = new Set([...config.subscriptions.values()].flatMap(({ dedupe }) => dedupe ?? []));
-  return new Map([...windows].map((window) => [window, openDedupe(config, folder, logger, window)]));
+  const windows = new Set([...subscriptions.values()].flatMap(({ dedupe }) => dedupe ?? []));
+  return new Map([...windows].map((window) => [window, open(window)]));
 }
 
 /** Where gateways share the rates of their sources; null when no source has one, or there is no other gateway. */

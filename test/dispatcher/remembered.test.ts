@@ -85,6 +85,33 @@ describe('deliveries that are remembered', () => {
     expect(target.ids).toEqual(numbered(1200));
   });
 
+  test('keep the order of a key, also around those that were made before', async () => {
+    const ids = numbered(60);
+    const keyed = (id: string) => ({ ...eventRecord(id, '{}'), key: `k${Number(id.slice(1)) % 3}` });
+    let isBroken = true;
+    const done: string[] = [];
+    const target = await rig.function(({ id }, response) => {
+      const fails = isBroken && id === 'e30';
+      if (!fails) done.push(id);
+      response.writeHead(fails ? 503 : 200).end();
+    });
+    await rig.log.append(ids.map(keyed));
+    const patient = { order: 'key', retry: { attempts: 9, min: 60_000, max: 60_000 } } as const;
+    const first = await start(subscription(target, patient), forgetful(rig.log));
+    // Of its key, 10 came before it; of the others all.
+    await rig.facts.until(() => rig.facts.events('delivered') === 50);
+    await first.stop(5_000);
+    isBroken = false;
+    await rig.reopen();
+    await start(subscription(target, patient));
+    await rig.facts.until(() => rig.facts.events('delivered') === 60);
+    expect(rig.facts.events('filtered')).toBe(50);
+    for (const key of [0, 1, 2]) {
+      const ofKey = (id: string) => Number(id.slice(1)) % 3 === key;
+      expect(done.filter(ofKey)).toEqual(ids.filter(ofKey));
+    }
+  });
+
   test('are noted before their offset is committed', async () => {
     const steps: string[] = [];
     const changes = new Changes();
