@@ -181,7 +181,7 @@ function clusterId(): string {
 }
 
 /** The folder of Kafka's jars; fetched by Maven when it is not there yet. */
-async function fetchJars(): Promise<string> {
+export async function fetchJars(): Promise<string> {
   const cache = join(import.meta.dirname, '../../.cache/kafka');
   const folder = join(cache, VERSION);
   if (existsSync(folder)) return folder;
