@@ -1,0 +1,224 @@
+import { type Plan, type PlannedStep, plannedStep, stepNames } from './plan.ts';
+import type { CallEnded, Place, Progress } from './progress.ts';
+import { emptyState, type Failure, type State, sizeOf, stepOf } from './state.ts';
+
+/** Characters that an instance may carry: its event, its results, and events that wait for it. */
+export const LARGEST = 1024 * 1024;
+
+/**
+ * What an instance is after a record of it; null: there is none. Pure: whoever reads the records of an instance in
+ * their order, from its first or from a stored state on, comes to the same. Records that come twice or too late
+ * change nothing.
+ */
+export function apply(
+  plan: Plan,
+  before: State | null,
+  id: string,
+  place: Place,
+  progress: Progress,
+): State | null {
+  if (progress.kind === 'state') return supersedes(before, progress.state) ? progress.state : before;
+  if (before === null && !begins(progress)) return null;
+  const state = before === null ? emptyState(id) : { ...before };
+  state.upto = place.offset;
+  state.steps = { ...state.steps };
+  state.results = { ...state.results };
+  state.arrivals = [...state.arrivals];
+  take(plan, state, place, progress);
+  goOn(plan, state, place);
+  return state;
+}
+
+/** A stored state counts unless there are records of the instance that it does not know of. */
+export function supersedes(before: State | null, stored: State): boolean {
+  return before === null || before.upto <= stored.upto;
+}
+
+function begins({ kind }: Progress): boolean {
+  return kind === 'started' || kind === 'arrived' || kind === 'ended';
+}
+
+function take(plan: Plan, state: State, place: Place, progress: Exclude<Progress, { kind: 'state' }>): void {
+  switch (progress.kind) {
+    case 'started':
+      if (state.status !== 'expected') return;
+      state.status = 'running';
+      state.input = progress.event;
+      state.source = progress.source;
+      state.trace = progress.trace;
+      state.began = place.time;
+      return;
+    case 'arrived':
+      return arrive(plan, state, place, progress.step, progress.event);
+    case 'called':
+      return progress.undo ? undoEnded(state, progress) : callEnded(plan, state, place, progress);
+    case 'expired':
+      return expire(state, progress.step, progress.at);
+    case 'retry':
+      return retry(state);
+    case 'cancel':
+      if (state.status === 'running')
+        fail(state, { step: null, reason: 'cancelled', detail: 'cancelled by hand' });
+      return;
+    case 'leave':
+      if (state.status === 'failed' && progress.round === state.round) end(state, 'failed');
+      return;
+    case 'told':
+      if (progress.round === state.round) state.told = true;
+      return;
+    case 'ended':
+      // Of an instance whose beginning is not known, all that matters is that it is over.
+      if (state.status !== 'ending' && state.status !== 'expected') return;
+      end(state, progress.outcome);
+      state.status = 'ended';
+      state.input = '';
+      state.results = {};
+      state.arrivals = [];
+  }
+}
+
+function end(state: State, outcome: NonNullable<State['outcome']>): void {
+  state.status = 'ending';
+  state.outcome = outcome;
+}
+
+/** The first reason is the one that counts. */
+function fail(state: State, failure: Failure): void {
+  state.failure ??= failure;
+}
+
+function arrive(plan: Plan, state: State, place: Place, name: string, event: string): void {
+  if (state.status === 'ended' || state.status === 'ending') return;
+  const known = stepOf(state, name);
+  if (known !== undefined && known.state !== 'waiting') return;
+  state.arrivals.push({ step: name, event });
+  const step = plannedStep(plan, name);
+  if (known !== undefined && step !== undefined) useArrivals(state, step, place);
+}
+
+/** Gives a waiting step the first event that it waits for; the others are of no use. */
+function useArrivals(state: State, step: PlannedStep, { time, offset }: Place): void {
+  const { name, wait } = step;
+  const found = state.arrivals.find((one) => one.step === name && wait?.matches(state, one.event));
+  state.arrivals = state.arrivals.filter((one) => one.step !== name);
+  if (found === undefined) return;
+  state.steps[name] = { state: 'done', since: time, at: offset, undo: false, unsure: false };
+  state.results[name] = found.event;
+}
+
+function callEnded(plan: Plan, state: State, { time, offset }: Place, ended: CallEnded): void {
+  const { step: name, failure, unsure, result, round } = ended;
+  if (state.status === 'expected' || state.status === 'ended') return;
+  // One that is not begun here was by somebody whose config had other steps before it.
+  const undo = plannedStep(plan, name)?.undo ?? false;
+  const step = stepOf(state, name) ?? { state: 'running', since: time, at: offset, undo, unsure: false };
+  if (failure !== null) {
+    if (step.state !== 'running' || round !== state.round) return;
+    state.steps[name] = { ...step, state: 'failed', unsure };
+    fail(state, failure);
+  } else if (step.state === 'running') {
+    state.steps[name] = { ...step, state: 'done' };
+    if (result !== null) state.results[name] = result;
+  } else if (step.state === 'failed' && !step.unsure) {
+    // Somebody who has lost the instance meanwhile did it after all.
+    state.steps[name] = { ...step, unsure: true };
+    if (state.status === 'ending' && state.outcome === 'undone') state.status = 'undoing';
+  }
+}
+
+function undoEnded(state: State, { step: name, failure, round }: CallEnded): void {
+  const step = stepOf(state, name);
+  if (step === undefined || (step.state !== 'undoing' && step.state !== 'undo_failed')) return;
+  if (failure === null) {
+    state.steps[name] = { ...step, state: 'undone' };
+    if (state.status === 'failed') state.status = 'undoing';
+  } else if (step.state === 'undoing' && round === state.round) {
+    state.steps[name] = { ...step, state: 'undo_failed' };
+    state.status = 'failed';
+  }
+}
+
+function expire(state: State, name: string | null, at: number): void {
+  if (state.status !== 'running') return;
+  if (name === null) {
+    fail(state, { step: null, reason: 'timeout', detail: 'the whole took too long' });
+    return;
+  }
+  const step = stepOf(state, name);
+  if (step?.state !== 'waiting' || step.at !== at) return;
+  state.steps[name] = { ...step, state: 'failed' };
+  fail(state, { step: name, reason: 'timeout', detail: 'the event that it waits for did not come' });
+}
+
+function retry(state: State): void {
+  if (state.status !== 'failed') return;
+  state.status = 'undoing';
+  state.round++;
+  state.told = false;
+  for (const [name, step] of Object.entries(state.steps))
+    if (step.state === 'undo_failed') state.steps[name] = { ...step, state: 'undoing' };
+}
+
+function goOn(plan: Plan, state: State, place: Place): void {
+  if (state.status === 'running') {
+    if (sizeOf(state) > LARGEST)
+      fail(state, { step: null, reason: 'too_large', detail: `it carries more than ${LARGEST} characters` });
+    beginSteps(plan, state, place);
+    if (state.failure !== null && isIdle(state)) state.status = 'undoing';
+  }
+  if (state.status === 'undoing') undoNext(plan, state);
+}
+
+function beginSteps(plan: Plan, state: State, place: Place): void {
+  for (const stage of plan.stages) {
+    for (const step of stage) {
+      if (state.failure !== null) return;
+      if (stepOf(state, step.name) === undefined) beginStep(state, step, place);
+    }
+    if (stage.some(({ name }) => isOpen(stepOf(state, name)!))) return;
+  }
+  // A step that the config has no more, but is not over yet.
+  if (state.failure === null && !Object.values(state.steps).some(isOpen)) end(state, 'done');
+}
+
+function beginStep(state: State, step: PlannedStep, place: Place): void {
+  const { name, when, wait, undo } = step;
+  const wanted = when === null ? true : when(state);
+  const begun = { since: place.time, at: place.offset, undo, unsure: false };
+  if (wanted === null) {
+    state.steps[name] = { ...begun, state: 'failed' };
+    fail(state, { step: name, reason: 'when_failed', detail: 'its `when` has no answer' });
+  } else if (!wanted) {
+    state.steps[name] = { ...begun, state: 'skipped' };
+  } else {
+    state.steps[name] = { ...begun, state: wait === null ? 'running' : 'waiting' };
+    if (wait !== null) useArrivals(state, step, place);
+  }
+}
+
+function isOpen({ state }: { state: string }): boolean {
+  return state === 'running' || state === 'waiting';
+}
+
+/** Calls that are under way may still do something: only then it is known what has to be undone. */
+function isIdle({ steps }: State): boolean {
+  return Object.values(steps).every(({ state }) => state !== 'running');
+}
+
+/** Undoes the last step that was done, or may have been; steps that the config has no more come first. */
+function undoNext(plan: Plan, state: State): void {
+  const steps = Object.entries(state.steps);
+  if (steps.some(([, { state: now }]) => now === 'undoing' || now === 'undo_failed')) return;
+  const order = stepNames(plan);
+  const left = steps
+    .filter(([, step]) => step.undo && (step.state === 'done' || (step.state === 'failed' && step.unsure)))
+    .sort(([a], [b]) => lastFirst(order, a) - lastFirst(order, b));
+  const next = left[0];
+  if (next === undefined) end(state, 'undone');
+  else state.steps[next[0]] = { ...next[1], state: 'undoing' };
+}
+
+function lastFirst(order: string[], name: string): number {
+  const place = order.indexOf(name);
+  return place === -1 ? Number.NEGATIVE_INFINITY : -place;
+}
