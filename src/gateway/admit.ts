@@ -25,7 +25,7 @@ export interface Admission {
   who: string | null;
 }
 
-export function makeDoors(config: Config, platform: Platform): Map<string, Door> {
+export function makeDoors(config: Pick<Config, 'sources'>, platform: Platform): Map<string, Door> {
   const doors = new Map<string, Door>();
   for (const source of config.sources.values()) {
     doors.set(source.name, {

@@ -6,6 +6,7 @@ import { RequestError } from '../errors.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Appender } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
+import { RELAY_MARK, type Relay } from '../ports/relay.ts';
 import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
@@ -24,11 +25,22 @@ import { problemReply, type Reply } from './reply.ts';
 import { Room } from './room.ts';
 import { makeRoutes, type Route } from './routes.ts';
 
-export interface GatewayOptions {
+export type GatewayOptions = CommonOptions & (StoreOptions | RelayOptions);
+
+interface StoreOptions {
   config: Config;
-  schemas: () => SchemaSet;
   log: Appender;
   dedupe: DedupeStore;
+}
+
+/** Events are stored by another gateway. */
+interface RelayOptions {
+  relay: Relay;
+}
+
+interface CommonOptions {
+  config: Pick<Config, 'gateway' | 'sources'>;
+  schemas: () => SchemaSet;
   limiter: Limiter | null;
   platform: Platform;
   report: Report;
@@ -56,12 +68,14 @@ export function makeGateway(options: GatewayOptions): Gateway {
   const room = new Room(limits);
   const doors = makeDoors(config, platform);
   const cors = makeCors(config.gateway.cors, config.sources.values());
-  const groups = makeGroups(options);
+  const relay = 'relay' in options ? options.relay : null;
+  const groups = 'relay' in options ? new Map<string, CommitGroups>() : makeGroups(options, report);
   const journey = new Journey({
     limits,
     room,
     schemas: options.schemas,
     groups,
+    relay,
     limiter,
     clientAddress: clientAddress === 'none' ? null : makeClientAddress(proxies, clientAddress),
     platform,
@@ -92,6 +106,9 @@ export function makeGateway(options: GatewayOptions): Gateway {
     // It may hold a key.
     if (c.req.raw.url.includes('?')) headers = { 'cache-control': 'no-store', ...headers };
     if (stopping) headers = { ...headers, connection: 'close' };
+    // Whoever hands requests on must be able to tell our word from that of a server that took our address.
+    if (platform.header(c.req.raw, c.env, RELAY_MARK) !== undefined)
+      headers = { ...headers, [RELAY_MARK]: 'answered' };
     return new Response(reply.body, { status: reply.status, headers });
   }
 
@@ -158,7 +175,7 @@ export function makeGateway(options: GatewayOptions): Gateway {
   };
 }
 
-function makeGroups({ config, log, dedupe, report }: GatewayOptions): Map<string, CommitGroups> {
+function makeGroups({ config, log, dedupe }: StoreOptions, report: Report): Map<string, CommitGroups> {
   const groups = new Map<string, CommitGroups>();
   const recent = new Recent({ ids: RECENT_IDS, life: Math.min(RECENT_MS, config.dedupe.window) });
   for (const source of config.sources.values()) {

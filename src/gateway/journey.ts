@@ -4,6 +4,7 @@ import type { Limits } from '../config.ts';
 import { RequestError } from '../errors.ts';
 import type { DecodedEvent, Verdict } from '../event.ts';
 import type { Platform } from '../ports/platform.ts';
+import type { Relay } from '../ports/relay.ts';
 import type { Report, RequestFacts } from '../ports/report.ts';
 import type { Span, Tracing } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
@@ -11,6 +12,7 @@ import { traceHeaders } from '../trace-context.ts';
 import { type Admission, admit, type Door } from './admit.ts';
 import { checkOrigin } from './cors.ts';
 import type { CommitGroups } from './group.ts';
+import { handOn } from './hand-on.ts';
 import { framingOf, type Head, headOf } from './head.ts';
 import type { Limiter } from './limiter.ts';
 import { judge, type Outcome, store } from './pipeline.ts';
@@ -28,6 +30,8 @@ export interface JourneyOptions {
   room: Room;
   schemas: () => SchemaSet;
   groups: Map<string, CommitGroups>;
+  /** Hands requests on instead of storing their events; null: they are stored here. */
+  relay: Relay | null;
   limiter: Limiter | null;
   /** Null when records get no address. */
   clientAddress: ReturnType<typeof makeClientAddress> | null;
@@ -53,6 +57,8 @@ interface Hold {
   entered: boolean;
   bytes: number;
   span: Span | null;
+  /** The body as sent. */
+  sent: Uint8Array | null;
   signature?: string;
 }
 
@@ -69,7 +75,7 @@ export class Journey {
   async run(c: Context, protocol: Protocol): Promise<Arrival> {
     const { platform, report, room, tracing } = this.#options;
     const started = performance.now();
-    const hold: Hold = { door: null, admission: null, entered: false, bytes: 0, span: null };
+    const hold: Hold = { door: null, admission: null, entered: false, bytes: 0, span: null, sent: null };
     let verdicts = NO_VERDICTS;
     let fault: RequestError | null = null;
     let reply: Reply;
@@ -78,9 +84,11 @@ export class Journey {
       if (tracing !== null) hold.span = requestSpan(tracing, c, head);
       const read = await this.#read(c, head, protocol, hold);
       if (Array.isArray(read)) {
-        const outcome = await this.#store(read, hold.admission!);
-        verdicts = outcome.counts;
-        reply = protocol.reply(outcome, head);
+        const ending = await this.#finish(read, c, head, protocol, hold);
+        if ('counts' in ending) {
+          verdicts = ending.counts;
+          reply = protocol.reply(ending, head);
+        } else reply = ending;
       } else reply = read;
     } catch (error) {
       fault = error instanceof RequestError ? error : internal(error);
@@ -129,6 +137,7 @@ export class Journey {
       timeout: limits.bodyTime,
       grow: announced === null ? grow : ignore,
     });
+    hold.sent = sent;
     const check = door?.signature;
     const signed = check ? await check(sent, head) : null;
     if (signed !== null) {
@@ -164,10 +173,19 @@ export class Journey {
     this.#options.limiter?.check(admission);
   }
 
-  #store(events: DecodedEvent[], { door }: Admission): Promise<Outcome> {
-    const { schemas, groups, platform } = this.#options;
-    judge(events, door.source, schemas());
-    return store(events, door.source, groups.get(door.source.config.topic)!, platform);
+  /** A verdict for each event, or the reply of the gateway that was handed the request. */
+  #finish(
+    events: DecodedEvent[],
+    c: Context,
+    head: Head,
+    protocol: Protocol,
+    hold: Hold,
+  ): Promise<Outcome | Reply> {
+    const { schemas, groups, platform, relay } = this.#options;
+    const { source } = hold.admission!.door;
+    judge(events, source, schemas());
+    if (relay === null) return store(events, source, groups.get(source.config.topic)!, platform);
+    return handOn(relay, { events, source, protocol, head, url: c.req.url, body: hold.sent });
   }
 
   #context(source: Source, { header }: Head, signed: Signed | null, span: Span | null): DecodeContext {

@@ -10,7 +10,7 @@ export type OpenApiPage = (known: string | undefined) => Reply;
 
 export function makeOpenApiPage(
   routes: Route[],
-  config: Config,
+  config: Pick<Config, 'gateway' | 'sources'>,
   schemas: () => SchemaSet,
   platform: Platform,
 ): OpenApiPage {

@@ -24,7 +24,11 @@ const INTRODUCTION = `Send events: each is checked, let through once and stored.
  * The OpenAPI 3.1 description of the routes. It names sources, where their ids are, and the schemas that the
  * config names: what a sender has to know. Of topics, keys, rates and origins it tells nothing.
  */
-export function describeApi(routes: Route[], config: Config, set: SchemaSet): Json {
+export function describeApi(
+  routes: Route[],
+  config: Pick<Config, 'gateway' | 'sources'>,
+  set: SchemaSet,
+): Json {
   const all = [...config.sources.values()];
   const security = new Security();
   const plain = plainOf(all, set);
@@ -63,7 +67,7 @@ function itemOf(
   sources: SourceConfig[],
   plain: PlainSchemas,
   set: SchemaSet,
-  config: Config,
+  config: Pick<Config, 'gateway' | 'sources'>,
   security: Security,
 ): Json {
   const { limits } = config.gateway;
@@ -102,7 +106,7 @@ function operationId(method: string, { path }: Route): string {
   return method.toLowerCase() + name.join('');
 }
 
-function limitsOf({ gateway: { limits } }: Config): string {
+function limitsOf({ gateway: { limits } }: Pick<Config, 'gateway'>): string {
   return `At most ${limits.body} bytes and ${limits.batch} events in one request, and ${limits.event} bytes in one event.`;
 }
 

@@ -19,6 +19,8 @@ export interface Outcome {
 /** Characters of the reasons that a rejected record carries in its header. */
 const MAX_REASONS = 4096;
 
+const NOT_STORED: EventError = { code: 'log_unavailable', detail: 'not stored; send it again' };
+
 /** Judges events without storing anything: each gets its errors. */
 export function judge(events: DecodedEvent[], source: Source, schemas: SchemaSet): void {
   const budget = new ErrorBudget();
@@ -32,14 +34,9 @@ export async function store(
   groups: CommitGroups,
   platform: Platform,
 ): Promise<Outcome> {
-  const counts: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
-  if (source.config.batch === 'all-or-nothing' && events.some((event) => event.errors.length > 0)) {
-    for (const event of events) {
-      if (event.errors.length === 0) refuse(event, 'batch_refused', 'another event of the batch was refused');
-    }
-    counts.rejected = events.length;
-    return { counts, events: events.map((event) => replyOf(event, 'rejected', false)), refused: true };
-  }
+  const refused = refusedBatch(events, source);
+  if (refused !== null) return refused;
+  const counts = noVerdicts();
   const items = events.map((event) =>
     event.errors.length === 0 ? itemOf(event, source, platform) : rejectedItem(event, source),
   );
@@ -51,13 +48,45 @@ export async function store(
     counts[verdict]++;
     if (verdict === 'accepted') continue;
     const event = events[i]!;
-    if (verdict === 'retry')
-      event.errors = [{ code: item.code ?? 'log_unavailable', detail: 'not stored; send it again' }];
+    if (verdict === 'retry') event.errors = [{ ...NOT_STORED, code: item.code ?? NOT_STORED.code }];
     else if (item.code === 'event_too_large')
       refuse(event, item.code, "event is over the topic's record size limit");
     replies.push(replyOf(event, verdict, item.changed));
   }
   return { counts, events: replies };
+}
+
+/** The outcome when an all-or-nothing source refuses the request, else null. */
+function refusedBatch(events: DecodedEvent[], source: Source): Outcome | null {
+  if (source.config.batch !== 'all-or-nothing' || events.every(({ errors }) => errors.length === 0))
+    return null;
+  for (const event of events) {
+    if (event.errors.length === 0) refuse(event, 'batch_refused', 'another event of the batch was refused');
+  }
+  return { ...outcomeOf(events, 'rejected'), refused: true };
+}
+
+/** The outcome when no event of the request may come in, else null. */
+export function refusedWhole(events: DecodedEvent[], source: Source): Outcome | null {
+  if (events.some(({ errors }) => errors.length === 0)) return refusedBatch(events, source);
+  return refusedBatch(events, source) ?? outcomeOf(events, 'rejected');
+}
+
+/** The outcome when it is not known that anything is stored. */
+export function unstored(events: DecodedEvent[]): Outcome {
+  for (const event of events) event.errors = [NOT_STORED];
+  return outcomeOf(events, 'retry');
+}
+
+function outcomeOf(events: DecodedEvent[], verdict: Verdict): Outcome {
+  return {
+    counts: { ...noVerdicts(), [verdict]: events.length },
+    events: events.map((event) => replyOf(event, verdict, false)),
+  };
+}
+
+function noVerdicts(): Record<Verdict, number> {
+  return { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
 }
 
 function replyOf(event: DecodedEvent, verdict: Verdict, changed: boolean): EventReply {
