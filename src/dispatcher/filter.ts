@@ -40,18 +40,28 @@ export function makeFilter({
   };
 }
 
+/** Compiles a CEL expression over variables of these types. Throws an Error whose message says what is wrong. */
+export function compileExpression(
+  text: string,
+  variables: Record<string, string>,
+): { program: { (values: Record<string, unknown>): unknown; readonly ast: ASTNode }; type: string } {
+  const environment = makeEnvironment();
+  for (const [name, type] of Object.entries(variables)) environment.registerVariable(name, type);
+  const program = environment.parse(text);
+  useSafePatterns(program.ast);
+  const { valid, type, error } = program.check();
+  if (!valid) throw error ?? new Error('the expression is not valid');
+  return { program, type: type ?? 'dyn' };
+}
+
 /**
  * Compiles a CEL expression over `event`: the attributes by name, and `event.data`, the parsed JSON. Throws
  * an Error whose message says what is wrong. `more`: further variables, which are asked for at each match.
  */
 export function compileFilter(text: string, more: Record<string, () => object> = {}): Filter {
-  const environment = makeEnvironment();
   const names = Object.keys(more);
-  for (const name of names) environment.registerVariable(name, 'map');
-  const program = environment.parse(text);
-  useSafePatterns(program.ast);
-  const { valid, type, error } = program.check();
-  if (!valid) throw error ?? new Error('the expression is not valid');
+  const variables = Object.fromEntries(names.map((name) => [name, 'map']));
+  const { program, type } = compileExpression(text, { ...variables, event: 'map' });
   if (type !== 'bool' && type !== 'dyn') throw new Error(`the expression must be a bool, not ${type}`);
   const eventOf = eventMaker(membersOf(program.ast, 'event'));
   return {
@@ -69,6 +79,26 @@ export function compileFilter(text: string, more: Record<string, () => object> =
       return false;
     },
   };
+}
+
+/**
+ * Compiles a CEL expression over `event` to what it says of a record; that throws where the expression fails. Throws
+ * an Error whose message says what is wrong.
+ */
+export function compileValue(text: string): (record: StoredRecord) => unknown {
+  const { program } = compile(text, []);
+  const eventOf = eventMaker(membersOf(program.ast, 'event'));
+  return (record) => program({ event: eventOf(record) });
+}
+
+function compile(text: string, more: readonly string[]) {
+  const environment = makeEnvironment();
+  for (const name of more) environment.registerVariable(name, 'map');
+  const program = environment.parse(text);
+  useSafePatterns(program.ast);
+  const { valid, type, error } = program.check();
+  if (!valid) throw error ?? new Error('the expression is not valid');
+  return { program, type };
 }
 
 /** What is wrong with a CEL expression, or null. */
@@ -101,7 +131,7 @@ const lazyData: PropertyDescriptor & ThisType<Seen> = {
 };
 
 /** Makes what an expression sees as `event`: the members that it names, or all. The data is parsed only when it asks for it. */
-function eventMaker(members: ReadonlySet<string> | null): (record: StoredRecord) => object {
+export function eventMaker(members: ReadonlySet<string> | null): (record: StoredRecord) => object {
   if (members === null) return wholeEvent;
   const readers: [string, AttributeReader][] = [];
   for (const name of members) if (name !== 'data') readers.push([name, attributeReader(name)]);
@@ -136,7 +166,8 @@ function parseData(from: StoredRecord | CloudEvent): unknown {
   return text.includes('constructor') || text.includes('\\u') ? withMaps(json) : json;
 }
 
-function withMaps(value: unknown): unknown {
+/** JSON as expressions take it, whatever its members are called. */
+export function withMaps(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(withMaps);
   return new Map(Object.entries(value).map(([name, inner]) => [name, withMaps(inner)]));
@@ -144,7 +175,7 @@ function withMaps(value: unknown): unknown {
 
 /** JSON has one kind of number, which is `double` here, while `1` in an expression is `int`: they may be mixed. */
 function makeEnvironment(): Environment {
-  const environment = new Environment({ limits: { maxDepth: 100 } }).registerVariable('event', 'map');
+  const environment = new Environment({ limits: { maxDepth: 100 } });
   const operators: [string, (a: number, b: number) => number][] = [
     ['+', (a, b) => a + b],
     ['-', (a, b) => a - b],

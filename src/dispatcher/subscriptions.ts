@@ -60,7 +60,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   const { now = Date.now, random = Math.random, log, report, tracing = null } = options;
   const subscriptions = await Promise.all(
     options.subscriptions.map(async (config) => {
-      const made = await makeInvoker(config, options.bootstrapServers ?? '');
+      const made = await makeInvoker(config, options.bootstrapServers ?? '', config.reply !== null);
       const invoker = tracing === null ? made : tracedInvoker(made, tracing, config);
       const store = config.dedupe === null ? null : (options.remember?.(config) ?? null);
       if (config.dedupe !== null && store === null)

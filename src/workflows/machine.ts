@@ -49,13 +49,18 @@ function take(plan: Plan, state: State, place: Place, progress: Exclude<Progress
       state.began = place.time;
       return;
     case 'arrived':
-      return arrive(plan, state, place, progress.step, progress.event);
+      arrive(plan, state, place, progress.step, progress.event);
+      return;
     case 'called':
-      return progress.undo ? undoEnded(state, progress) : callEnded(plan, state, place, progress);
+      if (progress.undo) undoEnded(state, progress);
+      else callEnded(plan, state, place, progress);
+      return;
     case 'expired':
-      return expire(state, progress.step, progress.at);
+      expire(state, progress.step, progress.at);
+      return;
     case 'retry':
-      return retry(state);
+      retry(state);
+      return;
     case 'cancel':
       if (state.status === 'running')
         fail(state, { step: null, reason: 'cancelled', detail: 'cancelled by hand' });

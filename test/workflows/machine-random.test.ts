@@ -53,8 +53,9 @@ class Ledger {
     return 'ok';
   }
 
-  undo(step: string): void {
+  undo(step: string): 'ok' {
     this.undone.add(step);
+    return 'ok';
   }
 
   inEffect(step: string): boolean {
@@ -107,7 +108,7 @@ class World {
     // 4: the call is lost before its effect, 5: its answer is.
     if (luck === 4) this.log.push({ ...said, failure, unsure: true });
     else {
-      const answer = undo ? (this.ledger.undo(step), 'ok') : this.ledger.do(step);
+      const answer = undo ? this.ledger.undo(step) : this.ledger.do(step);
       if (luck === 5) this.log.push({ ...said, failure, unsure: true });
       else if (luck === 3)
         return; // the process dies before it can say so

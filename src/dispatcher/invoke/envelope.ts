@@ -101,8 +101,12 @@ function isObject(value: Uint8Array | null): boolean {
   return typeof json === 'object' && json !== null && !Array.isArray(json);
 }
 
-/** The same on every attempt; another for the same id from another source, as ids are unique per source. */
+/**
+ * The same on every attempt; another for the same id from another source, as ids are unique per source. Where there is
+ * no subscription, the id is that of one call.
+ */
 function identityOf({ attributes }: CloudEvent, subscription: string): string {
+  if (subscription === '') return headerValue(attributes.id!);
   return `${subscription}:${headerValue(attributes.source!)}:${headerValue(attributes.id!)}`;
 }
 

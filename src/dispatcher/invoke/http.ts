@@ -8,7 +8,7 @@ import { recordSize } from '../call.ts';
 import { fixedHeaders, secretsOf, type TokenSource } from './auth.ts';
 import { batchMessage, binaryMessage, type Message, structuredMessage } from './envelope.ts';
 import { HttpCall, type HttpCallOptions } from './http-call.ts';
-import type { Caller, Invocation, Invoker } from './invoker.ts';
+import type { Caller, Invocation, Invoker, WantsReply } from './invoker.ts';
 import { signatureHeaders, signingKeys } from './sign.ts';
 
 const CONNECT_MS = 10_000;
@@ -23,8 +23,7 @@ export interface HttpInvokerOptions {
   timeout: number;
   /** Calls at once. */
   concurrency: number;
-  /** Whether an event in the answer is looked for. */
-  wantsReply: boolean;
+  wantsReply: WantsReply;
   /** Bearer tokens for functions that want one that does not last; null: none. */
   tokens: TokenSource | null;
   /** Milliseconds since 1970. */
@@ -36,7 +35,7 @@ export function httpInvoker(options: HttpInvokerOptions): Invoker {
   const { subscription, http, timeout, concurrency, wantsReply, tokens, now } = options;
   const url = new URL(http.url);
   const path = url.pathname + url.search;
-  const fixed = fixedHeaders(http, url, wantsReply);
+  const fixed = fixedHeaders(http, url, wantsReply === true);
   const secrets = secretsOf(http, url);
   const keys = signingKeys(http.sign);
   const pool = new Pool(url.origin, {

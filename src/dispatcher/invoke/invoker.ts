@@ -12,6 +12,9 @@ export interface Invocation {
   abort(): void;
 }
 
+/** Whether events are looked for in the answer of a call that is done; `any`: all that it says is wanted. */
+export type WantsReply = boolean | 'any';
+
 /** Calls one subscription's function. */
 export interface Invoker {
   /**

@@ -3,6 +3,7 @@ import type { StoredRecord } from '../../ports/event-log.ts';
 import { asBuffer, parseJson } from '../cloudevent.ts';
 import type { Answer, FunctionReply } from '../conclude.ts';
 import { failedOf } from './batch-reply.ts';
+import type { WantsReply } from './invoker.ts';
 import { TransportError } from './lambda-transport.ts';
 
 /** An answer, but for the time that it took. */
@@ -27,7 +28,7 @@ export function answerOf(changes: Partial<LambdaAnswer>): LambdaAnswer {
 export function lambdaAnswer(
   { StatusCode: status = 200, FunctionError: error, Payload: payload }: InvokeCommandOutput,
   records: readonly StoredRecord[],
-  { async, wantsReply }: { async: boolean; wantsReply: boolean },
+  { async, wantsReply }: { async: boolean; wantsReply: WantsReply },
 ): LambdaAnswer {
   const detail = `HTTP ${status}`;
   if (async) return answerOf({ status, detail });
@@ -36,21 +37,22 @@ export function lambdaAnswer(
   if (error !== undefined) return failure(status, body);
   if (body.length === 0) return answerOf({ status, detail });
   const json = parseJson(body);
-  if (json === undefined) return textAnswer(status, body);
+  if (json === undefined) return textAnswer(status, body, wantsReply);
   if (isErrorDocument(json)) return failure(status, body);
   const failed = failedOf(json, records);
   if (failed === 'malformed') {
     return answerOf({ status, fault: 'bad_reply', detail: `${detail}: malformed batchItemFailures` });
   }
-  return answerOf({ status, detail, failed, reply: wantsReply ? replyOf(json, body) : null });
+  return answerOf({ status, detail, failed, reply: replyOf(json, body, wantsReply) });
 }
 
 /** A runtime of one's own may answer any text; one that begins as JSON has lost its end, and what it says. */
-function textAnswer(status: number, body: Buffer): LambdaAnswer {
+function textAnswer(status: number, body: Buffer, wantsReply: WantsReply): LambdaAnswer {
   const text = body.toString('utf8', 0, EXCERPT);
   if (TIMED_OUT.test(text)) return failure(status, body);
   const detail = `HTTP ${status}`;
-  if (!/^\s*[[{]/.test(text)) return answerOf({ status, detail });
+  const reply = wantsReply === 'any' ? { headers: { 'content-type': 'text/plain' }, body } : null;
+  if (!/^\s*[[{]/.test(text)) return answerOf({ status, detail, reply });
   return answerOf({ status, fault: 'bad_reply', detail: `${detail}: broken JSON` });
 }
 
@@ -74,7 +76,9 @@ function errorText(json: unknown): string | null {
   return parts.length === 0 ? null : parts.join(': ');
 }
 
-function replyOf(json: unknown, body: Buffer): FunctionReply | null {
+function replyOf(json: unknown, body: Buffer, wantsReply: WantsReply): FunctionReply | null {
+  if (wantsReply === false) return null;
+  if (wantsReply === 'any') return { headers: { 'content-type': 'application/json' }, body };
   const isBatch = Array.isArray(json) && json.length > 0;
   if (!isBatch && !isEvent(json)) return null;
   if (isBatch && !json.every(isEvent)) return null;

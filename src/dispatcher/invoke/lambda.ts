@@ -3,7 +3,7 @@ import type { LambdaFunction } from '../../config-subscription-types.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
 import type { CallFault } from '../conclude.ts';
 import { MAX_TIMER } from '../retry.ts';
-import type { Caller, Invocation, Invoker } from './invoker.ts';
+import type { Caller, Invocation, Invoker, WantsReply } from './invoker.ts';
 import { answerOf, type LambdaAnswer, lambdaAnswer, refusedAnswer } from './lambda-answer.ts';
 import { kafkaEvent, kafkaEventSize } from './lambda-event.ts';
 import { lambdaTransport } from './lambda-transport.ts';
@@ -20,8 +20,7 @@ export interface LambdaInvokerOptions {
   concurrency: number;
   /** The brokers that the function is told of: host:port, joined by commas. */
   bootstrapServers: string;
-  /** Whether an event in the answer is looked for. */
-  wantsReply: boolean;
+  wantsReply: WantsReply;
 }
 
 /** Calls a function of AWS Lambda. Rejects with TypeError when no region is known. */

@@ -1,23 +1,28 @@
 import type { HttpAuth, SubscriptionConfig } from '../../config-subscription-types.ts';
 import type { TokenSource } from './auth.ts';
 import { httpInvoker } from './http.ts';
-import type { Invoker } from './invoker.ts';
+import type { Invoker, WantsReply } from './invoker.ts';
 import { lambdaInvoker } from './lambda.ts';
 
+/** What of a subscription its calls go by. Without a name, the ids of its events are those of its calls. */
+export type CallConfig = Pick<SubscriptionConfig, 'name' | 'function' | 'timeout' | 'concurrency'>;
+
 /**
- * What calls a subscription's function. `bootstrapServers`: the log's brokers as host:port, joined by commas.
- * Rejects with TypeError when its settings cannot be used.
+ * What calls a function. `bootstrapServers`: the log's brokers as host:port, joined by commas. Rejects with
+ * TypeError when its settings cannot be used.
  */
-export async function makeInvoker(config: SubscriptionConfig, bootstrapServers: string): Promise<Invoker> {
+export async function makeInvoker(
+  config: CallConfig,
+  bootstrapServers: string,
+  wantsReply: WantsReply = false,
+): Promise<Invoker> {
   const { name, function: target, timeout, concurrency } = config;
   if ('lambda' in target) {
     const { lambda } = target;
-    const wantsReply = config.reply !== null;
     return lambdaInvoker({ lambda, timeout, concurrency, bootstrapServers, wantsReply });
   }
   const { http } = target;
   const tokens = await tokensFor(http.auth);
-  const wantsReply = config.reply !== null;
   return httpInvoker({ subscription: name, http, timeout, concurrency, wantsReply, tokens, now: Date.now });
 }
 

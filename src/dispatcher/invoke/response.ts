@@ -1,13 +1,13 @@
 import type { StoredRecord } from '../../ports/event-log.ts';
 import type { Answer, CallFault, FunctionReply } from '../conclude.ts';
 import { failedIn } from './batch-reply.ts';
+import type { WantsReply } from './invoker.ts';
 
 /** What is looked for in the answers of a function. */
 export interface Wanted {
   /** A success may list the events that failed. */
   isBatch: boolean;
-  /** An event in the answer. */
-  wantsReply: boolean;
+  wantsReply: WantsReply;
   /** A text without the secrets that a function may repeat. */
   hide(text: string): string;
 }
@@ -48,7 +48,8 @@ export class HttpResponse {
     this.#wanted = wanted;
     this.#announced = Number(one(headers, 'content-length') ?? 0);
     // What comes with a 202 is no event.
-    this.#isReply = wanted.wantsReply && status === 200 && claimsEvent(headers);
+    const isEvent = wanted.wantsReply === true && status === 200 && claimsEvent(headers);
+    this.#isReply = isEvent || (wanted.wantsReply === 'any' && !this.#isFailure);
     if (this.#isFailure) this.#most = EXCERPT + LONGEST_SECRET;
     else this.#most = wanted.isBatch || this.#isReply ? KEPT : 0;
   }
@@ -81,7 +82,7 @@ export class HttpResponse {
     if (this.#isFailure) return this.#answer(null, this.#detail(body));
     if (this.#isReply && this.#isTooLong) {
       // It will be as long the next time: the dead letter says what was lost.
-      return this.#answer('too_large', `HTTP 200: the event in the answer has more than ${KEPT} bytes`);
+      return this.#answer('too_large', `HTTP ${this.#status}: the answer has more than ${KEPT} bytes`);
     }
     const type = one(this.#headers, 'content-type');
     const failed = this.#wanted.isBatch ? failedIn(body, type, !this.#isTooLong, this.#records) : null;
