@@ -14,7 +14,7 @@ import type { Caller, Invoker } from './invoke/invoker.ts';
 export function tracedInvoker(
   invoker: Invoker,
   tracing: Tracing,
-  { group, function: target }: SubscriptionConfig,
+  { group, function: target }: Pick<SubscriptionConfig, 'group' | 'function'>,
 ): Invoker {
   const name = nameOf(target);
   const attributes = attributesOf(target);

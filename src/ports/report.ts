@@ -80,6 +80,65 @@ export interface BreakerFacts {
   ms: number | null;
 }
 
+/** What came of one step of a workflow's instance, over all attempts of its call. */
+export interface StepFacts {
+  workflow: string;
+  step: string;
+  outcome: 'done' | 'failed' | 'undone' | 'undo_failed';
+  attempts: number;
+  /** Milliseconds from the first attempt on. */
+  ms: number;
+  status: number | null;
+  /** Why it failed, as a fixed word. */
+  reason: string | null;
+}
+
+/**
+ * What became of an instance of a workflow, or of an event that is for none. `failed`: people must see to it.
+ * `unmatched`: no instance waited for the event. `id_taken`: another instance has its id.
+ */
+export interface InstanceFacts {
+  workflow: string;
+  outcome:
+    | 'started'
+    | 'done'
+    | 'undone'
+    | 'failed'
+    | 'unmatched'
+    | 'id_taken'
+    | 'too_large'
+    | 'too_many_hops';
+  /** The step to blame, if any, and why, as a fixed word. */
+  step: string | null;
+  reason: string | null;
+}
+
+/**
+ * The state of a partition of a stream. `lost`: the store had forgotten it, windows that were open are incomplete.
+ * `replayed`, `restored`: the store had forgotten it, and it was made again from the log or from memory: nothing is
+ * lost. `redefined`: the stream's definition has changed, so that its windows begin anew.
+ */
+export type StreamState = 'lost' | 'replayed' | 'restored' | 'redefined';
+
+/** What a stream did with events, or what became of its state. */
+export interface StreamFacts {
+  stream: string;
+  /** Counted in windows. */
+  events?: number;
+  /** Windows told of. */
+  emitted?: number;
+  /** In the late topic: too late for all their windows, or of a time to come. */
+  late?: number;
+  future?: number;
+  /** Left out, as they have no key. */
+  keyless?: number;
+  /** Left out, as the log takes no record so large. */
+  tooLarge?: number;
+  state?: StreamState;
+  /** Whose state: `topic/partition`. */
+  partition?: string;
+}
+
 /** Facts out, once per batch: the adapter turns them into counters and log lines. */
 export interface Report {
   group(facts: GroupFacts): void;
@@ -87,6 +146,9 @@ export interface Report {
   delivery(facts: DeliveryFacts): void;
   reply?(facts: ReplyFacts): void;
   unremembered?(facts: UnrememberedFacts): void;
+  stream?(facts: StreamFacts): void;
   /** Only logs have a use for it: metrics ask for the state. */
   breaker?(facts: BreakerFacts): void;
+  step?(facts: StepFacts): void;
+  instance?(facts: InstanceFacts): void;
 }

@@ -1,0 +1,59 @@
+import type { CallStep, StepConfig, WaitStep, WorkflowConfig } from '../config-workflow-types.ts';
+import { compileFilter, type Filter } from '../dispatcher/filter.ts';
+import type { Plan, PlannedStep } from './plan.ts';
+import { compileWait, type WaitFilter } from './wait.ts';
+import { compileWhen } from './when.ts';
+
+/** A step that waits, as those who read its topics see it. */
+export interface Waiting {
+  step: string;
+  topics: readonly string[];
+  filter: WaitFilter;
+}
+
+/** A workflow with its expressions compiled. */
+export interface Compiled {
+  config: WorkflowConfig;
+  plan: Plan;
+  /** Which events begin an instance; null: all of its topics. */
+  starts: Filter | null;
+  waiting: Waiting[];
+  calls: ReadonlyMap<string, CallStep>;
+}
+
+/** Throws an Error on an expression that cannot be used. */
+export function compileWorkflow(config: WorkflowConfig): Compiled {
+  const waiting: Waiting[] = [];
+  const calls = new Map<string, CallStep>();
+  const stages = config.steps.map((step) => membersOf(step).map((one) => plan(one, waiting, calls)));
+  const { filter } = config.on;
+  return {
+    config,
+    plan: { stages, timeout: config.timeout },
+    starts: filter === null ? null : compileFilter(filter),
+    waiting,
+    calls,
+  };
+}
+
+function membersOf(step: StepConfig): (CallStep | WaitStep)[] {
+  return 'parallel' in step ? step.parallel : [step];
+}
+
+function plan(step: CallStep | WaitStep, waiting: Waiting[], calls: Map<string, CallStep>): PlannedStep {
+  const { name } = step;
+  const when = step.when === null ? null : compileWhen(step.when);
+  if ('waitFor' in step) {
+    const filter = compileWait(step.waitFor.filter);
+    waiting.push({ step: name, topics: step.waitFor.topics, filter });
+    const matches = filter.matches;
+    return { name, undo: false, when, wait: { timeout: step.timeout, matches } };
+  }
+  calls.set(name, step);
+  return { name, undo: step.undo !== null, when, wait: null };
+}
+
+/** The topic that holds the progress of a workflow's instances. */
+export function progressTopic(name: string): string {
+  return `workflow.${name}`;
+}

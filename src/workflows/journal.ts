@@ -1,0 +1,113 @@
+import { Queue } from '../dispatcher/queue.ts';
+import { retryWait } from '../dispatcher/retry.ts';
+import type { Appender, AppendVerdict, LogRecord } from '../ports/event-log.ts';
+
+/** What became of a record: `dropped` when it was given up before it was stored. */
+export type Written = 'stored' | 'too_large' | 'dropped';
+
+interface Pending {
+  record: LogRecord;
+  resolve(written: Written): void;
+}
+
+const AT_ONCE = 200;
+/** Bytes of values in one append. */
+const AT_ONCE_BYTES = 4 * 1024 * 1024;
+const AGAIN = { attempts: Number.POSITIVE_INFINITY, min: 200, max: 5_000 };
+
+/** Appends records, each as long as it takes; those that come while an append is on its way share the next. */
+export class Journal {
+  readonly #log: Appender;
+  readonly #random: () => number;
+  readonly #changed: () => void;
+  readonly #queue = new Queue<Pending>();
+  #writing = false;
+  #timer: NodeJS.Timeout | null = null;
+  #failures = 0;
+  #closed = false;
+  #error: string | null = null;
+
+  /** `changed` is called when nothing is being written any more. */
+  constructor(log: Appender, random: () => number, changed: () => void) {
+    this.#log = log;
+    this.#random = random;
+    this.#changed = changed;
+  }
+
+  get isIdle(): boolean {
+    return !this.#writing && this.#queue.length === 0;
+  }
+
+  /** Why nothing can be stored, or null. */
+  get problem(): string | null {
+    return this.#error;
+  }
+
+  append(record: LogRecord): Promise<Written> {
+    if (this.#closed) return Promise.resolve('dropped');
+    return new Promise((resolve) => {
+      this.#queue.push({ record, resolve });
+      if (!this.#writing && this.#timer === null) void this.#write();
+    });
+  }
+
+  /** Gives up what is not stored yet. */
+  close(): void {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    for (const { resolve } of this.#queue) resolve('dropped');
+    this.#queue.clear();
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true;
+    this.#timer = null;
+    while (this.#queue.length > 0 && this.#timer === null) {
+      const all = this.#take();
+      this.#conclude(all, await this.#append(all));
+    }
+    this.#writing = false;
+    this.#changed();
+  }
+
+  #take(): Pending[] {
+    const all: Pending[] = [];
+    let bytes = 0;
+    while (this.#queue.length > 0 && all.length < AT_ONCE && bytes < AT_ONCE_BYTES) {
+      const next = this.#queue.shift()!;
+      bytes += next.record.value?.length ?? 0;
+      all.push(next);
+    }
+    return all;
+  }
+
+  async #append(all: Pending[]): Promise<AppendVerdict[]> {
+    try {
+      return await this.#log.append(all.map(({ record }) => record));
+    } catch {
+      return all.map(() => 'failed');
+    }
+  }
+
+  #conclude(all: Pending[], verdicts: AppendVerdict[]): void {
+    let failed = 0;
+    all.forEach((pending, i) => {
+      const verdict = verdicts[i]!;
+      if (verdict !== 'failed') pending.resolve(verdict);
+      else if (this.#closed) pending.resolve('dropped');
+      else {
+        failed++;
+        this.#queue.push(pending);
+      }
+    });
+    if (failed === 0) {
+      this.#failures = 0;
+      this.#error = null;
+    } else {
+      this.#error = `records cannot be stored in ${all[0]!.record.topic}`;
+      const wait = retryWait(++this.#failures, AGAIN, null, this.#random);
+      this.#timer = setTimeout(() => void this.#write(), wait);
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import {
+  asBuffer,
+  cloudEvent,
+  contentTypeOf,
+  headerText,
+  isStructured,
+  parseJson,
+} from '../dispatcher/cloudevent.ts';
+import type { LogRecord, RecordHeaders, StoredRecord } from '../ports/event-log.ts';
+import { traceHeaders } from '../trace-context.ts';
+import { eventText } from './event-text.ts';
+import type { Progress } from './progress.ts';
+
+/** Says what a record of a progress topic is. */
+const KIND = 'postern_workflow';
+/** The step that an event is for. */
+const STEP = 'postern_step';
+
+/** A record of a progress topic and the instance that it is of. */
+export interface Written {
+  id: string;
+  progress: Progress;
+}
+
+type EventProgress = 'started' | 'arrived';
+type Other = Exclude<Progress, { kind: EventProgress }>;
+
+/** An event that begins an instance, as a record of the progress topic: as it was, and named if it had no name. */
+export function startedRecord(record: StoredRecord, id: string, topic: string): LogRecord {
+  return eventRecord(record, id, topic, { [KIND]: 'started' });
+}
+
+/** An event for a step of an instance, as a record of the progress topic. */
+export function arrivedRecord(record: StoredRecord, id: string, step: string, topic: string): LogRecord {
+  return eventRecord(record, id, topic, { [KIND]: 'arrived', [STEP]: step });
+}
+
+function eventRecord(record: StoredRecord, id: string, topic: string, own: RecordHeaders): LogRecord {
+  const headers: RecordHeaders = { ...record.headers, ...own };
+  if (!isStructured(contentTypeOf(record))) {
+    // What names an event by its place in the log would give it another name there.
+    const { attributes } = cloudEvent(record);
+    for (const name in attributes) {
+      if (!headers[`ce_${name}`]?.length) headers[`ce_${name}`] = attributes[name]!;
+    }
+  }
+  return { topic, key: id, value: record.value, headers };
+}
+
+/** Any other record of the progress topic. */
+export function progressRecord(id: string, { kind, ...rest }: Other, topic: string): LogRecord {
+  const value = Buffer.from(JSON.stringify(rest));
+  return { topic, key: id, value, headers: { [KIND]: kind, 'content-type': 'application/json' } };
+}
+
+/** Reads a record of a progress topic; null when it is something else. */
+export function readProgress(record: StoredRecord): Written | null {
+  const kind = headerText(record, KIND);
+  if (kind === null || record.key === null || record.value === undefined) return null;
+  const id = asBuffer(record.key).toString('utf8');
+  if (kind === 'started') {
+    const { source } = cloudEvent(record).attributes;
+    const trace = traceHeaders(
+      headerText(record, 'traceparent') ?? undefined,
+      headerText(record, 'tracestate') ?? undefined,
+    );
+    return { id, progress: { kind, event: eventText(record), source: source!, trace } };
+  }
+  if (kind === 'arrived')
+    return { id, progress: { kind, step: headerText(record, STEP) ?? '', event: eventText(record) } };
+  const json = record.value === null ? undefined : parseJson(record.value);
+  if (!KINDS.has(kind) || typeof json !== 'object' || json === null) return null;
+  return { id, progress: { ...json, kind } as Progress };
+}
+
+const KINDS = new Set<string>([
+  'called',
+  'expired',
+  'retry',
+  'cancel',
+  'leave',
+  'told',
+  'ended',
+  'state',
+] satisfies Other['kind'][]);

@@ -1,0 +1,149 @@
+import { recordSize } from '../dispatcher/call.ts';
+import { cloudEvent } from '../dispatcher/cloudevent.ts';
+import type { Holding } from '../dispatcher/commits.ts';
+import { Intake } from '../dispatcher/intake.ts';
+import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';
+import { type Compiled, progressTopic } from './compile.ts';
+import { Journal } from './journal.ts';
+import { storeLetter } from './letter.ts';
+import { Reader, type Reading } from './reader.ts';
+import { arrivedRecord, startedRecord } from './record.ts';
+
+export interface StartsOptions {
+  workflow: Compiled;
+  log: EventLog;
+  random: () => number;
+  /** True while there is more to do than can be done. */
+  isFull(): boolean;
+  /** An event could not be taken because it is too large. */
+  tooLarge(): void;
+}
+
+/** Milliseconds between looks at whether there is room again. */
+const LOOK_MS = 100;
+
+/** Reads the topics of a workflow and stores what is for its instances in their progress topic. */
+export class Starts implements Reading {
+  readonly #options: StartsOptions;
+  readonly #reader: Reader;
+  readonly #intake: Intake;
+  readonly #topic: string;
+  #journal: Journal;
+  #whenIdle: (() => void) | null = null;
+  #closing = false;
+  #look: NodeJS.Timeout | null = null;
+
+  constructor(options: StartsOptions) {
+    this.#options = options;
+    const { config, waiting } = options.workflow;
+    this.#topic = progressTopic(config.name);
+    const topics = [...new Set([...config.on.topics, ...waiting.flatMap((one) => one.topics)])];
+    this.#reader = new Reader({
+      log: options.log,
+      group: `postern.workflow.${config.name}.in`,
+      topics,
+      random: options.random,
+      reading: this,
+    });
+    this.#intake = new Intake(100, 5, 'none', this.#reader.commits);
+    this.#journal = this.#makeJournal();
+  }
+
+  get problem(): string | null {
+    return this.#reader.problem ?? this.#journal.problem;
+  }
+
+  start(): Promise<void> {
+    return this.#reader.start();
+  }
+
+  stop(ms: number): Promise<void> {
+    return this.#reader.stop(ms);
+  }
+
+  assigned(): void {
+    this.#regulate();
+  }
+
+  records(holding: Holding, records: StoredRecord[]): void {
+    for (const record of records) {
+      const made = this.#recordsOf(record);
+      if (made.length === 0) this.#reader.commits.finish(holding, record.offset);
+      else void this.#store(holding, record, made);
+    }
+    this.#regulate();
+  }
+
+  async release(ms: number): Promise<void> {
+    this.#closing = true;
+    if (this.#journal.isIdle) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#whenIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#whenIdle = null;
+  }
+
+  forget(): void {
+    if (this.#look !== null) clearTimeout(this.#look);
+    this.#look = null;
+    this.#journal.close();
+    this.#intake.reset();
+    this.#journal = this.#makeJournal();
+    this.#closing = false;
+  }
+
+  #makeJournal(): Journal {
+    const { log, random } = this.#options;
+    const journal = new Journal(log, random, () => {
+      if (journal.isIdle) this.#whenIdle?.();
+    });
+    return journal;
+  }
+
+  /** What an event is for the instances: the beginning of one, and what some wait for. */
+  #recordsOf(record: StoredRecord): LogRecord[] {
+    const { config, starts, waiting } = this.#options.workflow;
+    const made: LogRecord[] = [];
+    if (config.on.topics.includes(record.topic) && (starts?.match(record) ?? true))
+      made.push(startedRecord(record, cloudEvent(record).attributes.id!, this.#topic));
+    for (const { step, topics, filter } of waiting) {
+      const id = topics.includes(record.topic) ? filter.idOf(record) : null;
+      if (id !== null) made.push(arrivedRecord(record, id, step, this.#topic));
+    }
+    return made;
+  }
+
+  async #store(holding: Holding, record: StoredRecord, made: LogRecord[]): Promise<void> {
+    const journal = this.#journal;
+    const size = recordSize(record);
+    this.#intake.add(size);
+    const written = await Promise.all(made.map((one) => journal.append(one)));
+    if (written.includes('too_large')) {
+      const { name, deadLetter } = this.#options.workflow.config;
+      const failure = { step: null, reason: 'too_large', detail: `more than ${this.#topic} takes` };
+      this.#options.tooLarge();
+      written.push(await storeLetter(journal, record, name, failure, deadLetter));
+    }
+    if (journal !== this.#journal) return;
+    this.#intake.settle(size);
+    // What is stored nowhere is read again.
+    if (!written.includes('dropped')) this.#reader.commits.finish(holding, record.offset);
+    this.#regulate();
+  }
+
+  #regulate(): void {
+    const { consumption } = this.#reader;
+    if (consumption === null || this.#closing || this.#reader.isReleasing) return;
+    const isFull = this.#options.isFull();
+    this.#intake.regulate(consumption, isFull, 0);
+    if (isFull)
+      this.#look ??= setTimeout(() => {
+        this.#look = null;
+        this.#regulate();
+      }, LOOK_MS);
+  }
+}

@@ -1,0 +1,39 @@
+import type { CallStep, WorkflowConfig } from '../config-workflow-types.ts';
+import type { Invoker } from '../dispatcher/invoke/invoker.ts';
+import { makeInvoker } from '../dispatcher/invoke/make.ts';
+import { tracedInvoker } from '../dispatcher/trace.ts';
+import type { Tracing } from '../ports/tracing.ts';
+
+/** What calls the functions of a workflow's steps. */
+export interface StepInvokers {
+  /** Undefined when the config has no such step, or nothing that undoes it. */
+  find(step: string, undo: boolean): Invoker | undefined;
+  close(): Promise<void>;
+}
+
+/** Rejects with TypeError when the settings of a function cannot be used. */
+export async function makeStepInvokers(
+  { name, concurrency }: WorkflowConfig,
+  calls: Iterable<CallStep>,
+  bootstrapServers: string,
+  tracing: Tracing | null,
+): Promise<StepInvokers> {
+  const doing = new Map<string, Invoker>();
+  const undoing = new Map<string, Invoker>();
+  const make = async (target: CallStep['function'], timeout: number) => {
+    // Without a name: an event's id is the key of its call.
+    const config = { name: '', group: `postern.workflow.${name}`, function: target, timeout, concurrency };
+    const invoker = await makeInvoker(config, bootstrapServers, 'any');
+    return tracing === null ? invoker : tracedInvoker(invoker, tracing, config);
+  };
+  for (const step of calls) {
+    doing.set(step.name, await make(step.function, step.timeout));
+    if (step.undo !== null) undoing.set(step.name, await make(step.undo, step.timeout));
+  }
+  return {
+    find: (step, undo) => (undo ? undoing : doing).get(step),
+    async close() {
+      await Promise.all([...doing.values(), ...undoing.values()].map((invoker) => invoker.close()));
+    },
+  };
+}

@@ -1,0 +1,40 @@
+import { compileFilter, withMaps } from '../dispatcher/filter.ts';
+import { jsonOf, structuredRecord } from './event-text.ts';
+import type { State } from './state.ts';
+
+/** What expressions see as `workflow`: its id, the event that began it as `input`, and the `results` of its steps. */
+export function seenWorkflow({ id, input, results }: State): object {
+  const seen = new Map<string, unknown>();
+  for (const name in results) seen.set(name, withMaps(jsonOf(results[name]!)));
+  const event = withMaps(jsonOf(input));
+  return new Map<string, unknown>([
+    ['id', id],
+    ['input', event],
+    ['results', seen],
+  ]);
+}
+
+/**
+ * Compiles a step's `when`: CEL over `workflow`, and `event`, the event that began it. Null: it has no answer. Throws
+ * an Error whose message says what is wrong.
+ */
+export function compileWhen(text: string): (state: State) => boolean | null {
+  let workflow: object = {};
+  const filter = compileFilter(text, { workflow: () => workflow });
+  return (state) => {
+    workflow = seenWorkflow(state);
+    const errors = filter.errors;
+    const wanted = filter.match(structuredRecord(state.input));
+    return filter.errors === errors ? wanted : null;
+  };
+}
+
+/** What is wrong with a `when`, or null. */
+export function whenProblem(text: string): string | null {
+  try {
+    compileWhen(text);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

@@ -1,0 +1,185 @@
+import { reasonOf } from '../dispatcher/conclude.ts';
+import { MAX_TIMER } from '../dispatcher/retry.ts';
+import type { LogRecord } from '../ports/event-log.ts';
+import type { InstanceFacts, Report } from '../ports/report.ts';
+import type { Action } from './actions.ts';
+import type { Calls, Ended } from './calls.ts';
+import { type Compiled, progressTopic } from './compile.ts';
+import type { Journal, Written } from './journal.ts';
+import { excerpt, storeLetter } from './letter.ts';
+import { callRecord, resultOf, resultRecord } from './message.ts';
+import type { CallEnded, Progress } from './progress.ts';
+import { progressRecord } from './record.ts';
+import type { State } from './state.ts';
+import type { StepInvokers } from './step-invokers.ts';
+import { plainTask, type Task } from './tasks.ts';
+
+export interface WorkOptions {
+  workflow: Compiled;
+  invokers: StepInvokers;
+  calls: Calls;
+  journal: Journal;
+  report: Report;
+  now: () => number;
+  /** `isIdle` may have changed. */
+  changed(): void;
+}
+
+type CallAction = Extract<Action, { kind: 'call' }>;
+type TimerAction = Extract<Action, { kind: 'timer' }>;
+
+/** Does what is to be done for instances. What comes of it is stored, and counts only when it is read. */
+export class Work {
+  readonly #options: WorkOptions;
+  readonly #topic: string;
+  #telling = 0;
+
+  constructor(options: WorkOptions) {
+    this.#options = options;
+    this.#topic = progressTopic(options.workflow.config.name);
+  }
+
+  /** Nothing is being told; calls and records are counted where they are made. */
+  get isIdle(): boolean {
+    return this.#telling === 0;
+  }
+
+  /** `again`: somebody else may have begun it before. */
+  begin(action: Action, state: State, again: boolean): Task {
+    switch (action.kind) {
+      case 'call':
+        return this.#call(action, state, again);
+      case 'timer':
+        return this.#timer(action, state.id);
+      case 'end':
+        void this.#tell(() => this.#end(state));
+        return plainTask(action.key);
+      case 'tell':
+        void this.#tell(() => this.#tellFailed(state));
+        return plainTask(action.key);
+    }
+  }
+
+  #call(action: CallAction, state: State, again: boolean): Task {
+    const { invokers, calls, workflow } = this.#options;
+    const { step, undo, key } = action;
+    const invoker = invokers.find(step, undo);
+    const config = workflow.calls.get(step);
+    if (invoker === undefined || config === undefined) {
+      const detail = undo ? 'the config has nothing that undoes it' : 'the config has no such step';
+      const failure = { step, reason: 'no_such_step', detail };
+      const { round } = state;
+      void this.#say(state.id, {
+        kind: 'called',
+        step,
+        undo,
+        round,
+        failure,
+        unsure: true,
+        result: null,
+      });
+      return plainTask(key);
+    }
+    const record = callRecord(workflow.config.name, state, step, undo);
+    const call = calls.begin({
+      invoker,
+      record,
+      retry: config.retry,
+      again,
+      ended: (ended) => void this.#tell(() => this.#called(action, state, ended)),
+    });
+    if (action.hurry) call.hurry();
+    return { key, hurry: () => call.hurry(), drop: () => call.drop() };
+  }
+
+  async #called({ step, undo }: CallAction, { id, round }: State, ended: Ended): Promise<void> {
+    const { answer, done, unsure, attempts, ms } = ended;
+    const reason = done ? null : reasonOf(answer);
+    const outcome = undo ? (done ? 'undone' : 'undo_failed') : done ? 'done' : 'failed';
+    const workflow = this.#options.workflow.config.name;
+    const { status } = answer;
+    this.#options.report.step?.({ workflow, step, outcome, attempts, ms, status, reason });
+    const failure = reason === null ? null : { step, reason, detail: excerpt(answer.detail) };
+    const result = done && !undo && answer.reply !== null ? resultOf(answer.reply) : null;
+    const said: CallEnded = { kind: 'called', step, undo, round, failure, unsure, result };
+    if ((await this.#say(id, said)) !== 'too_large') return;
+    const tooLarge = { step, reason: 'too_large', detail: `its result is more than ${this.#topic} takes` };
+    await this.#say(id, { ...said, failure: tooLarge, unsure: true, result: null });
+  }
+
+  /** The record says when it began; a clock that was set meanwhile must not make it longer. */
+  #timer({ key, step, at, due, length }: TimerAction, id: string): Task {
+    let timer: NodeJS.Timeout | null = null;
+    const arm = (left: number): void => {
+      const now = Math.min(left, MAX_TIMER);
+      timer = setTimeout(() => {
+        if (left > now) arm(left - now);
+        else void this.#say(id, { kind: 'expired', step, at });
+      }, now);
+    };
+    arm(Math.min(length, Math.max(0, due - this.#options.now())));
+    return {
+      key,
+      hurry: () => {},
+      drop: () => clearTimeout(timer!),
+    };
+  }
+
+  async #end(state: State): Promise<void> {
+    if (await this.#publish(state)) await this.#say(state.id, { kind: 'ended', outcome: state.outcome! });
+  }
+
+  /** People are to hear of it: by a dead letter that holds the call which could not be made, and by an event. */
+  async #tellFailed(state: State): Promise<void> {
+    const { id, round, steps } = state;
+    const { name, deadLetter } = this.#options.workflow.config;
+    for (const step in steps) {
+      if (steps[step]!.state !== 'undo_failed') continue;
+      const failure = { step, reason: 'undo_failed', detail: 'what the step did is not undone' };
+      const call = callRecord(name, state, step, true);
+      if ((await storeLetter(this.#options.journal, call, name, failure, deadLetter)) === 'dropped') return;
+      this.#instance('failed', step, 'undo_failed');
+    }
+    if (await this.#publish(state)) await this.#say(id, { kind: 'told', round });
+  }
+
+  /** False when it was given up before it was stored. */
+  async #publish(state: State): Promise<boolean> {
+    const { name, result, deadLetter } = this.#options.workflow.config;
+    if (result === null) return true;
+    const { journal } = this.#options;
+    const record = resultRecord(name, state, result, false);
+    if (record === null) {
+      this.#instance('too_many_hops', null, null);
+      const detail = 'its beginning was the answer to too many answers';
+      const origin = { topic: this.#topic, key: state.id, value: Buffer.from(state.input), headers: {} };
+      const failure = { step: null, reason: 'too_many_hops', detail };
+      return (await storeLetter(journal, origin, name, failure, deadLetter)) !== 'dropped';
+    }
+    let written = await journal.append(record);
+    if (written === 'too_large') written = await journal.append(cutRecord(name, state, result));
+    return written !== 'dropped';
+  }
+
+  #say(id: string, progress: Exclude<Progress, { kind: 'started' | 'arrived' }>): Promise<Written> {
+    return this.#options.journal.append(progressRecord(id, progress, this.#topic));
+  }
+
+  #instance(outcome: InstanceFacts['outcome'], step: string | null, reason: string | null): void {
+    this.#options.report.instance?.({ workflow: this.#options.workflow.config.name, outcome, step, reason });
+  }
+
+  async #tell(work: () => Promise<void>): Promise<void> {
+    this.#telling++;
+    try {
+      await work();
+    } finally {
+      this.#telling--;
+      this.#options.changed();
+    }
+  }
+}
+
+function cutRecord(workflow: string, state: State, topic: string): LogRecord {
+  return resultRecord(workflow, state, topic, true)!;
+}

@@ -1,0 +1,166 @@
+import type { WorkflowConfig } from '../config-workflow-types.ts';
+import { within } from '../lifecycle.ts';
+import type { EventLog } from '../ports/event-log.ts';
+import type { Report } from '../ports/report.ts';
+import type { Tracing } from '../ports/tracing.ts';
+import { type Compiled, compileWorkflow } from './compile.ts';
+import type { Instance } from './instances.ts';
+import { Run } from './run.ts';
+import { Starts } from './starts.ts';
+import type { State, Status } from './state.ts';
+import { makeStepInvokers, type StepInvokers } from './step-invokers.ts';
+
+export interface WorkflowsOptions {
+  workflows: WorkflowConfig[];
+  log: EventLog;
+  report: Report;
+  /** Default: nobody traces. */
+  tracing?: Tracing | null;
+  /** Brokers that functions are told of: host:port, joined by commas; none unless given. */
+  bootstrapServers?: string;
+  /** Milliseconds since 1970. */
+  now?: () => number;
+  /** From 0 to below 1. */
+  random?: () => number;
+}
+
+export type { State, Status };
+
+/** What came of a wish: `unknown`: there is no such instance here; `not_now`: it is in no state for it. */
+export type Wished = 'stored' | 'unknown' | 'not_now' | 'failed';
+
+export interface Workflows {
+  /** The instances that are held here and not over; null: there is no such workflow. */
+  list(workflow: string): State[] | null;
+  /** One that is held here; it may be over for a minute. */
+  find(workflow: string, id: string): State | null;
+  /** Has what could not be undone tried again. */
+  retry(workflow: string, id: string): Promise<Wished>;
+  /** Undoes a running instance; ends one that failed, as it is. */
+  cancel(workflow: string, id: string): Promise<Wished>;
+  names(): string[];
+  /** Instances held here by status, without those that are over. */
+  instances(): { workflow: string; status: Status; value: number }[];
+  /** Age in seconds of the oldest instance that is not over; only workflows that have one. */
+  oldest(): { workflow: string; value: number }[];
+  problem(): string | null;
+  /** What is not finished in `graceMs` milliseconds is left for the next start. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Milliseconds for which the start waits for a log that does not answer. */
+const START_MS = 10_000;
+/** Part of the grace that calls may take; the rest is for commits. */
+const CALLS_SHARE = 0.75;
+
+/**
+ * Begins to run workflows. Resolves when all of them read, or at least tried to. Rejects on an expression or a function
+ * that cannot be used.
+ */
+export async function startWorkflows(options: WorkflowsOptions): Promise<Workflows> {
+  const all = new Map<string, Running>();
+  for (const config of options.workflows) {
+    const workflow = compileWorkflow(config);
+    const { bootstrapServers = '', tracing = null } = options;
+    const invokers = await makeStepInvokers(config, workflow.calls.values(), bootstrapServers, tracing);
+    all.set(config.name, new Running(options, workflow, invokers));
+  }
+  const now = options.now ?? Date.now;
+  await within(START_MS, Promise.all([...all.values()].map((one) => one.start())));
+  return {
+    names: () => [...all.keys()],
+    list: (name) => all.get(name)?.list() ?? null,
+    find: (name, id) => all.get(name)?.run.find(id)?.state ?? null,
+    retry: async (name, id) => (await all.get(name)?.retry(id)) ?? 'unknown',
+    cancel: async (name, id) => (await all.get(name)?.cancel(id)) ?? 'unknown',
+    instances: () =>
+      [...all].flatMap(([workflow, { run }]) =>
+        [...countsOf(run.instances())].map(([status, value]) => ({ workflow, status, value })),
+      ),
+    oldest: () =>
+      [...all].flatMap(([workflow, one]) => {
+        const began = Math.min(...one.list().map((state) => state.began));
+        return began === Number.POSITIVE_INFINITY
+          ? []
+          : [{ workflow, value: Math.max(0, now() - began) / 1000 }];
+      }),
+    problem: () => [...all.values()].map(({ problem }) => problem).find((text) => text !== null) ?? null,
+    async stop(graceMs) {
+      await within(graceMs, Promise.all([...all.values()].map((one) => one.stop(graceMs))));
+    },
+  };
+}
+
+const STATUSES = ['expected', 'running', 'undoing', 'failed', 'ending'] as const satisfies Status[];
+
+function countsOf(instances: Iterable<Instance>): Map<Status, number> {
+  const counts = new Map<Status, number>(STATUSES.map((status) => [status, 0]));
+  for (const { state } of instances) {
+    const count = counts.get(state.status);
+    if (count !== undefined) counts.set(state.status, count + 1);
+  }
+  return counts;
+}
+
+/** One workflow: what begins its instances, and what runs them. */
+class Running {
+  readonly #name: string;
+  readonly run: Run;
+  readonly #starts: Starts;
+  readonly #invokers: StepInvokers;
+
+  constructor(options: WorkflowsOptions, workflow: Compiled, invokers: StepInvokers) {
+    const { log, report, now = Date.now, random = Math.random } = options;
+    const { name } = workflow.config;
+    this.#name = name;
+    this.#invokers = invokers;
+    this.run = new Run({ workflow, invokers, log, report, now, random });
+    this.#starts = new Starts({
+      workflow,
+      log,
+      random,
+      isFull: () => this.run.isFull,
+      tooLarge: () => report.instance?.({ workflow: name, outcome: 'too_large', step: null, reason: null }),
+    });
+  }
+
+  get problem(): string | null {
+    const text = this.run.problem ?? this.#starts.problem;
+    return text === null ? null : `workflow ${this.#name}: ${text}`;
+  }
+
+  async start(): Promise<void> {
+    await Promise.all([this.run.start(), this.#starts.start()]);
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    const ms = graceMs * CALLS_SHARE;
+    await Promise.allSettled([this.#starts.stop(ms), this.run.stop(ms)]);
+    await this.#invokers.close();
+  }
+
+  list(): State[] {
+    return [...this.run.instances()]
+      .map(({ state }) => state)
+      .filter(({ status }) => status !== 'ended' && status !== 'expected');
+  }
+
+  async retry(id: string): Promise<Wished> {
+    const status = this.run.find(id)?.state.status;
+    if (status === undefined || status === 'expected') return 'unknown';
+    if (status !== 'failed') return 'not_now';
+    return asWished(await this.run.say(id, { kind: 'retry' }));
+  }
+
+  async cancel(id: string): Promise<Wished> {
+    const state = this.run.find(id)?.state;
+    if (state === undefined || state.status === 'expected') return 'unknown';
+    if (state.status === 'running') return asWished(await this.run.say(id, { kind: 'cancel' }));
+    if (state.status !== 'failed') return 'not_now';
+    return asWished(await this.run.say(id, { kind: 'leave', round: state.round }));
+  }
+}
+
+function asWished(written: string): Wished {
+  return written === 'stored' ? 'stored' : 'failed';
+}
