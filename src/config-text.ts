@@ -1,5 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import type { Problem } from './problem.ts';
+import { fillVariables } from './variables.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -118,33 +119,22 @@ function read(text: string, env: Record<string, string | undefined>, findings: F
   return plain(document.contents, []);
 }
 
-/**
- * Fills in `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. Done after parsing, so that a value
- * cannot change the structure. As in a shell, the default also replaces an empty value.
- */
+/** Done after parsing, so that a value cannot change the structure. */
 function interpolate(
   text: string,
   path: Path,
   env: Record<string, string | undefined>,
   findings: Findings,
 ): string {
-  return text.replace(/\$?\$\{(?:([^}]*)\})?/g, (whole, inside: string | undefined) => {
-    if (whole.startsWith('$$')) return whole.slice(1);
-    const match = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s.exec(inside ?? '');
-    if (!match) {
+  return fillVariables(text, env, {
+    variable: () => findings.markVariable(path),
+    fault: ({ whole, name }) =>
       findings.error(
         path,
-        `${whole} is not a variable; write \${NAME} or \${NAME:-default}, and $\${ for a plain \${`,
-      );
-      return '';
-    }
-    findings.markVariable(path);
-    const [, name = '', fallback] = match;
-    const value = Object.hasOwn(env, name) ? env[name] : undefined;
-    if (fallback !== undefined) return value || fallback;
-    if (value === undefined)
-      findings.error(path, `the environment has no ${name}, and \${${name}} has no default`);
-    return value ?? '';
+        name === null
+          ? `${whole} is not a variable; write \${NAME} or \${NAME:-default}, and $\${ for a plain \${`
+          : `the environment has no ${name}, and \${${name}} has no default`,
+      ),
   });
 }
 

@@ -25,6 +25,22 @@ export interface CompileOptions {
   base?: string;
   /** Keep it to compile the drafts' own schemas once only. */
   meta?: MetaChecks;
+  /** Gets the parts of each validator, so that their code can be had. */
+  ahead?: Ahead;
+}
+
+/** What is wanted of a compilation whose schemas are to be used elsewhere. */
+export interface Ahead {
+  patterns: Patterns;
+  add(made: MadeValidator): void;
+}
+
+export interface MadeValidator {
+  name: string;
+  id: string | null;
+  key: string;
+  first: Engine;
+  all: Engine;
 }
 
 /**
@@ -46,7 +62,8 @@ interface Reference {
 class Compilation {
   readonly #base: string;
   readonly #meta: MetaChecks;
-  readonly #patterns = new Patterns();
+  readonly #patterns: Patterns;
+  readonly #ahead: Ahead | null;
   readonly #formats = new Set(formatChecks().keys());
   readonly #linker = new Linker((place, node) => this.#visit(place, node), metaSchema);
   readonly #references: Reference[] = [];
@@ -57,6 +74,8 @@ class Compilation {
   constructor(options: CompileOptions) {
     this.#base = options.base ?? 'schema:///';
     this.#meta = options.meta ?? new MetaChecks();
+    this.#ahead = options.ahead ?? null;
+    this.#patterns = this.#ahead?.patterns ?? new Patterns();
   }
 
   run(files: readonly SchemaFile[]): { set: SchemaSet; problems: Problem[] } {
@@ -180,7 +199,14 @@ class Compilation {
     const engines = new Map<string, Engine>();
     const engine = (allErrors: boolean, keepsBook: boolean): Engine => {
       const name = `${allErrors} ${keepsBook}`;
-      const options = { allErrors, tracks: keepsBook, formats: true, patterns: this.#patterns, fuel };
+      const options = {
+        allErrors,
+        tracks: keepsBook,
+        formats: true,
+        patterns: this.#patterns,
+        fuel,
+        source: this.#ahead !== null,
+      };
       const made = engines.get(name) ?? new Engine(emitter.schemas, options);
       engines.set(name, made);
       return made;
@@ -191,15 +217,15 @@ class Compilation {
       try {
         const first = engine(false, keepsBook).compile(key);
         const all = () => engine(true, keepsBook).compile(key);
-        validators.push(
-          createValidator({
-            name: nameOf(document),
-            id: idOf(document),
-            first,
-            all,
-            fuel,
-          }),
-        );
+        const [name, id] = [nameOf(document), idOf(document)];
+        validators.push(createValidator({ name, id, first, all, fuel }));
+        this.#ahead?.add({
+          name,
+          id,
+          key,
+          first: engine(false, keepsBook),
+          all: engine(true, keepsBook),
+        });
       } catch (error) {
         report(document, 'error', '', error instanceof Error ? error.message : String(error));
       }

@@ -1,4 +1,5 @@
-import { Ajv2020 } from 'ajv/dist/2020.js';
+import { _, Ajv2020 } from 'ajv/dist/2020.js';
+import standalone from 'ajv/dist/standalone/index.js';
 import type { Emitted } from './emit.ts';
 import { formatChecks } from './formats.ts';
 import { addKeywords } from './keywords.ts';
@@ -13,6 +14,8 @@ export interface EngineOptions {
   formats: boolean;
   patterns: Patterns;
   fuel: Fuel;
+  /** Keeps the code, for `source`. */
+  source: boolean;
 }
 
 /** Turns rewritten schemas into functions. Nothing in it changes a payload: no coercion, defaults or removal. */
@@ -32,7 +35,11 @@ export class Engine {
       validateSchema: false,
       validateFormats: options.formats,
       logger: false,
-      code: { regExp: Object.assign(regExp, { code: 'regExp' }) },
+      code: {
+        regExp: Object.assign(regExp, { code: 'regExp' }),
+        source: options.source,
+        formats: _`formats`,
+      },
     });
     this.#ajv.opts.unevaluated = options.tracks;
     addKeywords(this.#ajv);
@@ -45,6 +52,14 @@ export class Engine {
     const check = this.#ajv.getSchema(key);
     if (check === undefined) throw new Error(`no schema ${key}`);
     return check as CheckFunction;
+  }
+
+  /**
+   * Code that puts the functions of these schemas into `exports`, by key. Around it there must be `regExp`, `formats`,
+   * `burn` and all of keyword-checks.ts.
+   */
+  source(keys: readonly string[]): string {
+    return standalone.default(this.#ajv, Object.fromEntries(keys.map((key) => [key, key])));
   }
 }
 

@@ -1,5 +1,6 @@
 import { _, type Ajv2020, type Code, type KeywordCxt } from 'ajv/dist/2020.js';
 import { Type } from 'ajv/dist/compile/util.js';
+import { areUnique, atLeast, atMost, multipleOf, oneOfValues } from './keyword-checks.ts';
 
 const REPLACED = ['const', 'enum', 'maxLength', 'minLength', 'uniqueItems', 'multipleOf', 'unevaluatedItems'];
 
@@ -14,27 +15,28 @@ export function addKeywords(ajv: Ajv2020): void {
   ajv.addKeyword({
     keyword: 'const',
     ...message('must be equal to the constant of the schema'),
-    code: (cxt: KeywordCxt) => pass(cxt, oneOfValues([cxt.schema])),
+    code: (cxt: KeywordCxt) => pass(cxt, oneOfValues([cxt.schema]), _`oneOfValues(${parsed([cxt.schema])})`),
   });
   ajv.addKeyword({
     keyword: 'enum',
     schemaType: 'array',
     ...message('must be one of the allowed values'),
-    code: (cxt: KeywordCxt) => pass(cxt, oneOfValues(cxt.schema as unknown[])),
+    code: (cxt: KeywordCxt) =>
+      pass(cxt, oneOfValues(cxt.schema as unknown[]), _`oneOfValues(${parsed(cxt.schema)})`),
   });
   ajv.addKeyword({
     keyword: 'uniqueItems',
     type: 'array',
     schemaType: 'boolean',
     ...message('must not have items that are equal'),
-    code: (cxt: KeywordCxt) => cxt.schema === true && pass(cxt, areUnique),
+    code: (cxt: KeywordCxt) => cxt.schema === true && pass(cxt, areUnique, _`areUnique`),
   });
   ajv.addKeyword({
     keyword: 'multipleOf',
     type: 'number',
     schemaType: 'number',
     error: { message: (cxt) => `must be a multiple of ${cxt.schema}` },
-    code: (cxt: KeywordCxt) => pass(cxt, multipleOf(cxt.schema as number)),
+    code: (cxt: KeywordCxt) => pass(cxt, multipleOf(cxt.schema as number), _`multipleOf(${cxt.schema})`),
   });
   ajv.addKeyword({
     keyword: 'maxLength',
@@ -43,7 +45,12 @@ export function addKeywords(ajv: Ajv2020): void {
     error: { message: (cxt) => `must not have more than ${cxt.schema} characters` },
     // Characters are code points: never more than there are code units, and at least half as many.
     code: (cxt: KeywordCxt) =>
-      shortcut(cxt, _`${cxt.data}.length <= ${cxt.schema}`, atMost(cxt.schema as number)),
+      shortcut(
+        cxt,
+        _`${cxt.data}.length <= ${cxt.schema}`,
+        atMost(cxt.schema as number),
+        _`atMost(${cxt.schema})`,
+      ),
   });
   ajv.addKeyword({
     keyword: 'minLength',
@@ -51,7 +58,12 @@ export function addKeywords(ajv: Ajv2020): void {
     schemaType: 'number',
     error: { message: (cxt) => `must not have fewer than ${cxt.schema} characters` },
     code: (cxt: KeywordCxt) =>
-      shortcut(cxt, _`${cxt.data}.length >= ${2 * (cxt.schema as number)}`, atLeast(cxt.schema as number)),
+      shortcut(
+        cxt,
+        _`${cxt.data}.length >= ${2 * (cxt.schema as number)}`,
+        atLeast(cxt.schema as number),
+        _`atLeast(${cxt.schema})`,
+      ),
   });
   ajv.addKeyword({
     keyword: 'unevaluatedItems',
@@ -63,21 +75,20 @@ export function addKeywords(ajv: Ajv2020): void {
 }
 
 /** Passes where `plain` holds, and asks the function only where it does not. */
-function shortcut(cxt: KeywordCxt, plain: Code, check: (value: string) => boolean): void {
-  const name = cxt.gen.scopeValue('keyword', { ref: check });
+function shortcut(cxt: KeywordCxt, plain: Code, check: (value: string) => boolean, code: Code): void {
+  const name = cxt.gen.scopeValue('keyword', { ref: check, code });
   cxt.pass(_`${plain} || ${name}(${cxt.data})`);
 }
 
-const atMost = (limit: number) => (text: string) => codePoints(text) <= limit;
-const atLeast = (limit: number) => (text: string) => codePoints(text) >= limit;
-
-function codePoints(text: string): number {
-  return [...text].length;
+/** `code` makes the check where schemas are compiled ahead. */
+function pass(cxt: KeywordCxt, check: (value: never) => boolean, code: Code): void {
+  const name = cxt.gen.scopeValue('keyword', { ref: check, code });
+  cxt.pass(_`${name}(${cxt.data})`);
 }
 
-function pass(cxt: KeywordCxt, check: (value: never) => boolean): void {
-  const name = cxt.gen.scopeValue('keyword', { ref: check });
-  cxt.pass(_`${name}(${cxt.data})`);
+/** JSON as code. Not as a literal: there `__proto__` would not be a member. */
+function parsed(value: unknown): Code {
+  return _`JSON.parse(${JSON.stringify(value)})`;
 }
 
 function unevaluatedItems(cxt: KeywordCxt): void {
@@ -100,53 +111,4 @@ function unevaluatedItems(cxt: KeywordCxt): void {
     });
   });
   cxt.ok(valid);
-}
-
-function oneOfValues(values: unknown[]): (value: unknown) => boolean {
-  const plain = new Set(values.filter((value) => !isContainer(value)));
-  const containers = new Set(values.filter(isContainer).map(canonical));
-  if (containers.size === 0) return (value) => plain.has(value);
-  return (value) => plain.has(value) || (isContainer(value) && containers.has(canonical(value)));
-}
-
-function areUnique(items: unknown[]): boolean {
-  const plain = new Set<unknown>();
-  const containers = new Set<string>();
-  for (const item of items) {
-    const seen: Set<unknown> = isContainer(item) ? containers : plain;
-    const form = isContainer(item) ? canonical(item) : item;
-    if (seen.has(form)) return false;
-    seen.add(form);
-  }
-  return true;
-}
-
-function isContainer(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
-}
-
-/** The same text for equal JSON values, whatever the order of their members. */
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
-  if (!isContainer(value)) return typeof value === 'string' ? JSON.stringify(value) : String(value);
-  const members = Object.keys(value).sort();
-  return `{${members.map((name) => `${JSON.stringify(name)}:${canonical((value as Record<string, unknown>)[name])}`).join()}}`;
-}
-
-function multipleOf(divisor: number): (value: number) => boolean {
-  if (Number.isInteger(divisor)) return (value) => value % divisor === 0;
-  const [digits, exponent] = decimal(divisor);
-  return (value) => {
-    const [valueDigits, valueExponent] = decimal(value);
-    const scale = Math.min(exponent, valueExponent);
-    const up = (of: bigint, by: number) => of * 10n ** BigInt(by - scale);
-    return up(valueDigits, valueExponent) % up(digits, exponent) === 0n;
-  };
-}
-
-/** The number as it is written: digits times ten to the exponent. Exponents stay within ±325. */
-function decimal(value: number): [bigint, number] {
-  const [mantissa = '0', exponent = '0'] = String(value).split('e');
-  const [whole = '0', fraction = ''] = mantissa.split('.');
-  return [BigInt(whole + fraction), Number(exponent) - fraction.length];
 }

@@ -1,11 +1,5 @@
-import { RE2JS } from 're2js';
+import { LinearMatcher, type Matcher } from './linear.ts';
 import { type PatternFacts, readPattern } from './pattern-syntax.ts';
-
-interface Matcher {
-  test(text: string): boolean;
-  /** Different for different patterns: compiled schemas are keyed by it. */
-  toString(): string;
-}
 
 export interface CompiledPattern {
   /** Null when the pattern cannot be used. */
@@ -25,6 +19,13 @@ export class Patterns {
       this.#known.set(pattern, compiled);
     }
     return compiled;
+  }
+
+  /** All that were asked for and can be used. */
+  matchers(): [pattern: string, matcher: Matcher][] {
+    return [...this.#known].flatMap(([pattern, { matcher }]) =>
+      matcher === null ? [] : [[pattern, matcher]],
+    );
   }
 }
 
@@ -46,7 +47,7 @@ function compilePattern(pattern: string): CompiledPattern {
   }
   if (isLinear(facts)) return { matcher: native, problem };
   try {
-    return { matcher: linearMatcher(facts.re2), problem };
+    return { matcher: new LinearMatcher(facts.re2), problem };
   } catch (error) {
     const reason =
       error instanceof Error ? error.message.replace(/^error parsing regexp: /, '') : String(error);
@@ -73,9 +74,4 @@ function isLinear(facts: PatternFacts): boolean {
   const work = facts.ways * facts.size;
   if (facts.anchored) return facts.loops === 0 ? work <= 20_000 : facts.loops === 1 && work <= 256;
   return facts.loops === 0 && work <= 256;
-}
-
-function linearMatcher(re2: string): Matcher {
-  const engine = RE2JS.compile(re2);
-  return { test: (text) => engine.test(text), toString: () => `re2:${re2}` };
 }

@@ -33,7 +33,7 @@ function call(cxt: KeywordCxt, burn: () => void): void {
   if (!(target instanceof SchemaEnv)) throw new Error(`no schema ${cxt.schema}`);
   const check = getValidate(cxt, target);
   if ((target.schema as Record<string, unknown>)[CYCLE_MARK] === true) {
-    gen.code(_`${gen.scopeValue('keyword', { ref: burn })}()`);
+    gen.code(_`${gen.scopeValue('keyword', { ref: burn, code: _`burn` })}()`);
   }
   const carry = () => {
     // The summary of a failed `anyOf` comes last: when only one fault is told it must be that.

@@ -1,0 +1,57 @@
+/* What keywords of ours check; schemas that were compiled ahead call these by their names. */
+
+export const atMost = (limit: number) => (text: string) => codePoints(text) <= limit;
+export const atLeast = (limit: number) => (text: string) => codePoints(text) >= limit;
+
+function codePoints(text: string): number {
+  return [...text].length;
+}
+
+export function oneOfValues(values: unknown[]): (value: unknown) => boolean {
+  const plain = new Set(values.filter((value) => !isContainer(value)));
+  const containers = new Set(values.filter(isContainer).map(canonical));
+  if (containers.size === 0) return (value) => plain.has(value);
+  return (value) => plain.has(value) || (isContainer(value) && containers.has(canonical(value)));
+}
+
+export function areUnique(items: unknown[]): boolean {
+  const plain = new Set<unknown>();
+  const containers = new Set<string>();
+  for (const item of items) {
+    const seen: Set<unknown> = isContainer(item) ? containers : plain;
+    const form = isContainer(item) ? canonical(item) : item;
+    if (seen.has(form)) return false;
+    seen.add(form);
+  }
+  return true;
+}
+
+function isContainer(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+/** The same text for equal JSON values, whatever the order of their members. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+  if (!isContainer(value)) return typeof value === 'string' ? JSON.stringify(value) : String(value);
+  const members = Object.keys(value).sort();
+  return `{${members.map((name) => `${JSON.stringify(name)}:${canonical((value as Record<string, unknown>)[name])}`).join()}}`;
+}
+
+export function multipleOf(divisor: number): (value: number) => boolean {
+  if (Number.isInteger(divisor)) return (value) => value % divisor === 0;
+  const [digits, exponent] = decimal(divisor);
+  return (value) => {
+    const [valueDigits, valueExponent] = decimal(value);
+    const scale = Math.min(exponent, valueExponent);
+    const up = (of: bigint, by: number) => of * 10n ** BigInt(by - scale);
+    return up(valueDigits, valueExponent) % up(digits, exponent) === 0n;
+  };
+}
+
+/** The number as it is written: digits times ten to the exponent. Exponents stay within ±325. */
+function decimal(value: number): [bigint, number] {
+  const [mantissa = '0', exponent = '0'] = String(value).split('e');
+  const [whole = '0', fraction = ''] = mantissa.split('.');
+  return [BigInt(whole + fraction), Number(exponent) - fraction.length];
+}
