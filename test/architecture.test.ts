@@ -8,6 +8,7 @@ const LONGEST_FILE = 250;
 const ENTRIES = [
   'main.ts',
   'edge.ts',
+  'edge-build.ts',
   'serve.ts',
   'stores.ts',
   'check.ts',

@@ -1,0 +1,116 @@
+import { toBase64, toHex } from '../encoding.ts';
+import { RequestError } from '../errors.ts';
+import type { Coding, Platform, ReadOptions } from '../ports/platform.ts';
+import { makeSha256 } from './sha256.ts';
+
+/** The platform on runtimes that have the web's own interfaces only, such as Workers. */
+export function webPlatform(): Platform {
+  const sha256 = makeSha256();
+  const encoder = new TextEncoder();
+  return {
+    digest: (text) => toBase64(sha256(encoder.encode(text))).slice(0, 22),
+    sha256: (bytes) => toHex(sha256(bytes)),
+    checksum: makeCrc32(),
+    inflate,
+    readBody: (request, _env, options) => readBody(request, options),
+    header: (request, _env, name) => request.headers.get(name) ?? undefined,
+    // Told by headers only, which the gateway that stores reads.
+    peer: () => undefined,
+    headers: (request) => request.headers,
+    headerCount: (request) => [...request.headers.keys()].length,
+  };
+}
+
+/** CRC-32 as in gzip (RFC 1952 section 8). */
+function makeCrc32(): (bytes: Uint8Array) => number {
+  const table = Uint32Array.from({ length: 256 }, (_, byte) => {
+    let value = byte;
+    for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
+    return value;
+  });
+  return (bytes) => {
+    let crc = -1;
+    for (const byte of bytes) crc = table[(crc ^ byte) & 0xff]! ^ (crc >>> 8);
+    return ~crc >>> 0;
+  };
+}
+
+async function readBody(request: Request, { limit, timeout, grow }: ReadOptions): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array(0);
+  const reader = request.body.getReader();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new RequestError('body_timeout', 'the body did not come in time');
+    timer = setTimeout(() => reject(error), timeout);
+  });
+  try {
+    const take = (bytes: number, size: number) => {
+      if (size > limit) throw new RequestError('body_too_large', `body has more than ${limit} bytes`);
+      grow(bytes);
+    };
+    return await collect(() => Promise.race([reader.read(), late]), take);
+  } catch (error) {
+    reader.cancel().catch(() => {});
+    if (error instanceof RequestError) throw error;
+    throw new RequestError('body_aborted', 'the connection ended before the body did');
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Reads to the end; `take` is told of each chunk before it is kept, and of all bytes so far. */
+async function collect(
+  read: () => Promise<{ done: boolean; value?: Uint8Array | undefined }>,
+  take: (bytes: number, size: number) => void,
+): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const { done, value } = await read();
+    if (done || value === undefined) break;
+    size += value.length;
+    take(value.length, size);
+    chunks.push(value);
+  }
+  if (chunks.length === 1) return chunks[0]!;
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
+}
+
+const TAKEN = 'gzip, deflate';
+
+async function inflate(coding: Coding, bytes: Uint8Array, limit: number): Promise<Uint8Array> {
+  if (coding !== 'gzip' && coding !== 'deflate') {
+    const detail = `Content-Encoding must be one of ${TAKEN}, identity here`;
+    throw new RequestError('unsupported_encoding', detail, { 'accept-encoding': TAKEN });
+  }
+  // HTTP's deflate is the zlib format (RFC 9110 8.4.1.2), but some clients send it raw.
+  const isZlib = bytes.length > 1 && (bytes[0]! & 0x0f) === 8 && ((bytes[0]! << 8) | bytes[1]!) % 31 === 0;
+  const stream = new DecompressionStream(coding === 'deflate' && !isZlib ? 'deflate-raw' : coding);
+  const writer = stream.writable.getWriter();
+  // What goes wrong is seen where it is read.
+  writer
+    .write(bytes as Uint8Array<ArrayBuffer>)
+    .then(() => writer.close())
+    .catch(() => {});
+  const reader = stream.readable.getReader();
+  try {
+    return await collect(
+      () => reader.read(),
+      (_bytes, size) => {
+        if (size <= limit) return;
+        const detail = `body has more than ${limit} bytes after content-encoding ${coding}`;
+        throw new RequestError('body_too_large', detail);
+      },
+    );
+  } catch (error) {
+    reader.cancel().catch(() => {});
+    if (error instanceof RequestError) throw error;
+    throw new RequestError('bad_encoding', `body is not whole and valid ${coding}, and nothing else`);
+  }
+}

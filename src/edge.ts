@@ -1,0 +1,113 @@
+import { fetchRelay } from './adapters/relay.ts';
+import { webPlatform } from './adapters/web-platform.ts';
+import { BindingError, type EdgeConfig, withSecrets } from './edge-config.ts';
+import { RequestError } from './errors.ts';
+import { makeHttp } from './gateway/http.ts';
+import { problemReply } from './gateway/reply.ts';
+import type { Report } from './ports/report.ts';
+import type { SchemaSet } from './schema/registry.ts';
+
+/** What the runtime gives by name: variables and secrets. */
+export type Bindings = Readonly<Record<string, unknown>>;
+
+/** Of Workers: keeps a request's work alive after its client has gone. */
+interface Lifetime {
+  waitUntil(work: Promise<unknown>): void;
+}
+
+export interface EdgeWorker {
+  fetch(request: Request, env: Bindings, lifetime: Lifetime): Promise<Response>;
+}
+
+type Handler = (request: Request, env: Bindings) => Response | Promise<Response>;
+
+/** Milliseconds beyond the origin's own limit: its `retry` says more than our silence. */
+const MARGIN = 2000;
+
+/**
+ * The gateway on Workers-style runtimes: the same routes, keys, signatures and schemas; what may come in goes to the
+ * origin named by the binding EDGE_ORIGIN, as it was sent, and the origin's verdicts go back.
+ */
+export function makeWorker(config: EdgeConfig, schemas: SchemaSet): EdgeWorker {
+  let handler: Handler | null = null;
+  return {
+    async fetch(request, env, lifetime) {
+      // Only now: runtimes give bindings with a request, and no timers or random numbers before one.
+      handler ??= open(config, schemas, env);
+      const work = Promise.resolve(handler(request, env));
+      // A client that leaves must not take the room that its request holds with it.
+      lifetime.waitUntil(work);
+      return work;
+    },
+  };
+}
+
+function open(config: EdgeConfig, schemas: SchemaSet, env: Bindings): Handler {
+  try {
+    return openGateway(config, schemas, env);
+  } catch (error) {
+    if (!(error instanceof BindingError)) throw error;
+    log(error.message);
+    const fault = new RequestError('internal', 'this gateway is not set up; the events may be sent again');
+    return () => {
+      const { status, body, headers } = problemReply(fault);
+      return new Response(body, { status, headers });
+    };
+  }
+}
+
+function openGateway(config: EdgeConfig, schemas: SchemaSet, env: Bindings): Handler {
+  const { app } = makeHttp({
+    config: withSecrets(config, env),
+    schemas: () => schemas,
+    groups: new Map(),
+    // Addresses are put on events where they are stored.
+    clientAddress: null,
+    tracing: null,
+    relay: fetchRelay({
+      origin: originOf(env),
+      timeout: config.timeout + MARGIN,
+      takesRefused: oneOf(env, 'EDGE_REJECTED', ['refuse', 'keep']) === 'keep',
+      addressHeader: textOf(env, 'EDGE_ADDRESS_HEADER')?.toLowerCase() ?? null,
+      onProblem: (reason) => log(`origin: ${reason}`),
+    }),
+    // Rates are the origin's to keep: a runtime has many of these gateways, none of which knows of the others.
+    limiter: null,
+    platform: webPlatform(),
+    report,
+  });
+  return (request, env) => app.fetch(request, env as object);
+}
+
+function originOf(env: Bindings): string {
+  const text = textOf(env, 'EDGE_ORIGIN');
+  if (text === null) throw new BindingError('EDGE_ORIGIN names no gateway that stores');
+  if (!/^https?:$/.test(URL.parse(text)?.protocol ?? ''))
+    throw new BindingError('EDGE_ORIGIN must be a URL that begins with https:// or http://');
+  return text;
+}
+
+function oneOf<T extends string>(env: Bindings, name: string, values: readonly [T, ...T[]]): T {
+  const text = textOf(env, name) ?? values[0];
+  if ((values as readonly string[]).includes(text)) return text as T;
+  throw new BindingError(`${name} must be one of ${values.join(', ')}`);
+}
+
+function textOf(env: Bindings, name: string): string | null {
+  const value = env[name];
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+/** Runtimes count requests and statuses by themselves; only bugs are told. */
+const report: Report = {
+  request({ source, error, cause }) {
+    if (cause === undefined) return;
+    log(`${error} at source ${source}: ${cause instanceof Error ? cause.stack : String(cause)}`);
+  },
+  group() {},
+  delivery() {},
+};
+
+function log(message: string): void {
+  console.error(JSON.stringify({ level: 'error', msg: message }));
+}
