@@ -10,7 +10,7 @@ const OUTAGE_MS = 75_000;
 /** C67: Redis away, then Kafka. Nothing is restarted for it; readiness is what the config says. */
 export async function outages({ stage, say }: Setting): Promise<void> {
   await stage.startServices();
-  await stage.helm('install', fullValues());
+  await stage.helm('install', { ...fullValues(), shutdown: { preStop: 5, grace: 5 } });
   const load = await stage.startLoad('load', 50);
   await load.phase('Redis away');
   await stage.kubectl('scale', 'deployment/redis', '--replicas=0');
@@ -32,6 +32,11 @@ export async function outages({ stage, say }: Setting): Promise<void> {
   say(JSON.stringify(result.phases));
   judge(result, ['Kafka away']);
   assert.deepEqual(await restarts(stage), [0, 0, 0, 0]);
+  await hang(stage, 'STOP');
+  const [gateway] = await stage.pods('gateway');
+  const code = await stage.terminate(gateway.metadata.name);
+  assert([0, 1].includes(code), `C68: without Kafka it ends by itself, within the grace: ${code}`);
+  await hang(stage, 'CONT');
   await stage.uninstall();
 }
 

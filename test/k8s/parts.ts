@@ -21,6 +21,8 @@ async function trial({ stage, say }: Setting): Promise<void> {
   );
   await lockedUp(stage, name);
   await frugal(stage, name, say);
+  assert.equal(await stage.terminate(name), 0, 'C68: process 1 gets the signal and ends well');
+  await stage.rolledOut('deployment/postern-gateway');
   await stage.uninstall();
   for (const kind of ['all', 'configmap', 'serviceaccount', 'secret']) {
     const left = (await stage.get(kind)).filter(({ metadata }) => /postern/.test(metadata.name));

@@ -105,6 +105,16 @@ export class Stage {
     return JSON.parse(await this.kubectl('exec', pod, '--', 'node', '-e', code));
   }
 
+  /** Sends SIGTERM to process 1 of a pod's container; resolves with its exit code. The container is started again. */
+  async terminate(pod: string): Promise<number> {
+    const state = async () =>
+      JSON.parse(await this.kubectl('get', 'pod', pod, '-o', 'json')).status.containerStatuses[0];
+    const { restartCount } = await state();
+    await this.kubectl('exec', pod, '--', 'node', '-e', "process.kill(1, 'SIGTERM')");
+    await this.until('process 1 ends', async () => (await state()).restartCount > restartCount);
+    return (await state()).lastState.terminated.exitCode;
+  }
+
   /** Waits until something holds. */
   async until(what: string, holds: () => Promise<boolean>, patience = 120_000): Promise<void> {
     const end = Date.now() + patience;

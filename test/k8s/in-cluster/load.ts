@@ -24,10 +24,11 @@ export interface LoadResult {
 const { URL: url = '', BROKERS: brokers = '', FUNCTION: fn = '', RATE = '500' } = process.env;
 const CONTROL = '/tmp';
 const TRIES = 100;
-const agent = new Agent({ keepAlive: true, maxSockets: 50 });
+/** One connection each: all of them are in use, and idle most of the time. */
+const agents = Array.from({ length: 50 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
 const phases: LoadResult['phases'] = {};
 const acknowledged = new Set<string>();
-let [current, givenUp, inFlight] = ['start', 0, 0];
+let [current, givenUp, inFlight, requests] = ['start', 0, 0, 0];
 
 function phase(): Phase {
   phases[current] ??= { replies: {}, broken: {}, slowest: 0 };
@@ -37,7 +38,8 @@ function phase(): Phase {
 function post(body: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const sent = request(url, { method: 'POST', agent, headers, timeout: 15_000 }, (reply) => {
+    const agent = agents[requests++ % agents.length]!;
+    const sent = request(url, { method: 'POST', agent, headers, timeout: 60_000 }, (reply) => {
       reply
         .resume()
         .on('end', () => resolve(reply))
@@ -78,7 +80,8 @@ async function send(id: string): Promise<void> {
 
 const started = performance.now();
 for (let count = 0; !existsSync(`${CONTROL}/stop`); ) {
-  if (existsSync(`${CONTROL}/phase`)) current = readFileSync(`${CONTROL}/phase`, 'utf8');
+  // Empty while it is being written.
+  if (existsSync(`${CONTROL}/phase`)) current = readFileSync(`${CONTROL}/phase`, 'utf8') || current;
   const due = ((performance.now() - started) / 1000) * Number(RATE);
   // After a stall the lost time is not caught up with in one burst.
   if (due - count > Number(RATE)) count = Math.floor(due - Number(RATE) / 10);
