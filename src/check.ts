@@ -7,6 +7,7 @@ import { filterProblem } from './dispatcher/filter.ts';
 import type { Problem } from './problem.ts';
 import { compileSchemas } from './schema/compile.ts';
 import { readSchemaFiles } from './schema/load.ts';
+import { checkExpressions } from './workflows/check.ts';
 
 export interface CheckOptions {
   /** Path of the config; schemas and secrets are relative to its folder. */
@@ -30,6 +31,7 @@ export async function checkAll(options: CheckOptions): Promise<Problem[]> {
     if (problem !== null)
       findings.error(['subscriptions', name, 'filter'], `is not CEL: ${problem.split('\n')[0]}`);
   }
+  for (const workflow of config.workflows.values()) checkExpressions(workflow, findings);
   const schemaProblems = await checkSchemas(config, folder, findings);
   return [...findings.sorted(), ...schemaProblems];
 }

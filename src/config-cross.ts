@@ -3,6 +3,7 @@ import { checkSources } from './config-source-cross.ts';
 import { checkSubscriptions } from './config-subscription-cross.ts';
 import type { Findings } from './config-text.ts';
 import { checkOrigin } from './config-values.ts';
+import { checkWorkflows } from './config-workflow-cross.ts';
 import { formatDuration, formatSize } from './units.ts';
 
 /** Checks what only several settings together can tell. */
@@ -12,6 +13,7 @@ export function checkTogether(config: Config, findings: Findings): void {
   checkSpool(config, findings);
   checkSources([...config.sources.values()], findings);
   checkSubscriptions([...config.subscriptions.values()], writtenTopics(config), findings);
+  checkWorkflows(config.workflows.values(), findings);
 }
 
 function checkGateway({ gateway, admin }: Config, findings: Findings): void {
@@ -81,6 +83,10 @@ function writtenTopics(config: Config): Set<string> {
   for (const { deadLetter, reply } of config.subscriptions.values()) {
     topics.add(deadLetter);
     if (reply !== null) topics.add(reply);
+  }
+  for (const { deadLetter, result } of config.workflows.values()) {
+    topics.add(deadLetter);
+    if (result !== null) topics.add(result);
   }
   return topics;
 }

@@ -19,7 +19,7 @@ async function main(): Promise<void> {
     throw new UsageError(`Postern needs Node 24 or later; this is ${process.version}`);
   }
   const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS });
-  const [command, argument, second] = positionals;
+  const [command, argument, second, third] = positionals;
   if (values.version) {
     process.stdout.write(`${version}\n`);
     return;
@@ -38,14 +38,24 @@ async function main(): Promise<void> {
     await tryCommand(file, values.source, values.type ?? 'application/json', argument);
   } else {
     const options = { ...(await commandOptions(file)), values };
+    const { admin, json = false } = values;
     const good =
       command === 'replay'
         ? await (await import('./replay.ts')).replayCommand(options)
-        : await (await import('./dead-letters.ts')).deadLetters({
-            ...options,
-            action: argument,
-            place: second,
-          });
+        : command === 'workflows'
+          ? await (await import('./workflows-command.ts')).workflowsCommand({
+              ...options,
+              action: argument,
+              workflow: second,
+              id: third,
+              admin,
+              json,
+            })
+          : await (await import('./dead-letters.ts')).deadLetters({
+              ...options,
+              action: argument,
+              place: second,
+            });
     if (!good) process.exitCode = 1;
   }
 }

@@ -5,6 +5,7 @@ import { combineReports, logReport, makeLogger } from './adapters/logging.ts';
 import { nodePlatform } from './adapters/node-platform.ts';
 import { openTracing } from './adapters/opentelemetry.ts';
 import { prometheusReport } from './adapters/prometheus.ts';
+import { workflowMetrics } from './adapters/prometheus-workflows.ts';
 import { tracedAppender, tracedLog } from './adapters/traced-log.ts';
 import type { WatchedDedupe } from './adapters/watch-dedupe.ts';
 import { health, makeAdmin } from './admin/app.ts';
@@ -16,6 +17,7 @@ import { within } from './lifecycle.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import { openSchemas } from './schema/load.ts';
 import { bootstrapServers, dedupeOpener, openDeliveries, openLog, openRates, openSpool } from './stores.ts';
+import { startWorkflows, type Workflows } from './workflows/workflows.ts';
 
 export type Role = 'gateway' | 'dispatcher';
 
@@ -58,6 +60,7 @@ export async function run(options: RunOptions): Promise<void> {
   const rates = isGateway ? openRates(config, logger) : null;
   let gateway: Gateway | null = null;
   let dispatcher: Dispatcher | null = null;
+  let workflows: Workflows | null = null;
 
   const parts = {
     stopping: () => state.stopping,
@@ -66,7 +69,8 @@ export async function run(options: RunOptions): Promise<void> {
     dedupe: () => dedupe?.problem() ?? null,
     outage: config.dedupe.outage,
     schemas: () => schemas?.problems() ?? [],
-    dispatcher: () => dispatcher?.problem() ?? null,
+    dispatcher: () => dispatcher?.problem() ?? workflows?.problem() ?? null,
+    workflows: () => workflows,
   };
   const metrics = prometheusReport({
     sources: [...config.sources.keys()],
@@ -83,7 +87,11 @@ export async function run(options: RunOptions): Promise<void> {
     oldest: () => dispatcher?.oldest() ?? [],
     open: () => dispatcher?.open() ?? [],
   });
-  const report = combineReports(metrics.report, logReport(logger));
+  const workflowReport = workflowMetrics(metrics.registry, {
+    instances: () => workflows?.instances() ?? [],
+    oldest: () => workflows?.oldest() ?? [],
+  });
+  const report = combineReports(metrics.report, workflowReport, logReport(logger));
 
   let ingest: Listener | null = null;
   // Whoever sends again what a process before us has stored must not meet a gateway that does not know yet.
@@ -125,6 +133,13 @@ export async function run(options: RunOptions): Promise<void> {
       remember: ({ dedupe: window }) => deliveries.get(window!)?.store ?? null,
       bootstrapServers: bootstrapServers(config),
     });
+    workflows = await startWorkflows({
+      workflows: [...config.workflows.values()],
+      log: tracing === null ? log : tracedLog(log, tracing, system),
+      tracing,
+      report,
+      bootstrapServers: bootstrapServers(config),
+    });
   }
   logger.info({ version, roles: options.roles, ingest: ingest?.port, admin: adminListener.port }, 'ready');
 
@@ -140,7 +155,7 @@ export async function run(options: RunOptions): Promise<void> {
 
   async function stop(): Promise<void> {
     const started = performance.now();
-    await Promise.all([closeDoor(), dispatcher?.stop(config.grace)]);
+    await Promise.all([closeDoor(), dispatcher?.stop(config.grace), workflows?.stop(config.grace)]);
     // The last tenth is for closing everything else.
     await spool?.close(config.grace * 0.9 - (performance.now() - started));
     await log.close();

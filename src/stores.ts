@@ -12,10 +12,12 @@ import { sqliteEventLog } from './adapters/sqlite/event-log.ts';
 import { SpoolFile } from './adapters/sqlite/spool-file.ts';
 import { type WatchedDedupe, watchDedupe } from './adapters/watch-dedupe.ts';
 import type { Config } from './config.ts';
+import type { WorkflowConfig } from './config-workflow-types.ts';
 import { rejectedRecord } from './gateway/pipeline.ts';
 import type { EventLog } from './ports/event-log.ts';
 import type { LogReader } from './ports/log-reader.ts';
 import type { RateStore } from './ports/rate-store.ts';
+import { progressTopic } from './workflows/compile.ts';
 
 /** The log that the config names. Opens at once; it connects by itself. */
 export function openLog(config: Config, folder: string, logger: Logger): EventLog {
@@ -27,7 +29,14 @@ export function openLog(config: Config, folder: string, logger: Logger): EventLo
     if (subscription.reply !== null) topics.add(subscription.reply);
     for (const topic of subscription.topics) topics.add(topic);
   }
+  for (const workflow of config.workflows.values())
+    for (const topic of workflowTopics(workflow)) topics.add(topic);
   return openTopics(config, folder, logger, [...topics]).log;
+}
+
+function workflowTopics({ name, on, steps, result, deadLetter }: WorkflowConfig): string[] {
+  const waitedFor = steps.flatMap((step) => ('waitFor' in step ? step.waitFor.topics : []));
+  return [progressTopic(name), deadLetter, ...on.topics, ...waitedFor, ...(result === null ? [] : [result])];
 }
 
 /** The same for only these topics, and what reads any topic. `reader` is closed with the log. */

@@ -13,6 +13,7 @@ import { decodeWebhook } from './gateway/sources/webhook.ts';
 import type { StoredRecord } from './ports/event-log.ts';
 import { compileSchemas } from './schema/compile.ts';
 import { readSchemaFiles } from './schema/load.ts';
+import { matchWorkflow } from './workflows/match.ts';
 
 export interface TryOptions {
   config: Config;
@@ -103,8 +104,10 @@ function matching(event: DecodedEvent, config: Config, topic: string): string[] 
     offset: 0,
     timestamp: Date.now(),
   };
-  return [...config.subscriptions.values()]
+  const subscriptions = [...config.subscriptions.values()]
     .filter((subscription) => subscription.topics.includes(topic))
     .filter((subscription) => makeFilter(subscription)?.match(record) ?? true)
     .map((subscription) => subscription.name);
+  const workflows = [...config.workflows.values()].flatMap((workflow) => matchWorkflow(workflow, record));
+  return [...subscriptions, ...workflows];
 }

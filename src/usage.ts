@@ -12,6 +12,11 @@ export const USAGE = `Usage: postern <command> [options]
   dead-letters redrive       sends them to that subscription again; run twice, it sends nothing twice
   replay --from TIME         calls a subscription's function again with the events of a time
 
+  workflows list [NAME]      the instances that a dispatcher holds and that are not over
+  workflows show NAME ID     one of them with its steps, what began it, and its results
+  workflows retry NAME ID    tries again to undo what could not be undone
+  workflows cancel NAME ID   undoes a running instance; ends a failed one as it is
+
   --config FILE              the config (default: $POSTERN_CONFIG, else postern.yaml)
   --role ROLES               serve: gateway, dispatcher, or both with a comma
   --type TYPE                try: the Content-Type (default: application/json)
@@ -21,7 +26,8 @@ export const USAGE = `Usage: postern <command> [options]
   --limit N                  list: shows so many (default: 100); redrive: sends so many
   --rate N                   redrive: dead letters a second; replay: calls a second
   --dry-run                  redrive: sends nothing, only counts
-  --json                     dead-letters, replay: for machines
+  --admin URL                workflows: of a dispatcher's admin port (default: the config's)
+  --json                     dead-letters, replay, workflows: for machines
   --help, --version
 `;
 
@@ -38,6 +44,7 @@ export const OPTIONS = {
   limit: { type: 'string' },
   rate: { type: 'string' },
   'dry-run': { type: 'boolean' },
+  admin: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
   version: { type: 'boolean' },
@@ -54,6 +61,7 @@ const COMMANDS: Record<string, { options: string[]; arguments: number }> = {
     arguments: 2,
   },
   replay: { options: ['subscription', 'from', 'to', 'rate', 'json'], arguments: 0 },
+  workflows: { options: ['admin', 'json'], arguments: 3 },
 };
 
 /** Throws on a command that is not there, and on what it does not take. */

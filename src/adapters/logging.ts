@@ -82,6 +82,28 @@ export function logReport(logger: Logger, now: () => number = performance.now.bi
       if (facts.open) logger.warn(facts, 'breaker open');
       else logger.info(facts, 'breaker closed');
     },
+    step(facts) {
+      if (facts.outcome === 'done' || facts.outcome === 'undone') {
+        logger.debug(facts, 'step');
+        return;
+      }
+      const leftOut = gate(`${facts.workflow} ${facts.step} ${facts.outcome}`);
+      if (leftOut === null) return;
+      logger.warn(leftOut === 0 ? facts : { ...facts, leftOut }, 'step');
+    },
+    instance(facts) {
+      const { workflow, outcome } = facts;
+      if (outcome === 'started' || outcome === 'done') logger.debug(facts, 'workflow');
+      // Somebody must see to it: none of these is left out.
+      else if (outcome === 'failed') logger.error(facts, 'workflow');
+      else {
+        const leftOut = gate(`${workflow} ${outcome}`);
+        if (leftOut === null) return;
+        const line = leftOut === 0 ? facts : { ...facts, leftOut };
+        if (outcome === 'undone') logger.info(line, 'workflow');
+        else logger.warn(line, 'workflow');
+      }
+    },
   };
 }
 
@@ -130,6 +152,12 @@ export function combineReports(...reports: Report[]): Report {
     },
     breaker(facts) {
       for (const report of reports) report.breaker?.(facts);
+    },
+    step(facts) {
+      for (const report of reports) report.step?.(facts);
+    },
+    instance(facts) {
+      for (const report of reports) report.instance?.(facts);
     },
   };
 }

@@ -34,6 +34,8 @@ interface SubscriptionGauge {
 
 export interface PrometheusReport {
   report: Report;
+  /** For further metrics. */
+  registry: Registry;
   /** The text of a scrape. */
   metrics(): Promise<string>;
   contentType: string;
@@ -195,7 +197,7 @@ export function prometheusReport(options: PrometheusOptions): PrometheusReport {
   // Gauges named like counters, which promtool refuses; each is the sum of one without `_total`.
   for (const kind of ['handles', 'requests', 'resources'])
     registry.removeSingleMetric(`nodejs_active_${kind}_total`);
-  return { report, metrics: () => registry.metrics(), contentType: registry.contentType };
+  return { report, registry, metrics: () => registry.metrics(), contentType: registry.contentType };
 
   function counter<L extends string>(name: string, help: string, labelNames: L[], each: Collect<L>): void {
     new Counter<L>({

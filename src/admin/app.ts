@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono';
 import { type ErrorCode, errorRow } from '../errors.ts';
 import { formatProblem, type Problem } from '../problem.ts';
+import { addWorkflows, type WorkflowsControl } from './workflows.ts';
 
 export interface AdminParts {
   /** True from the signal to stop on. */
@@ -15,6 +16,8 @@ export interface AdminParts {
   outage: 'accept' | 'refuse';
   /** Of the schema files as last read; the schemas that were good before serve on. */
   schemas(): Problem[];
+  /** Null while none run here. */
+  workflows?(): WorkflowsControl | null;
   metrics(): Promise<string>;
   contentType: string;
 }
@@ -51,6 +54,7 @@ export function makeAdmin(parts: AdminParts): Hono {
       problem(context, 'method_not_allowed', 'GET and HEAD only', { allow: 'GET, HEAD' }),
     );
   }
+  addWorkflows(app, () => parts.workflows?.() ?? null);
   app.notFound((context) => problem(context, 'not_found', 'There are /livez, /readyz and /metrics'));
   app.onError((error, context) => problem(context, 'internal', error.message));
   return app;
