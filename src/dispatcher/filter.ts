@@ -86,19 +86,9 @@ export function compileFilter(text: string, more: Record<string, () => object> =
  * an Error whose message says what is wrong.
  */
 export function compileValue(text: string): (record: StoredRecord) => unknown {
-  const { program } = compile(text, []);
+  const { program } = compileExpression(text, { event: 'map' });
   const eventOf = eventMaker(membersOf(program.ast, 'event'));
   return (record) => program({ event: eventOf(record) });
-}
-
-function compile(text: string, more: readonly string[]) {
-  const environment = makeEnvironment();
-  for (const name of more) environment.registerVariable(name, 'map');
-  const program = environment.parse(text);
-  useSafePatterns(program.ast);
-  const { valid, type, error } = program.check();
-  if (!valid) throw error ?? new Error('the expression is not valid');
-  return { program, type };
 }
 
 /** What is wrong with a CEL expression, or null. */

@@ -7,6 +7,8 @@ export interface LogRecord {
   key: string | Uint8Array | null;
   value: Uint8Array | null;
   headers: RecordHeaders;
+  /** The partition that it goes to; else its key decides. A log of one partition does not look at it. */
+  toPartition?: number;
 }
 
 /** A record as read back. */

@@ -61,9 +61,10 @@ function split(
     const { key } = record;
     // An empty key is none: otherwise all such records would go to one partition.
     const partition =
-      key === null || key.length === 0
+      record.toPartition ??
+      (key === null || key.length === 0
         ? sticky
-        : partitionOf(typeof key === 'string' ? Buffer.from(key) : key, partitions);
+        : partitionOf(typeof key === 'string' ? Buffer.from(key) : key, partitions));
     let batch = round.get(partition);
     if ((batch?.bytes ?? BATCH_OVERHEAD) + size > maxBytes || total + size > REQUEST_BYTES) {
       round = new Map();

@@ -1,0 +1,135 @@
+import type { RedisConfig } from '../../config-redis.ts';
+import type { StreamPart, WindowChange, WindowStore } from '../../ports/window-store.ts';
+import { type Arguments, bulk, script } from './call.ts';
+import { openKeyspace, partsOf } from './keyspace.ts';
+
+export type RedisWindowOptions = RedisConfig & {
+  /** Told of connection errors, each once per outage, and of settings of a server that lose state. */
+  onError(error: Error): void;
+};
+
+const clock = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[1]) then return {now, -1} end
+`;
+
+/**
+ * KEYS are hashes, one for each part, whose field without a name is the mark. ARGV is [deadline], then for each part
+ * [expected, mark, life, names and values, names that go] with two counts before the lists. Replies [clock], then
+ * 1 or 0 for each part.
+ */
+const changeScript = script(`${clock}
+local reply = {now}
+local at = 2
+-- Lua takes only some thousands of arguments at once.
+local function each(command, key, from, to)
+  for i = from, to, 1000 do redis.call(command, key, unpack(ARGV, i, math.min(i + 999, to))) end
+end
+for i = 1, #KEYS do
+  local key = KEYS[i]
+  local expected, mark, life = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local set, gone = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  at = at + 5
+  local held = redis.call('HGET', key, '') or ''
+  if held == expected then
+    each('HDEL', key, at + set, at + set + gone - 1)
+    each('HSET', key, at, at + set - 1)
+    redis.call('HSET', key, '', mark)
+  end
+  local good = held == expected or held == mark
+  if good then redis.call('PEXPIRE', key, life) end
+  reply[#reply + 1] = good and 1 or 0
+  at = at + set + gone
+end
+return reply
+`);
+
+/** KEYS is one hash, ARGV is [deadline, cursor]; replies [clock, next cursor, mark, name, value, name, value...]. */
+const loadScript = script(`${clock}
+local found = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', 2000)
+local reply = {now, found[1], redis.call('HGET', KEYS[1], '') or ''}
+for i = 1, #found[2] do reply[i + 3] = found[2][i] end
+return reply
+`);
+
+type Change = StreamPart & WindowChange;
+
+/** State of streams in Redis, one hash for each part. Connects in the background: until then calls reject at once. */
+export function redisWindowStore(options: RedisWindowOptions): WindowStore {
+  const keys = openKeyspace(options, { scripts: [changeScript, loadScript], onError: options.onError });
+
+  async function load(part: StreamPart) {
+    const name = nameOf(part);
+    const place = partsOf([name], (one) => one, keys)[0]!.place;
+    const key = keys.places[place]!.prefix + name;
+    let cursor = '0';
+    let mark: string | null = null;
+    const entries = new Map<string, string>();
+    do {
+      const reply: unknown[] = await keys.call(place, loadScript, (deadline) =>
+        listed([1, key, deadline, cursor]),
+      );
+      const [, next, now, ...fields] = reply.map(String) as [string, string, string, ...string[]];
+      // Changed between two steps: what was read belongs to two states.
+      if (mark !== null && now !== mark) return load(part);
+      mark = now;
+      cursor = next;
+      for (let i = 0; i < fields.length; i += 2)
+        if (fields[i] !== '') entries.set(fields[i]!, fields[i + 1]!);
+    } while (cursor !== '0');
+    return { mark: mark === '' ? null : mark, entries };
+  }
+
+  return {
+    load,
+    async change(changes) {
+      const made = new Array<boolean>(changes.length).fill(false);
+      await Promise.all(
+        partsOf(changes, nameOf, keys).map(async ({ place, items, at }) => {
+          const { prefix } = keys.places[place]!;
+          const reply = await keys.call(place, changeScript, (deadline) =>
+            changeArguments(items, prefix, deadline),
+          );
+          for (const [i, index] of at.entries()) made[index] = reply[i + 1] === 1;
+        }),
+      );
+      return made;
+    },
+    async close() {
+      keys.close();
+    },
+  };
+}
+
+function nameOf({ stream, partition }: StreamPart): string {
+  return `stream:${stream}/${partition}`;
+}
+
+function changeArguments(changes: readonly Change[], prefix: string, deadline: number): Arguments {
+  let count = 2 + changes.length;
+  let text = bulk(String(changes.length));
+  for (const change of changes) text += bulk(prefix + nameOf(change));
+  text += bulk(String(deadline));
+  for (const { entries, expected, mark, life } of changes) {
+    let set = '';
+    let gone = '';
+    let sets = 0;
+    for (const [name, value] of entries) {
+      if (value === null) gone += bulk(name);
+      else {
+        set += bulk(name) + bulk(value);
+        sets++;
+      }
+    }
+    const head = [expected ?? '', mark, life, sets * 2, entries.size - sets];
+    for (const value of head) text += bulk(String(value));
+    text += set + gone;
+    count += head.length + sets + entries.size;
+  }
+  return { count, text };
+}
+
+function listed(values: (string | number)[]): Arguments {
+  return { count: values.length, text: values.map((value) => bulk(String(value))).join('') };
+}

@@ -1,0 +1,249 @@
+import { randomBytes } from 'node:crypto';
+import type { StreamConfig } from '../config-stream-types.ts';
+import { asBuffer } from '../dispatcher/cloudevent.ts';
+import type { LogRecord, Partition, StoredRecord } from '../ports/event-log.ts';
+import type { WindowChange } from '../ports/window-store.ts';
+import { Clock, type Mark, type Origin, readMark, writeMark } from './clock.ts';
+import { emittedRecord, type LateReason, lateRecord, resultsOf } from './emitted.ts';
+import { eventTime } from './event-time.ts';
+import { definitionOf, type MadeWindows, makeWindows, spanOf } from './make-windows.ts';
+import { type Came, readCame } from './origin.ts';
+import { emptyTally, isEmpty, type Tally } from './tally.ts';
+import type { Values } from './values.ts';
+import type { Window, WindowEvents } from './windows.ts';
+
+export interface PartOptions extends Partition {
+  config: StreamConfig;
+  values: Values;
+  /** Partitions that the by-key topic is made from, by `topic/partition`; null: the part reads the events' own topic. */
+  origins: readonly string[] | null;
+}
+
+const WEEK_MS = 7 * 86_400_000;
+
+/**
+ * The state of one partition of a stream, in memory. Records go in, and what must be appended and stored comes out;
+ * it is a matter of the records alone, so that whoever reads them again does the same.
+ */
+export class Part implements WindowEvents {
+  readonly #options: PartOptions;
+  readonly #definition: string;
+  readonly #own: string;
+  readonly #epoch: string;
+  readonly #clock: Clock;
+  readonly #made: MadeWindows;
+  readonly #life: number;
+  #closed: number;
+  #dirty: Window[] = [];
+  #gone: string[] = [];
+  #out: LogRecord[] = [];
+  /** The next offset to be read. */
+  next: number;
+  /** The mark in the store; null when there is none. */
+  stored: string | null;
+  #tally: Tally = emptyTally();
+
+  /** `mark` is what the store knows; null: state begins here, at the offset `next`. Throws when the entries are not ours. */
+  constructor(options: PartOptions, mark: string | null, entries: ReadonlyMap<string, string>, next: number) {
+    this.#options = options;
+    const { config, values, origins, topic, partition } = options;
+    this.#definition = definitionOf(config);
+    this.#own = `${topic}/${partition}`;
+    this.#life = Math.max(WEEK_MS, 2 * (spanOf(config) + config.lateness + config.idle));
+    this.stored = mark;
+    const known: Mark | null = mark === null ? null : readMark(mark, config.lateness);
+    const isOurs = known?.definition === this.#definition;
+    this.#epoch = isOurs ? known.epoch : randomBytes(4).toString('base64url');
+    this.next = known?.next ?? next;
+    this.#clock = isOurs ? known.clock : new Clock(config.lateness);
+    this.#closed = isOurs ? known.closed : Number.NEGATIVE_INFINITY;
+    for (const name of origins ?? [this.#own]) this.#clock.expect(name);
+    this.#made = makeWindows(config, this.#closed, values.aggregates, this);
+    for (const [name, value] of entries) {
+      if (isOurs) this.#made.windows.restore(name, value);
+      else this.#gone.push(name);
+    }
+    if (!isOurs && known !== null)
+      for (const [name, { seen }] of known.clock.origins) this.#clock.expect(name).seen = seen;
+  }
+
+  /** Whether what the store knew was made by another definition of the stream: its open windows are dropped. */
+  static isForeign(config: StreamConfig, mark: string): boolean {
+    return readMark(mark, config.lateness).definition !== definitionOf(config);
+  }
+
+  get open(): number {
+    return this.#made.windows.size;
+  }
+
+  get watermark(): number {
+    return this.#clock.watermark;
+  }
+
+  get nextEnd(): number {
+    return this.#made.windows.nextEnd;
+  }
+
+  /** Takes the next record in the order of offsets; what came before is left out. */
+  take(record: StoredRecord): void {
+    if (record.offset < this.next) return;
+    this.next = record.offset + 1;
+    this.#clock.arrived = Math.min(record.timestamp, Date.now());
+    if (this.#options.origins === null) this.#takeOwn(record);
+    else this.#takeKeyed(record);
+  }
+
+  /** Closes what the watermark closes. */
+  close(): void {
+    this.#made.windows.close(this.#clock.watermark);
+    this.#closed = this.#clock.watermark;
+  }
+
+  /** Whether windows would end if time went on by the clock; `now` in ms since 1970. */
+  isDue(now: number): boolean {
+    for (const { idle } of this.#clock.origins.values())
+      if (this.#options.origins !== null && !idle) return false;
+    return this.#made.windows.nextEnd <= this.#clock.byClock(now);
+  }
+
+  /** Lets time go on by the clock. It must be stored before anything is closed: later records may not undo it. */
+  advance(now: number): void {
+    this.#clock.watermark = Math.max(this.#clock.watermark, this.#clock.byClock(now));
+  }
+
+  /** What must be appended before the change is made. */
+  takeOutput(): LogRecord[] {
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  /** What the store must learn. */
+  takeChange(): WindowChange {
+    const entries = new Map<string, string | null>();
+    for (const name of this.#gone) entries.set(name, null);
+    for (const window of this.#dirty) {
+      if (!window.dirty) continue;
+      window.dirty = false;
+      entries.set(window.name, this.#made.write(window));
+    }
+    this.#gone = [];
+    this.#dirty = [];
+    return { entries, expected: this.stored, mark: this.mark(), life: this.#life };
+  }
+
+  /** Everything, for a store that knows less, whose mark and entries are these. */
+  wholeChange(expected: string | null, held: ReadonlyMap<string, string>): WindowChange {
+    const entries = new Map<string, string | null>();
+    for (const name of held.keys()) entries.set(name, null);
+    for (const window of this.#made.windows.all()) entries.set(window.name, this.#made.write(window));
+    return { entries, expected, mark: this.mark(), life: this.#life };
+  }
+
+  /** What was done since it was last asked; null: nothing. */
+  takeTally(): Tally | null {
+    const tally = this.#tally;
+    if (isEmpty(tally)) return null;
+    this.#tally = emptyTally();
+    return tally;
+  }
+
+  mark(): string {
+    return writeMark({
+      definition: this.#definition,
+      epoch: this.#epoch,
+      next: this.next,
+      closed: this.#closed,
+      clock: this.#clock,
+    });
+  }
+
+  touched(window: Window): void {
+    if (window.dirty) return;
+    window.dirty = true;
+    this.#dirty.push(window);
+  }
+
+  removed(window: Window): void {
+    window.dirty = false;
+    this.#gone.push(window.name);
+  }
+
+  grew(window: Window): void {
+    if (this.#options.config.emit.on === 'threshold' && !window.fired) window.fired = this.#tell(window);
+  }
+
+  closed(window: Window): void {
+    if (this.#options.config.emit.on === 'close') this.#tell(window);
+  }
+
+  /** False when nobody wants to know. */
+  #tell(window: Window): boolean {
+    const { config, values } = this.#options;
+    const results = resultsOf(values.names, values.aggregates, window);
+    if (!values.having(results)) return false;
+    const rough = values.names.filter((_, i) => values.aggregates[i]!.isRough(window.states[i]));
+    this.#out.push(emittedRecord(config, window, results, rough));
+    this.#tally.emitted++;
+    return true;
+  }
+
+  #takeOwn(record: StoredRecord): void {
+    const { config, values } = this.#options;
+    const time = config.time === 'event' ? (eventTime(record) ?? record.timestamp) : record.timestamp;
+    const seen = values.seen(record);
+    const wanted = values.wants(seen);
+    if (this.#clock.isFuture(time, record.timestamp)) {
+      if (wanted) this.#late(record, 'future', `${this.#own}/${record.offset}`);
+      return;
+    }
+    this.#clock.advance(this.#clock.expect(this.#own), time);
+    if (!wanted) return;
+    const { key } = record;
+    if (key === null || key.length === 0) this.#tally.keyless++;
+    else this.#add(record, seen, key, time, `${this.#own}/${record.offset}`);
+  }
+
+  #takeKeyed(record: StoredRecord): void {
+    const came = readCame(record);
+    if (came === null) return;
+    const origin = this.#clock.expect(came.from);
+    if (came.mark !== null) this.#hear(origin, came);
+    // Sent again by a stage that did not know that it was stored.
+    else if (came.offset > origin.seen) {
+      origin.seen = came.offset;
+      this.#clock.advance(origin, came.time);
+      const seen = this.#options.values.seen(record);
+      this.#add(record, seen, record.key!, came.time, `${came.from}/${came.offset}`);
+    }
+  }
+
+  /** All records of the origin before the mark's offset are before the mark. */
+  #hear(origin: Origin, { offset, time, mark }: Came): void {
+    // A mark of a reader that others have long left behind says nothing.
+    if (offset <= origin.seen) return;
+    origin.seen = Math.max(origin.seen, offset - 1);
+    if (mark === 'at') this.#clock.advance(origin, time);
+    else {
+      origin.time = Math.max(origin.time, time);
+      origin.idle = true;
+      this.#clock.update();
+    }
+  }
+
+  #add(record: StoredRecord, seen: object, key: Uint8Array, time: number, place: string): void {
+    this.#tally.events++;
+    const sample = {
+      key: asBuffer(key).toString('utf8'),
+      time,
+      values: this.#options.values.of(seen),
+      place,
+    };
+    if (!this.#made.windows.add(sample, this.#clock.watermark)) this.#late(record, 'late', place);
+  }
+
+  #late(record: StoredRecord, reason: LateReason, origin: string): void {
+    this.#tally[reason]++;
+    this.#out.push(lateRecord(this.#options.config.name, record, reason, origin));
+  }
+}

@@ -1,0 +1,218 @@
+import { retryWait } from '../dispatcher/retry.ts';
+import type {
+  ConsumeOptions,
+  Consumption,
+  EventLog,
+  Partition,
+  Position,
+  RecordSink,
+  StoredRecord,
+} from '../ports/event-log.ts';
+
+export interface StageOptions {
+  log: EventLog;
+  random: () => number;
+  /** Reading stopped by itself. The stage is of no more use. */
+  failed(error: Error): void;
+}
+
+/** A partition from its assignment to its loss. */
+export interface StageHeld extends Partition {
+  /** Records that wait. */
+  readonly waiting: number;
+  /** The next offset to be read. */
+  readonly next: number;
+  /** The offset after the newest record; null before the first ones came. */
+  end: number | null;
+  /** The offset that may be committed, as all before it is done. */
+  readonly safe: number;
+  committed: number;
+  paused: boolean;
+  push(records: StoredRecord[], end: number): void;
+}
+
+/** Records of a partition that may wait; at half of it reading goes on. */
+const MOST_WAITING = 8_000;
+const COMMIT_MS = 250;
+const TICK_MS = 500;
+const RETRY = { attempts: Number.POSITIVE_INFINITY, min: 100, max: 5_000 };
+/** Milliseconds: a group waits for nobody longer than that before it moves partitions. */
+const LONGEST_RELEASE = 15_000;
+
+/** What reads topics in steps, one at a time over all partitions that are its own. */
+export abstract class Stage<H extends StageHeld> implements RecordSink {
+  readonly #options: StageOptions;
+  readonly #held = new Map<string, H>();
+  readonly #timer: NodeJS.Timeout;
+  #consumption: Consumption | null = null;
+  #working: Promise<void> | null = null;
+  #releasing: Promise<void> | null = null;
+  #over = false;
+  #failures = 0;
+  #committedAt = 0;
+  #endWait = () => {};
+  /** Why it does not get on, or null. */
+  problem: string | null = null;
+
+  constructor(options: StageOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => void this.#tick(), TICK_MS);
+  }
+
+  protected abstract readonly reads: ConsumeOptions;
+  protected abstract hold(position: Position): H;
+  protected abstract wantsStep(held: H): boolean;
+  /** Does what there is to do for these; rejects when it has to be tried again. */
+  protected abstract step(ready: H[]): Promise<void>;
+  /** Called now and then, while there may be nothing to do. */
+  protected abstract tick(): Promise<void>;
+
+  /** Begins to read; resolves when the log says that it does. */
+  async start(): Promise<void> {
+    this.#consumption = await this.#options.log.consume(this.reads, this);
+    if (this.#over) await this.#consumption.stop();
+    else this.#regulate();
+  }
+
+  /** Stops reading; what is done by then is committed. */
+  async stop(): Promise<void> {
+    this.#over = true;
+    clearInterval(this.#timer);
+    try {
+      await this.#consumption?.stop();
+    } finally {
+      await this.revoked();
+    }
+  }
+
+  assigned(positions: Position[]): void {
+    if (this.#over) return;
+    for (const position of positions) this.#held.set(keyOf(position), this.hold(position));
+    this.turn();
+  }
+
+  records(partition: Partition, records: StoredRecord[], end: number): void {
+    const held = this.#held.get(keyOf(partition));
+    if (held === undefined || this.isClosing) return;
+    held.push(records, end);
+    this.#regulate();
+    this.turn();
+  }
+
+  revoked(): Promise<void> {
+    this.#releasing ??= this.#release().finally(() => {
+      this.#releasing = null;
+    });
+    return this.#releasing;
+  }
+
+  failed(error: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearInterval(this.#timer);
+    this.#held.clear();
+    this.#endWait();
+    // Ends what the log still holds for it; there is nothing left to say about failures.
+    this.#consumption?.stop().catch(() => {});
+    this.#options.failed(error);
+  }
+
+  get held(): H[] {
+    return [...this.#held.values()];
+  }
+
+  protected get isClosing(): boolean {
+    return this.#over || this.#releasing !== null;
+  }
+
+  /** It is somebody else's now: nothing more may be done for it. */
+  protected isLost(held: H): boolean {
+    return this.#held.get(keyOf(held)) !== held;
+  }
+
+  /** Begins the next step, unless one is on its way. */
+  protected turn(): void {
+    if (this.#working !== null || this.isClosing) return;
+    this.#working = this.#work().finally(() => {
+      this.#working = null;
+      if (this.held.some((held) => this.wantsStep(held))) this.turn();
+    });
+  }
+
+  async #work(): Promise<void> {
+    // Whatever has come in this turn of the event loop shares the step.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (!this.isClosing) {
+      const ready = this.held.filter((held) => this.wantsStep(held));
+      if (ready.length === 0) return;
+      try {
+        await this.step(ready);
+        if (performance.now() - this.#committedAt > COMMIT_MS) await this.#commit();
+        this.#failures = 0;
+        this.problem = null;
+      } catch (error) {
+        this.problem = (error as Error).message;
+        await this.wait(retryWait(++this.#failures, RETRY, null, this.#options.random));
+      }
+      this.#regulate();
+    }
+  }
+
+  async #tick(): Promise<void> {
+    if (this.isClosing) return;
+    try {
+      if (this.#working === null) await this.#commit();
+      await this.tick();
+    } catch (error) {
+      this.problem = (error as Error).message;
+    }
+    this.turn();
+  }
+
+  async #release(): Promise<void> {
+    this.#endWait();
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LONGEST_RELEASE);
+    await Promise.race([this.#working, late]);
+    clearTimeout(timer);
+    // What is not committed is read again, and known.
+    await this.#commit().catch(() => {});
+    this.#held.clear();
+  }
+
+  async #commit(): Promise<void> {
+    this.#committedAt = performance.now();
+    const behind = this.held.filter(({ safe, committed }) => safe > committed);
+    if (behind.length === 0 || this.#consumption === null) return;
+    const positions = behind.map(({ topic, partition, safe }) => ({ topic, partition, offset: safe }));
+    await this.#consumption.commit(positions);
+    for (const [i, held] of behind.entries()) held.committed = positions[i]!.offset;
+  }
+
+  #regulate(): void {
+    if (this.#consumption === null || this.isClosing) return;
+    for (const held of this.#held.values()) {
+      const isFull = held.waiting > (held.paused ? MOST_WAITING / 2 : MOST_WAITING);
+      if (isFull === held.paused) continue;
+      held.paused = isFull;
+      const place = [{ topic: held.topic, partition: held.partition }];
+      if (isFull) this.#consumption.pause(place);
+      else this.#consumption.resume(place);
+    }
+  }
+
+  /** Ends early when partitions are given up. */
+  protected wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#endWait = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+function keyOf({ topic, partition }: Partition): string {
+  return `${topic}/${partition}`;
+}

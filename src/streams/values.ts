@@ -1,0 +1,158 @@
+import type { StreamConfig } from '../config-stream-types.ts';
+import { compileExpression, eventMaker } from '../dispatcher/filter.ts';
+import { membersOf } from '../dispatcher/filter-members.ts';
+import { parsePointer, resolvePointer } from '../pointer.ts';
+import type { StoredRecord } from '../ports/event-log.ts';
+import { type Aggregate, parseAggregate } from './aggregate.ts';
+
+/** What a stream wants to know of an event: each expression looks at the same parsed data. */
+export interface Values {
+  readonly names: readonly string[];
+  readonly aggregates: readonly Aggregate[];
+  /** What an expression sees as `event`. */
+  seen(record: StoredRecord): object;
+  /** Whether the stream wants the event. An expression that fails does not want it, and is counted. */
+  wants(seen: object): boolean;
+  /** What the aggregates are of, in their order; undefined where the event has none. */
+  of(seen: object): unknown[];
+  /** The key by the config's pointer, as text; null when the event has none. */
+  key(seen: object): string | null;
+  /** Whether a window with these results is told of. */
+  having(results: Record<string, unknown>): boolean;
+  readonly hasHaving: boolean;
+  /** How often the filter failed so far. */
+  readonly errors: number;
+}
+
+type Read = (seen: object) => unknown;
+
+/** Compiles all expressions of a stream. Throws an Error that names the one that is wrong, and why. */
+export function compileValues(config: StreamConfig): Values {
+  const problems = streamProblems(config);
+  if (problems.length > 0)
+    throw new Error(`stream ${config.name}: ${problems[0]!.path.join('.')} ${problems[0]!.detail}`);
+  const names = Object.keys(config.aggregate);
+  const parsed = names.map((name) => parseAggregate(config.aggregate[name]!));
+  const members = new Set<string>();
+  let isWhole = false;
+  const compiled = (text: string): Read => {
+    const { program } = compileExpression(text, { event: 'map' });
+    const named = membersOf(program.ast, 'event');
+    if (named === null) isWhole = true;
+    for (const name of named ?? []) members.add(name);
+    return plainPath(program.ast) ?? ((event) => program({ event }));
+  };
+  const filter = config.filter === null ? null : compiled(config.filter);
+  const reads = parsed.map(({ argument }) => (argument === null ? null : compiled(argument)));
+  if (config.key !== null) members.add('data');
+  const seen = eventMaker(isWhole ? null : members);
+  const having = config.having === null ? null : compileHaving(config.having, names);
+  const pointer = config.key === null ? [] : parsePointer(config.key);
+  return {
+    names,
+    aggregates: parsed.map(({ aggregate }) => aggregate),
+    errors: 0,
+    hasHaving: having !== null,
+    seen,
+    wants(this: { errors: number }, event) {
+      if (filter === null) return true;
+      try {
+        const result = filter(event);
+        if (typeof result === 'boolean') return result;
+      } catch {
+        // A member is missing: counted below.
+      }
+      this.errors++;
+      return false;
+    },
+    of: (event) => reads.map((read) => (read === null ? undefined : tryRead(read, event))),
+    key: (event) => keyText((event as { data?: unknown }).data, pointer),
+    having: (results) => having === null || having(results),
+  };
+}
+
+/** A member that is missing is no value. */
+function tryRead(read: Read, event: object): unknown {
+  try {
+    return read(event);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `event.data.total` without the evaluator, which costs more than all the rest; null for other expressions. */
+function plainPath(ast: ReturnType<typeof compileExpression>['program']['ast']): Read | null {
+  const names: string[] = [];
+  let node = ast;
+  while (node.op === '.') {
+    const [inner, name] = node.args as [typeof ast, string];
+    names.unshift(name);
+    node = inner;
+  }
+  if (node.op !== 'id' || node.args !== 'event' || names.length === 0) return null;
+  return (event) => {
+    let here: unknown = event;
+    for (const name of names) {
+      if (typeof here !== 'object' || here === null) return undefined;
+      if (here instanceof Map) here = here.get(name);
+      else if (Object.hasOwn(here, name)) here = (here as Record<string, unknown>)[name];
+      else return undefined;
+    }
+    return here;
+  };
+}
+
+function keyText(data: unknown, pointer: string[]): string | null {
+  const value = resolvePointer(data, pointer);
+  if (typeof value === 'string') return value === '' ? null : value;
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : null;
+}
+
+function compileHaving(
+  text: string,
+  names: readonly string[],
+): (results: Record<string, unknown>) => boolean {
+  const variables = Object.fromEntries(names.map((name) => [name, 'dyn']));
+  const { program } = compileExpression(text, variables);
+  return (results) => {
+    try {
+      return program(results) === true;
+    } catch {
+      // No number to compare yet, such as the least of none.
+      return false;
+    }
+  };
+}
+
+/** Names that the emitted event's data has by itself. */
+const TAKEN = new Set(['stream', 'key', 'start', 'end', 'approximate']);
+
+/** What is wrong with the expressions of a stream, and where in it. */
+export function streamProblems(config: StreamConfig): { path: string[]; detail: string }[] {
+  const problems: { path: string[]; detail: string }[] = [];
+  const names = Object.keys(config.aggregate);
+  const check = (path: string[], work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      // Further lines draw the expression and a caret.
+      problems.push({ path, detail: (error as Error).message.split('\n')[0]! });
+    }
+  };
+  const isBool = (text: string, variables: Record<string, string>) => {
+    const { type } = compileExpression(text, variables);
+    if (type !== 'bool' && type !== 'dyn') throw new Error(`must be a bool, not ${type}`);
+  };
+  if (config.filter !== null) check(['filter'], () => isBool(config.filter!, { event: 'map' }));
+  for (const name of names) {
+    check(['aggregate', name], () => {
+      if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name) || TAKEN.has(name))
+        throw new Error('is no name that a result can have');
+      const { argument } = parseAggregate(config.aggregate[name]!);
+      if (argument !== null) compileExpression(argument, { event: 'map' });
+    });
+  }
+  if (config.having !== null && problems.length === 0)
+    check(['having'], () => isBool(config.having!, Object.fromEntries(names.map((name) => [name, 'dyn']))));
+  return problems;
+}
