@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { CloudEvent, HTTP } from 'cloudevents';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterEach, describe, expect, inject, it } from 'vitest';
 import type { RecordedSpan } from '../adapters/recording-provider.ts';
 import { freePort } from '../services/free-port.ts';
 import { kafkaClient, readTopic } from './kafka-reader.ts';
@@ -19,11 +19,13 @@ const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = `00-${TRACE}-b7ad6b7169203331-01`;
 
 const endings: (() => Promise<unknown> | unknown)[] = [];
-afterAll(async () => {
-  for (const end of endings.reverse()) await end();
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
 });
 
-const CREATE = ', create: {}';
+/** In a config, where topics are not to be made. */
+const CREATE = ', create: true';
+const NO_CREATE = ', create: false';
 
 interface Called {
   headers: Record<string, string>;
@@ -91,6 +93,7 @@ ${links
     topics: [${prefix}.${topic}]
     function: { http: { url: '${url}'${more.includes('structured') ? ', mode: structured' : ''} } }
     deadLetter: ${prefix}.${name}.dead
+    redrive: ${prefix}.${name}.redrive
     ${reply === undefined ? '' : `reply: ${prefix}.${reply}`}
 ${more.replace('structured', '')}`,
   )
@@ -202,13 +205,8 @@ async function chainOfThree() {
 }
 
 describe('a chain of three functions over Kafka', () => {
-  let functions: Awaited<ReturnType<typeof chainOfThree>>;
-  beforeAll(async () => {
-    functions = await chainOfThree();
-  });
-
-  function links(name: string): Link[] {
-    const { sdk, framework, node } = functions;
+  async function links(name: string): Promise<Link[]> {
+    const { sdk, framework, node } = await chainOfThree();
     return [
       { name: `${name}-1`, topic: `${name}.in`, url: sdk, reply: `${name}.one`, more: 'structured' },
       { name: `${name}-2`, topic: `${name}.one`, url: framework, reply: `${name}.two` },
@@ -217,13 +215,13 @@ describe('a chain of three functions over Kafka', () => {
   }
 
   async function outcome(name: string) {
-    await expect.poll(() => ids(`${name}.out`), { timeout: 40_000, interval: 300 }).toHaveLength(1);
+    await expect.poll(() => ids(`${name}.out`), { timeout: 90_000, interval: 300 }).toHaveLength(1);
     const [record] = await readTopic(brokers, `${prefix}.${name}.out`);
     return { ...record!, seen: (JSON.parse(record!.value!.toString()) as { seen: Seen[] }).seen };
   }
 
   it('shows one trace id in all three, with no SDK plugged in', async () => {
-    const yaml = config(links('plain'), 'plain.in');
+    const yaml = config(await links('plain'), 'plain.in');
     const gateway = await start(yaml, 'gateway');
     await start(yaml, 'dispatcher');
     await post(gateway, { id: 'e', device: 'd-1' }, { traceparent: PARENT, tracestate: 'a=1' });
@@ -241,10 +239,10 @@ describe('a chain of three functions over Kafka', () => {
       tracestate: 'a=1',
     });
     expect(key!.toString()).toBe('d-1');
-  }, 120_000);
+  }, 240_000);
 
   it('shows it with an SDK, too, where each step hangs on the one before', async () => {
-    const yaml = config(links('traced'), 'traced.in');
+    const yaml = config(await links('traced'), 'traced.in');
     const folder = await mkdtemp(join(tmpdir(), 'postern-spans-'));
     endings.push(() => rm(folder, { recursive: true }));
     const file = join(folder, 'spans');
@@ -286,7 +284,7 @@ describe('a chain of three functions over Kafka', () => {
     const sends = spans.filter(({ kind }) => kind === 'PRODUCER').map(({ name }) => name.replace(prefix, ''));
     expect(sends).toEqual(['send .traced.in', 'send .traced.one', 'send .traced.two', 'send .traced.out']);
     expect(spans.some(({ failed }) => failed)).toBe(false);
-  }, 120_000);
+  }, 240_000);
 });
 
 describe('a loop', () => {
@@ -307,8 +305,8 @@ describe('a loop', () => {
     const gateway = await start(yaml, 'gateway');
     const dispatcher = await start(yaml, 'dispatcher');
     await post(gateway, { id: 'e' });
-    await expect.poll(() => ids('loop.dead'), { timeout: 40_000, interval: 300 }).toHaveLength(1);
-    await expect.poll(() => committed('loop', 'loop')).toBe(17);
+    await expect.poll(() => ids('loop.dead'), { timeout: 90_000, interval: 300 }).toHaveLength(1);
+    await expect.poll(() => committed('loop', 'loop'), { timeout: 90_000, interval: 300 }).toBe(17);
     const [letter] = await readTopic(brokers, `${prefix}.loop.dead`);
     expect(letter!.headers).toMatchObject({
       postern_reason: 'too_many_hops',
@@ -321,7 +319,7 @@ describe('a loop', () => {
     expect(target.calls).toHaveLength(17);
     expect(await replies(dispatcher, 'loop', 'stored')).toBe(16);
     expect(await replies(dispatcher, 'loop', 'too_many_hops')).toBe(1);
-  }, 120_000);
+  }, 240_000);
 });
 
 const answerTo = ({ headers }: Called, response: ServerResponse, more: Record<string, string> = {}) => {
@@ -341,26 +339,26 @@ describe('a reply', () => {
     const target = await startFunction(answerTo);
     const topic = await lockedReplies('locked');
     const link = { name: 'locked', topic: 'locked', url: target.url, reply: 'locked.out' };
-    const yaml = config([link], 'locked').replace(CREATE, '');
+    const yaml = config([link], 'locked').replace(CREATE, NO_CREATE);
     const gateway = await start(yaml, 'gateway', [], true);
     const dispatcher = await start(yaml, 'dispatcher', [], true);
     await post(gateway, [{ id: 'a' }, { id: 'b' }, { id: 'c' }]);
     await expect
-      .poll(() => replies(dispatcher, 'locked', 'failed'), { timeout: 60_000, interval: 300 })
+      .poll(() => replies(dispatcher, 'locked', 'failed'), { timeout: 90_000, interval: 300 })
       .toBeGreaterThan(0);
     expect(await committed('locked', 'locked')).toBe(0);
     await topic.open();
-    await expect.poll(() => committed('locked', 'locked'), { timeout: 60_000, interval: 300 }).toBe(3);
+    await expect.poll(() => committed('locked', 'locked'), { timeout: 90_000, interval: 300 }).toBe(3);
     expect((await ids('locked.out')).sort()).toEqual(['r-a', 'r-b', 'r-c']);
     expect(target.calls).toHaveLength(3);
     expect(await ids('locked.dead')).toEqual([]);
-  }, 180_000);
+  }, 300_000);
 
   it('is not lost when the dispatcher is killed between the call and the reply: the event comes again', async () => {
     const target = await startFunction(answerTo);
     const topic = await lockedReplies('killed');
     const link = { name: 'killed', topic: 'killed', url: target.url, reply: 'killed.out' };
-    const yaml = config([link], 'killed').replace(CREATE, '');
+    const yaml = config([link], 'killed').replace(CREATE, NO_CREATE);
     const gateway = await start(yaml, 'gateway', [], true);
     const first = await start(yaml, 'dispatcher', [], true);
     const sent = ['a', 'b', 'c'];
@@ -368,18 +366,18 @@ describe('a reply', () => {
       gateway,
       sent.map((id) => ({ id })),
     );
-    await expect.poll(() => target.calls.length, { timeout: 30_000 }).toBe(3);
+    await expect.poll(() => target.calls.length, { timeout: 90_000 }).toBe(3);
     first.kill('SIGKILL');
     await first.exited;
     expect(await committed('killed', 'killed')).toBe(0);
     await topic.open();
     await start(yaml, 'dispatcher');
     await expect
-      .poll(() => committed('killed', 'killed'), { timeout: 60_000, interval: 300 })
+      .poll(() => committed('killed', 'killed'), { timeout: 90_000, interval: 300 })
       .toBe(sent.length);
     expect(target.calls).toHaveLength(6);
     expect(new Set(await ids('killed.out'))).toEqual(new Set(sent.map((id) => `r-${id}`)));
-  }, 180_000);
+  }, 300_000);
 
   it('is not lost when the dispatcher is killed at any time', async () => {
     let strike = () => {};
@@ -419,7 +417,7 @@ describe('a reply', () => {
     left = Number.POSITIVE_INFINITY;
     await start(yaml, 'dispatcher');
     await expect
-      .poll(() => committed('struck', 'struck'), { timeout: 60_000, interval: 300 })
+      .poll(() => committed('struck', 'struck'), { timeout: 90_000, interval: 300 })
       .toBe(sent.length);
     expect(new Set(await ids('struck.out'))).toEqual(new Set(sent.map((id) => `r-${id}`)));
   }, 240_000);
@@ -432,10 +430,10 @@ describe('a reply', () => {
     const gateway = await start(yaml, 'gateway');
     await start(yaml, 'dispatcher');
     await post(gateway, { id: 'a' });
-    await expect.poll(() => ids('bad.dead'), { timeout: 40_000, interval: 300 }).toEqual(['a']);
+    await expect.poll(() => ids('bad.dead'), { timeout: 90_000, interval: 300 }).toEqual(['a']);
     const [letter] = await readTopic(brokers, `${prefix}.bad.dead`);
     expect(letter!.headers).toMatchObject({ postern_reason: 'bad_reply', postern_attempts: '2' });
     expect(letter!.headers.postern_error).toContain('ce-type');
     expect(target.calls).toHaveLength(2);
-  }, 120_000);
+  }, 240_000);
 });
