@@ -25,6 +25,8 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
   const limit = (name: 'body' | 'decompressed' | 'event' | 'buffered' | 'key', max: number) =>
     size(['gateway', 'limits', name], gateway.limits[name], max);
   const reader: Reader = { findings, secret, time, size };
+  // A topic that nobody asked for must not be missed where none is created.
+  const creates = log.kafka?.create !== false;
   const read = <R, T>(raw: Record<string, R>, one: (name: string, raw: R, reader: Reader) => T) =>
     new Map(Object.entries(raw).map(([name, value]) => [name, one(name, value, reader)]));
   return {
@@ -58,7 +60,7 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
     },
     schemas: document.schemas,
     sources: read(document.sources, readSource),
-    subscriptions: read(document.subscriptions, readSubscription),
+    subscriptions: read(document.subscriptions, (name, raw) => readSubscription(name, raw, creates, reader)),
     streams: read(document.streams, readStream),
     workflows: read(document.workflows, readWorkflow),
     grace: time(['grace'], document.grace),

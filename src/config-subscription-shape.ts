@@ -130,7 +130,10 @@ export const subscription = object({
   ),
   deadLetter: optional(Type.String({ description: 'Topic for what cannot be delivered; {name}.dead.' })),
   redrive: optional(
-    Type.String({ description: 'Topic of dead letters that are delivered again; {name}.redrive.' }),
+    Type.String({
+      description:
+        'Topic of dead letters that are delivered again; {name}.redrive, or none with log.kafka.create false.',
+    }),
   ),
   reply: optional(Type.String({ description: 'Topic for the events that the function answers with; none.' })),
   warm: optional(

@@ -13,8 +13,13 @@ import { checkName, checkTopic, readTls, readUrl } from './config-values.ts';
 type RawSubscription = ConfigDocument['subscriptions'][string];
 type RawHttp = NonNullable<RawSubscription['function']['http']>;
 
-/** A subscription of the document, each value checked for itself. */
-export function readSubscription(name: string, raw: RawSubscription, reader: Reader): SubscriptionConfig {
+/** A subscription of the document, each value checked for itself. `creates`: topics that are missing are made. */
+export function readSubscription(
+  name: string,
+  raw: RawSubscription,
+  creates: boolean,
+  reader: Reader,
+): SubscriptionConfig {
   const { findings, time, size } = reader;
   const at = (...rest: (string | number)[]): Path => ['subscriptions', name, ...rest];
   checkName(findings, at(), name);
@@ -22,8 +27,8 @@ export function readSubscription(name: string, raw: RawSubscription, reader: Rea
   for (const [index, topic] of raw.topics.entries()) checkTopic(findings, at('topics', index), topic);
   const deadLetter = raw.deadLetter ?? `${name}.dead`;
   checkTopic(findings, at('deadLetter'), deadLetter);
-  const redrive = raw.redrive ?? `${name}.redrive`;
-  checkTopic(findings, at('redrive'), redrive);
+  const redrive = raw.redrive ?? (creates ? `${name}.redrive` : null);
+  if (redrive !== null) checkTopic(findings, at('redrive'), redrive);
   if (raw.reply !== undefined) checkTopic(findings, at('reply'), raw.reply);
   checkFilters(findings, at('filters'), raw.filters);
   const { age } = raw.retry;

@@ -99,10 +99,16 @@ async function show(options: DeadLettersOptions, subscription: SubscriptionConfi
 async function send(options: DeadLettersOptions, subscription: SubscriptionConfig): Promise<boolean> {
   const { values, print } = options;
   const dryRun = values['dry-run'] ?? false;
+  const { name, redrive: topic } = subscription;
+  if (topic === null && !dryRun) {
+    throw new UsageError(
+      `subscriptions.${name}.redrive names no topic, and log.kafka.create is false: make one and name it`,
+    );
+  }
   const wanted = filterOf(values.filter);
   const amount = { limit: countOf('limit', values.limit), rate: countOf('rate', values.rate) };
   const times = timesOf(values.from, values.to);
-  return withLog(options, dryRun ? [] : [subscription.redrive!], async ({ log, reader }) => {
+  return withLog(options, dryRun ? [] : [topic!], async ({ log, reader }) => {
     if (!dryRun) await ready(log);
     const redriven = await redrive({
       ...{ subscription, reader, log, wanted, dryRun },

@@ -426,3 +426,15 @@ test('readConfig never throws, and says why when there is no config', () => {
     { numRuns: 60 },
   );
 });
+
+test('without topics being created, a subscription reads no redrive topic that nobody named', () => {
+  const text = (create: boolean, more = '') => `
+log: { kafka: { brokers: ['k:9092'], create: ${create} } }
+dedupe: { embedded: {} }
+subscriptions: { a: { topics: [t], ${more} function: { http: { url: 'http://x' } } } }`;
+  const redriveOf = (yaml: string) =>
+    readConfig(yaml, {}, { file: '?' }).config!.subscriptions.get('a')!.redrive;
+  expect(redriveOf(text(true))).toBe('a.redrive');
+  expect(redriveOf(text(false))).toBeNull();
+  expect(redriveOf(text(false, 'redrive: b,'))).toBe('b');
+});
