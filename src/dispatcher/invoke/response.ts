@@ -47,8 +47,9 @@ export class HttpResponse {
     this.#records = records;
     this.#wanted = wanted;
     this.#announced = Number(one(headers, 'content-length') ?? 0);
-    // What comes with a 202 is no event.
-    const isEvent = wanted.wantsReply === true && status === 200 && claimsEvent(headers);
+    // What comes with a 202 is about the call, and a 204 has nothing. A 201 with an event means it.
+    const mayReply = !this.#isFailure && status !== 202 && status !== 204;
+    const isEvent = wanted.wantsReply === true && mayReply && claimsEvent(headers);
     this.#isReply = isEvent || (wanted.wantsReply === 'any' && !this.#isFailure);
     if (this.#isFailure) this.#most = EXCERPT + LONGEST_SECRET;
     else this.#most = wanted.isBatch || this.#isReply ? KEPT : 0;
