@@ -7,6 +7,7 @@ import { filterProblem } from './dispatcher/filter.ts';
 import type { Problem } from './problem.ts';
 import { compileSchemas } from './schema/compile.ts';
 import { readSchemaFiles } from './schema/load.ts';
+import { streamProblems } from './streams/values.ts';
 import { checkExpressions } from './workflows/check.ts';
 
 export interface CheckOptions {
@@ -31,6 +32,9 @@ export async function checkAll(options: CheckOptions): Promise<Problem[]> {
     if (problem !== null)
       findings.error(['subscriptions', name, 'filter'], `is not CEL: ${problem.split('\n')[0]}`);
   }
+  for (const stream of config.streams.values())
+    for (const { path, detail } of streamProblems(stream))
+      findings.error(['streams', stream.name, ...path], detail);
   for (const workflow of config.workflows.values()) checkExpressions(workflow, findings);
   const schemaProblems = await checkSchemas(config, folder, findings);
   return [...findings.sorted(), ...schemaProblems];

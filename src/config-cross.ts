@@ -1,5 +1,6 @@
 import type { Config } from './config.ts';
 import { checkSources } from './config-source-cross.ts';
+import { checkStreams } from './config-stream-cross.ts';
 import { checkSubscriptions } from './config-subscription-cross.ts';
 import type { Findings } from './config-text.ts';
 import { checkOrigin } from './config-values.ts';
@@ -13,6 +14,7 @@ export function checkTogether(config: Config, findings: Findings): void {
   checkSpool(config, findings);
   checkSources([...config.sources.values()], findings);
   checkSubscriptions([...config.subscriptions.values()], writtenTopics(config), findings);
+  checkStreams(config, findings);
   checkWorkflows(config.workflows.values(), findings);
 }
 
@@ -84,6 +86,7 @@ function writtenTopics(config: Config): Set<string> {
     topics.add(deadLetter);
     if (reply !== null) topics.add(reply);
   }
+  for (const { name, emit } of config.streams.values()) topics.add(emit.topic).add(`${name}.late`);
   for (const { deadLetter, result } of config.workflows.values()) {
     topics.add(deadLetter);
     if (result !== null) topics.add(result);

@@ -5,6 +5,7 @@ import { combineReports, logReport, makeLogger } from './adapters/logging.ts';
 import { nodePlatform } from './adapters/node-platform.ts';
 import { openTracing } from './adapters/opentelemetry.ts';
 import { prometheusReport } from './adapters/prometheus.ts';
+import { streamMetrics } from './adapters/prometheus-streams.ts';
 import { workflowMetrics } from './adapters/prometheus-workflows.ts';
 import { tracedAppender, tracedLog } from './adapters/traced-log.ts';
 import type { WatchedDedupe } from './adapters/watch-dedupe.ts';
@@ -16,7 +17,16 @@ import { makeLimiter } from './gateway/rate.ts';
 import { within } from './lifecycle.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import { openSchemas } from './schema/load.ts';
-import { bootstrapServers, dedupeOpener, openDeliveries, openLog, openRates, openSpool } from './stores.ts';
+import {
+  bootstrapServers,
+  dedupeOpener,
+  openDeliveries,
+  openLog,
+  openRates,
+  openSpool,
+  openWindows,
+} from './stores.ts';
+import { type Streams, startStreams } from './streams/streams.ts';
 import { startWorkflows, type Workflows } from './workflows/workflows.ts';
 
 export type Role = 'gateway' | 'dispatcher';
@@ -52,7 +62,8 @@ export async function run(options: RunOptions): Promise<void> {
     : null;
   const tracing = openTracing(version);
   const system = 'kafka' in config.log.store ? 'kafka' : 'sqlite';
-  const log = openLog(config, data, logger);
+  const { log, reader } = openLog(config, data, logger);
+  const windows = isDispatcher ? openWindows(config, data, logger) : null;
   const spool = isGateway ? openSpool(config, data, log, logger) : null;
   const openDedupe = dedupeOpener(config, data, logger);
   const dedupe = isGateway ? openDedupe(config.dedupe.window) : null;
@@ -61,6 +72,7 @@ export async function run(options: RunOptions): Promise<void> {
   let gateway: Gateway | null = null;
   let dispatcher: Dispatcher | null = null;
   let workflows: Workflows | null = null;
+  let streams: Streams | null = null;
 
   const parts = {
     stopping: () => state.stopping,
@@ -69,7 +81,7 @@ export async function run(options: RunOptions): Promise<void> {
     dedupe: () => dedupe?.problem() ?? null,
     outage: config.dedupe.outage,
     schemas: () => schemas?.problems() ?? [],
-    dispatcher: () => dispatcher?.problem() ?? workflows?.problem() ?? null,
+    dispatcher: () => dispatcher?.problem() ?? streams?.problem() ?? workflows?.problem() ?? null,
     workflows: () => workflows,
   };
   const metrics = prometheusReport({
@@ -91,7 +103,12 @@ export async function run(options: RunOptions): Promise<void> {
     instances: () => workflows?.instances() ?? [],
     oldest: () => workflows?.oldest() ?? [],
   });
-  const report = combineReports(metrics.report, workflowReport, logReport(logger));
+  const streamReport = streamMetrics(metrics.registry, {
+    open: () => streams?.open() ?? [],
+    watermark: () => streams?.watermark() ?? [],
+    lag: () => streams?.lag() ?? [],
+  });
+  const report = combineReports(metrics.report, streamReport, workflowReport, logReport(logger));
 
   let ingest: Listener | null = null;
   // Whoever sends again what a process before us has stored must not meet a gateway that does not know yet.
@@ -133,6 +150,14 @@ export async function run(options: RunOptions): Promise<void> {
       remember: ({ dedupe: window }) => deliveries.get(window!)?.store ?? null,
       bootstrapServers: bootstrapServers(config),
     });
+    if (windows !== null)
+      streams = await startStreams({
+        streams: [...config.streams.values()],
+        log: tracing === null ? log : tracedLog(log, tracing, system),
+        reader,
+        store: windows,
+        report,
+      });
     workflows = await startWorkflows({
       workflows: [...config.workflows.values()],
       log: tracing === null ? log : tracedLog(log, tracing, system),
@@ -155,11 +180,17 @@ export async function run(options: RunOptions): Promise<void> {
 
   async function stop(): Promise<void> {
     const started = performance.now();
-    await Promise.all([closeDoor(), dispatcher?.stop(config.grace), workflows?.stop(config.grace)]);
+    await Promise.all([
+      closeDoor(),
+      dispatcher?.stop(config.grace),
+      workflows?.stop(config.grace),
+      streams?.stop(config.grace),
+    ]);
     // The last tenth is for closing everything else.
     await spool?.close(config.grace * 0.9 - (performance.now() - started));
     await log.close();
     await Promise.all([dedupe, ...deliveries.values()].map((one) => one?.store.close()));
+    await windows?.close();
     await rates?.close();
     schemas?.close();
     await adminListener.close();

@@ -6,10 +6,12 @@ import { kafkaEventLog } from './adapters/kafka/event-log.ts';
 import { kafkaLogReader } from './adapters/kafka/log-reader.ts';
 import { redisDedupeStore } from './adapters/redis/dedupe-store.ts';
 import { redisRateStore } from './adapters/redis/rate-store.ts';
+import { redisWindowStore } from './adapters/redis/window-store.ts';
 import { Spool } from './adapters/spool.ts';
 import { openDedupeDatabase, SqliteDedupeStore } from './adapters/sqlite/dedupe-store.ts';
 import { sqliteEventLog } from './adapters/sqlite/event-log.ts';
 import { SpoolFile } from './adapters/sqlite/spool-file.ts';
+import { sqliteWindowStore } from './adapters/sqlite/window-store.ts';
 import { type WatchedDedupe, watchDedupe } from './adapters/watch-dedupe.ts';
 import type { Config } from './config.ts';
 import type { WorkflowConfig } from './config-workflow-types.ts';
@@ -17,10 +19,16 @@ import { rejectedRecord } from './gateway/pipeline.ts';
 import type { EventLog } from './ports/event-log.ts';
 import type { LogReader } from './ports/log-reader.ts';
 import type { RateStore } from './ports/rate-store.ts';
+import type { WindowStore } from './ports/window-store.ts';
+import { topicsOf } from './streams/streams.ts';
 import { progressTopic } from './workflows/compile.ts';
 
-/** The log that the config names. Opens at once; it connects by itself. */
-export function openLog(config: Config, folder: string, logger: Logger): EventLog {
+/** The log that the config names, and what reads any topic of it. Opens at once; it connects by itself. */
+export function openLog(
+  config: Config,
+  folder: string,
+  logger: Logger,
+): { log: EventLog; reader: LogReader } {
   const topics = new Set<string>();
   for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
   for (const subscription of config.subscriptions.values()) {
@@ -31,7 +39,9 @@ export function openLog(config: Config, folder: string, logger: Logger): EventLo
   }
   for (const workflow of config.workflows.values())
     for (const topic of workflowTopics(workflow)) topics.add(topic);
-  return openTopics(config, folder, logger, [...topics]).log;
+  for (const stream of config.streams.values())
+    for (const topic of [...stream.topics, ...topicsOf(stream)]) topics.add(topic);
+  return openTopics(config, folder, logger, [...topics]);
 }
 
 function workflowTopics({ name, on, steps, result, deadLetter }: WorkflowConfig): string[] {
@@ -93,6 +103,20 @@ export function openDeliveries(
 ): ReadonlyMap<number, WatchedDedupe> {
   const windows = new Set([...subscriptions.values()].flatMap(({ dedupe }) => dedupe ?? []));
   return new Map([...windows].map((window) => [window, open(window)]));
+}
+
+/** Where streams keep their windows; null when there are none. */
+export function openWindows(
+  { streams, dedupe: { store } }: Config,
+  folder: string,
+  logger: Logger,
+): WindowStore | null {
+  if (streams.size === 0) return null;
+  if (!('redis' in store)) return sqliteWindowStore({ path: resolve(folder, store.embedded.path) });
+  return redisWindowStore({
+    ...store.redis,
+    onError: (error) => logger.error({ err: error }, 'window store'),
+  });
 }
 
 /** Where gateways share the rates of their sources; null when no source has one, or there is no other gateway. */

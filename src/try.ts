@@ -108,6 +108,10 @@ function matching(event: DecodedEvent, config: Config, topic: string): string[] 
     .filter((subscription) => subscription.topics.includes(topic))
     .filter((subscription) => makeFilter(subscription)?.match(record) ?? true)
     .map((subscription) => subscription.name);
+  const streams = [...config.streams.values()]
+    .filter((stream) => stream.topics.includes(topic))
+    .filter(({ filter }) => makeFilter({ filter, filters: [] })?.match(record) ?? true)
+    .map(({ name }) => `stream ${name}`);
   const workflows = [...config.workflows.values()].flatMap((workflow) => matchWorkflow(workflow, record));
-  return [...subscriptions, ...workflows];
+  return [...subscriptions, ...streams, ...workflows];
 }

@@ -1,5 +1,12 @@
 import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
-import type { BreakerFacts, DeliveryFacts, GroupFacts, Report, RequestFacts } from '../ports/report.ts';
+import type {
+  BreakerFacts,
+  DeliveryFacts,
+  GroupFacts,
+  Report,
+  RequestFacts,
+  StreamFacts,
+} from '../ports/report.ts';
 
 /** Fields that may hold a secret or personal data, at any of the first three levels. */
 const SECRET = ['authorization', 'cookie', 'keys', 'key', 'password', 'secret', 'token', 'query', 'headers'];
@@ -78,6 +85,15 @@ export function logReport(logger: Logger, now: () => number = performance.now.bi
       if (leftOut === null) return;
       logger.warn(leftOut === 0 ? facts : { ...facts, leftOut }, 'reply');
     },
+    stream(facts: StreamFacts) {
+      if (facts.state === 'lost')
+        logger.error(facts, 'state of a stream is lost: open windows are incomplete');
+      else if (facts.state !== undefined) logger.warn(facts, 'state of a stream');
+      else if (facts.tooLarge || facts.late || facts.future || facts.keyless) {
+        const leftOut = gate(`${facts.stream} stream`);
+        if (leftOut !== null) logger.warn(leftOut === 0 ? facts : { ...facts, leftOut }, 'stream');
+      }
+    },
     breaker(facts: BreakerFacts) {
       if (facts.open) logger.warn(facts, 'breaker open');
       else logger.info(facts, 'breaker closed');
@@ -152,6 +168,9 @@ export function combineReports(...reports: Report[]): Report {
     },
     breaker(facts) {
       for (const report of reports) report.breaker?.(facts);
+    },
+    stream(facts) {
+      for (const report of reports) report.stream?.(facts);
     },
     step(facts) {
       for (const report of reports) report.step?.(facts);
