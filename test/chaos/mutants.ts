@@ -50,7 +50,7 @@ export const mutants: readonly Mutant[] = [
     change: {
       file: 'dispatcher/run.ts',
       from: '      this.#intake.add(delivery.size);\n',
-      to: `      this.#commits.finish(holding, record.offset);
+      to: `      this.#commits.finish(holding, delivery.offset);
       this.#intake.add(delivery.size);\n`,
     },
     scenario: 'dispatcher-kill',
