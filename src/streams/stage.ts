@@ -32,7 +32,7 @@ export interface StageHeld extends Partition {
 }
 
 /** Records of a partition that may wait; at half of it reading goes on. */
-const MOST_WAITING = 8_000;
+const MOST_WAITING = 16_000;
 const COMMIT_MS = 250;
 const TICK_MS = 500;
 const RETRY = { attempts: Number.POSITIVE_INFINITY, min: 100, max: 5_000 };
