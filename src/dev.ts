@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { StartError } from './lifecycle.ts';
+import { sampleOrder } from './sample-orders.ts';
 
 /** Bytes of a payload that the sample function prints. */
 const SHOWN = 200;
 
 /**
- * The sample function of `postern dev`: prints each CloudEvent (binary mode) that it is called with.
+ * The sample functions of `postern dev`: they print each CloudEvent (binary mode) that they are called with.
  * Resolves when it listens on loopback; rejects when the port is taken.
  */
 export async function startSampleFunction(port: number, print: (line: string) => void): Promise<void> {
@@ -28,5 +29,10 @@ async function answer(
   const body = Buffer.concat(chunks).toString();
   const { 'ce-type': type, 'ce-id': id } = request.headers;
   print(`sample function got ${type} ${id}: ${body.length > SHOWN ? `${body.slice(0, SHOWN)}...` : body}`);
-  response.writeHead(204).end();
+  const order = sampleOrder(request.url!, body);
+  if (order === null || order.body === null) response.writeHead(order?.status ?? 204).end();
+  else {
+    response.writeHead(order.status, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(order.body));
+  }
 }

@@ -387,7 +387,15 @@ subscriptions: { f: { topics: [t], function: { http: { url: 'http://x', headers:
 test('the sample config is good and has nothing to complain about', () => {
   const { config, problems: found } = read(readFileSync(SAMPLE, 'utf8'));
   expect(found).toEqual([]);
-  expect([...config!.sources.keys()]).toEqual(['web', 'sensors', 'shop', 'hooks', 'github']);
+  expect([...config!.sources.keys()]).toEqual([
+    'web',
+    'sensors',
+    'shop',
+    'hooks',
+    'github',
+    'orders',
+    'approvals',
+  ]);
 });
 
 test('readConfig never throws, and says why when there is no config', () => {
