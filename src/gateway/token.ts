@@ -109,6 +109,7 @@ function remoteKeys(url: URL): JWTVerifyGetKey {
   let failed = Number.NEGATIVE_INFINITY;
   let reason: unknown;
   let fetching: Promise<void> | null = null;
+  let begun = 0;
 
   async function load(): Promise<void> {
     try {
@@ -124,8 +125,14 @@ function remoteKeys(url: URL): JWTVerifyGetKey {
   }
 
   function renew(): Promise<void> {
-    if (fetching === null && performance.now() - failed < PAUSE) return Promise.reject(unavailable(reason));
-    fetching ??= load();
+    const now = performance.now();
+    // Some runtimes drop what a request has begun once it is answered: such a fetch never ends.
+    if (now - begun > 2 * FETCH_TIME) fetching = null;
+    if (fetching === null && now - failed < PAUSE) return Promise.reject(unavailable(reason));
+    if (fetching === null) {
+      begun = now;
+      fetching = load();
+    }
     return fetching;
   }
 
