@@ -86,10 +86,9 @@ function usesWorkflow(node: ASTNode): boolean {
 
 function asId(keyOf: (record: StoredRecord) => unknown, record: StoredRecord): string | null {
   try {
-    const value = keyOf(record);
-    const isText = typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint';
-    const id = isText ? String(value) : '';
-    return id === '' || id.length > LONGEST_ID ? null : id;
+    const id = keyOf(record);
+    // CEL holds no other value to be equal to the id.
+    return typeof id === 'string' && id !== '' && id.length <= LONGEST_ID ? id : null;
   } catch {
     // The event has no such field: it is for nobody.
     return null;

@@ -1,0 +1,94 @@
+import { serve } from '@hono/node-server';
+import { Hono } from 'hono';
+import { expect, test } from 'vitest';
+import { addWorkflows } from '../src/admin/workflows.ts';
+import { readConfig } from '../src/config.ts';
+import { workflowsCommand } from '../src/workflows-command.ts';
+
+const began = Date.UTC(2026, 0, 2);
+const failed = {
+  id: 'o-1\u001b[2J',
+  status: 'failed',
+  outcome: null,
+  began,
+  steps: { charge: { state: 'undo_failed', since: began } },
+  failure: { step: 'ship', reason: 'refused', detail: 'HTTP 422' },
+  input: '{"id":"o-1"}',
+  results: { charge: '"paid"' },
+};
+const app = new Hono();
+addWorkflows(app, () => ({
+  names: () => ['order', 'other'],
+  list: (name) => (name === 'order' ? [failed] : []),
+  find: (_, id) => (id === 'o-1' ? failed : null),
+  retry: async (_, id) => (id === 'o-1' ? 'stored' : 'unknown'),
+  cancel: async () => 'not_now',
+}));
+
+async function run(action: string | undefined, workflow?: string, id?: string, json = false) {
+  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' });
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  const text = `log: { embedded: {} }\ndedupe: { embedded: {} }\nadmin: { listen: 127.0.0.1:${port} }`;
+  const { config } = readConfig(text, {}, { file: 'postern.yaml' });
+  const lines: string[] = [];
+  try {
+    const print = (line: string) => void lines.push(line);
+    const good = await workflowsCommand({
+      config: config!,
+      action,
+      workflow,
+      id,
+      admin: undefined,
+      json,
+      print,
+    });
+    return { good, text: lines.join('\n') };
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+test('list and show say where instances are, without what would steer the terminal', async () => {
+  const { text } = await run('list');
+  expect(text).toBe(
+    'order: 1 instance here\n' +
+      '  o-1\ufffd[2J  failed  2026-01-02T00:00:00.000Z  charge undo_failed since 2026-01-02T00:00:00.000Z  (ship refused)\n' +
+      'other: 0 instances here',
+  );
+  expect((await run('list', 'other')).text).toBe('other: 0 instances here');
+  expect((await run('show', 'order', 'o-1')).text).toContain('failed: ship refused: HTTP 422\n');
+  expect(JSON.parse((await run('show', 'order', 'o-1', true)).text)).toMatchObject({
+    results: { charge: 'paid' },
+  });
+});
+
+test('retry and cancel say whether it is noted', async () => {
+  expect(await run('retry', 'order', 'o-1')).toEqual({ good: true, text: 'retry of o-1 is noted' });
+  expect(await run('retry', 'order', 'o-2')).toEqual({ good: false, text: expect.stringMatching(/^404: /) });
+  expect(await run('cancel', 'order', 'o-1')).toEqual({ good: false, text: expect.stringMatching(/^409: /) });
+});
+
+test('what cannot be followed is said', async () => {
+  await expect(run('eat')).rejects.toThrow('workflows needs one of list, show, retry and cancel');
+  await expect(run(undefined)).rejects.toThrow('workflows needs one of');
+  await expect(run('show', 'order')).rejects.toThrow('needs the workflow and the instance');
+  await expect(run('list', 'none')).rejects.toThrow('no workflow none runs there');
+  const { config } = readConfig(
+    'log: { embedded: {} }\ndedupe: { embedded: {} }',
+    {},
+    { file: 'postern.yaml' },
+  );
+  const ask = (admin: string) =>
+    workflowsCommand({
+      config: config!,
+      action: 'list',
+      workflow: undefined,
+      id: undefined,
+      admin,
+      json: false,
+      print() {},
+    });
+  await expect(ask('nowhere')).rejects.toThrow('--admin must be a URL');
+  await expect(ask('http://127.0.0.1:1')).rejects.toThrow('nobody answers at http://127.0.0.1:1');
+});
