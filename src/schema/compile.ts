@@ -30,7 +30,7 @@ export interface CompileOptions {
 }
 
 /** What is wanted of a compilation whose schemas are to be used elsewhere. */
-export interface Ahead {
+interface Ahead {
   patterns: Patterns;
   add(made: MadeValidator): void;
 }

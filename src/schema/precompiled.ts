@@ -13,7 +13,7 @@ import {
 import * as forms from './short-forms.ts';
 
 /** What the code of compiled schemas needs around it. */
-export interface Surroundings {
+interface Surroundings {
   regExp(pattern: string): { test(text: string): boolean };
   formats: Record<string, (text: string) => boolean>;
   burn(): void;
@@ -22,7 +22,7 @@ export interface Surroundings {
 }
 
 /** Makes the functions of several schemas, by key. */
-export type Functions = (surroundings: Surroundings) => Record<string, CheckFunction>;
+type Functions = (surroundings: Surroundings) => Record<string, CheckFunction>;
 
 /** Schemas that were compiled ahead, as the generated module holds them. */
 export interface Precompiled {

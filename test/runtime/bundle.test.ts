@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { EdgeWorker } from '../../src/edge.ts';
 import { makeProject, type Project } from '../e2e/postern.ts';
 import { type Bundle, buildBundle } from './worker.ts';
 
@@ -46,6 +47,29 @@ describe('the bundle of the sample config', () => {
     );
     const text = read(bundle, 'worker.js');
     expect(text).not.toMatch(/\brequire\(|\bimport\(|\bnew Function\b|\beval\(|["']node:/);
+  });
+
+  it('runs wherever there is fetch', async () => {
+    const { default: worker } = (await import(join(bundle.folder, 'worker.js'))) as { default: EdgeWorker };
+    const env = { EDGE_ORIGIN: 'http://127.0.0.1:1' };
+    const kept: Promise<unknown>[] = [];
+    const lifetime = { waitUntil: (work: Promise<unknown>) => void kept.push(work) };
+    const ask = async (path: string, init?: RequestInit) =>
+      (await worker.fetch(new Request(`http://edge.example${path}`, init), env, lifetime)).status;
+    expect(await ask('/openapi.json')).toBe(200);
+    const headers = { 'content-type': 'application/json' };
+    expect(await ask('/events/sensors', { method: 'POST', body: '{"deviceId":"d","seq":1}', headers })).toBe(
+      422,
+    );
+    expect(
+      await ask('/events/github', {
+        method: 'POST',
+        body: '{}',
+        headers: { ...headers, 'idempotency-key': 'a' },
+      }),
+    ).toBe(503);
+    await Promise.all(kept);
+    expect(kept).toHaveLength(3);
   });
 
   it('holds no secret that a variable names, and asks for it by that name', () => {

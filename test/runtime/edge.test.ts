@@ -23,7 +23,12 @@ beforeAll(async () => {
     yaml: `
 log: { kafka: { brokers: ['${brokers}'], create: { partitions: 1, replication: 1 } }, timeout: 3s }
 dedupe: { redis: { url: '${redis}', prefix: '${prefix}:' } }
-${sourcesFor(prefix).replace('depth: 12,', `depth: 12, requests: ${REQUESTS},`)}  clientAddress: full
+${sourcesFor(prefix)
+  .replace('depth: 12,', `depth: 12, requests: ${REQUESTS},`)
+  .replace(
+    '  segment:',
+    `  slow: { topic: ${prefix}.slow, id: [/id], rate: { events: 1 } }\n  segment:`,
+  )}  clientAddress: full
   proxies: [127.0.0.0/8]
 `,
     schemas: SCHEMAS,
@@ -178,6 +183,23 @@ describe('between client and origin', () => {
       ['a', '198.51.100.7'],
       ['b', '127.0.0.1'],
     ]);
+  });
+
+  it("passes on what the origin says of a source's rate", async () => {
+    const edge = await worker({ EDGE_ORIGIN: origin.url });
+    const send = (n: number) =>
+      fetch(`${edge.url}/events/slow`, {
+        method: 'POST',
+        body: `{"id":"slow-${n}"}`,
+        headers: { 'content-type': 'application/json' },
+      });
+    const replies = await Promise.all(Array.from({ length: 8 }, (_, n) => send(n)));
+    const refused = replies.filter(({ status }) => status === 429);
+    expect(refused.length).toBeGreaterThan(0);
+    for (const { headers } of refused) {
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(headers.get('ratelimit')).not.toBe(null);
+    }
   });
 
   it('says which codings it can undo', async () => {

@@ -4,14 +4,14 @@ import { encode } from 'cborg';
 import { githubHeaders, hmac, type Sent, seconds, slackHeaders } from '../gateway/signing.ts';
 
 /** A request; `tag` is in all ids of a run, so that runs do not meet. */
-export interface Sending {
+interface Sending {
   method?: string;
   path: string;
   headers?: Sent;
   body?: string | Uint8Array<ArrayBuffer>;
 }
 
-export interface Exchange {
+interface Exchange {
   name: string;
   send(tag: string): Sending;
   status: number;

@@ -7,6 +7,7 @@ import type { Project } from '../e2e/postern.ts';
 import { freePort } from '../services/free-port.ts';
 
 const run = promisify(execFile);
+const require = createRequire(import.meta.url);
 const BUILD = join(import.meta.dirname, '../../src/edge-build.ts');
 
 export interface Bundle {
@@ -35,7 +36,7 @@ export interface Worker {
 /** Starts workerd; resolves when it answers. `env` is what the bundle's bindings come from. */
 export async function startWorker(bundle: Bundle, env: Record<string, string>): Promise<Worker> {
   // The program itself: a launcher would leave it behind.
-  const { default: program } = createRequire(import.meta.url)('workerd') as { default: string };
+  const { default: program } = require('workerd') as { default: string };
   const port = await freePort();
   const child = spawn(program, ['serve', 'worker.capnp', `--socket-addr=http=127.0.0.1:${port}`], {
     cwd: bundle.folder,
