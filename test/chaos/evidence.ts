@@ -52,8 +52,10 @@ export async function drain(stage: Stage, ms: number): Promise<string[]> {
         if (events > 0) left.push(`gateway ${i} has ${events} events in its spool`);
       }
       for (const { name, group } of stage.subscriptions) {
-        const behind = await lag(admin, group, stage.topic);
-        if (behind > 0) left.push(`subscription ${name} is ${behind} events behind`);
+        // A broker that has just come back may not lead yet.
+        const behind = await lag(admin, group, stage.topic).catch((error: Error) => error.message);
+        if (typeof behind === 'string') left.push(`subscription ${name}: ${behind}`);
+        else if (behind > 0) left.push(`subscription ${name} is ${behind} events behind`);
       }
       if (left.length === 0 || Date.now() > until) return left;
       await sleep(300);
