@@ -5,7 +5,7 @@ import { brotliCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { readTopic } from '../e2e/kafka-reader.ts';
 import { makeProject, type Postern, type Project, startPostern } from '../e2e/postern.ts';
-import { SCHEMAS, sourcesFor } from './exchanges.ts';
+import { issuer, JWKS, SCHEMAS, sourcesFor, stranger, tokenOf } from './exchanges.ts';
 import { type Bundle, buildBundle, startWorker, type Worker } from './worker.ts';
 
 const brokers = inject('kafkaBrokers');
@@ -17,8 +17,10 @@ const prefix = `edge-${crypto.randomUUID().slice(0, 8)}`;
 let project: Project;
 let bundle: Bundle;
 let origin: Postern;
+let issuers: Server;
 const workers: Worker[] = [];
 beforeAll(async () => {
+  issuers = await serve(() => [200, { 'content-type': 'application/json' }, JWKS]);
   project = await makeProject({
     yaml: `
 log: { kafka: { brokers: ['${brokers}'], create: { partitions: 1, replication: 1 } }, timeout: 3s }
@@ -27,7 +29,7 @@ ${sourcesFor(prefix)
   .replace('depth: 12,', `depth: 12, requests: ${REQUESTS},`)
   .replace(
     '  segment:',
-    `  slow: { topic: ${prefix}.slow, id: [/id], rate: { events: 1 } }\n  segment:`,
+    `  slow: { topic: ${prefix}.slow, id: [/id], rate: { events: 1 } }\n  issued: { topic: ${prefix}.slow, id: [/id], jwt: { jwks: '${urlOf(issuers)}' } }\n  segment:`,
   )}  clientAddress: full
   proxies: [127.0.0.0/8]
 `,
@@ -37,6 +39,8 @@ ${sourcesFor(prefix)
 }, 120_000);
 afterAll(async () => {
   await Promise.all(workers.map((worker) => worker.stop()));
+  issuers?.closeAllConnections();
+  issuers?.close();
   origin?.kill('SIGKILL');
   await origin?.exited;
   await project?.remove();
@@ -67,11 +71,11 @@ async function post(url: string, body: unknown, headers: Record<string, string> 
   return { ...((await response.json()) as object), status: response.status, retryAfter };
 }
 
-/** A server that is no Postern. */
-async function impostor(reply: (url: string) => [number, Record<string, string>, string]): Promise<Server> {
+/** A server that says the same to all. */
+async function serve(reply: () => [number, Record<string, string>, string]): Promise<Server> {
   const server = createServer((incoming, outgoing) => {
     incoming.resume().on('end', () => {
-      const [status, headers, body] = reply(incoming.url!);
+      const [status, headers, body] = reply();
       outgoing.writeHead(status, headers).end(body);
     });
   });
@@ -114,7 +118,7 @@ describe('when the origin gives no verdict', () => {
       { 'content-type': 'application/json' },
       success,
     ];
-    const server = await impostor(() => answer);
+    const server = await serve(() => answer);
     const edge = await worker({ EDGE_ORIGIN: urlOf(server) });
     for (const status of [200, 202, 302, 404, 500]) {
       answer = [status, status === 302 ? { location: origin.url } : {}, success];
@@ -210,6 +214,15 @@ describe('between client and origin', () => {
       headers: { 'content-type': 'application/json', 'content-encoding': 'br' },
     });
     expect([response.status, response.headers.get('accept-encoding')]).toEqual([415, 'gzip, deflate']);
+  });
+
+  it('fetches the keys of token issuers', async () => {
+    const edge = await worker({ EDGE_ORIGIN: origin.url });
+    const send = (id: string, token: string) =>
+      post(`${edge.url}/events/issued`, { id }, { authorization: `Bearer ${token}` });
+    const told = await Promise.all(['i-1', 'i-2', 'i-3'].map((id) => send(id, tokenOf(issuer))));
+    expect(told.map(({ status }) => status)).toEqual([202, 202, 202]);
+    expect((await send('i-4', tokenOf(stranger))).status).toBe(401);
   });
 
   it('takes its secrets from bindings, and runs without none that is missing', async () => {

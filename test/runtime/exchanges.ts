@@ -33,11 +33,11 @@ function packed(coding: string, bytes: Uint8Array<ArrayBuffer>): Sending {
   return { path: '/events/s', headers: { ...JSON_TYPE, 'content-encoding': coding }, body: bytes };
 }
 
-const issuer = generateKeyPairSync('ed25519');
-const stranger = generateKeyPairSync('ed25519');
+export const issuer = generateKeyPairSync('ed25519');
+export const stranger = generateKeyPairSync('ed25519');
 
 /** A token that is good for a minute (RFC 7519). */
-function tokenOf({ privateKey }: typeof issuer): string {
+export function tokenOf({ privateKey }: typeof issuer): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const text = `${part({ alg: 'EdDSA', kid: 'k' })}.${part({ sub: 'somebody', exp: seconds(60) })}`;
   return `${text}.${sign(null, Buffer.from(text), privateKey).toString('base64url')}`;
@@ -461,7 +461,7 @@ const PROTOCOLS: Exchange[] = [
 
 export const EXCHANGES = [...FORMATS, ...REFUSALS, ...KEYS, ...PROTOCOLS];
 
-const JWKS = JSON.stringify({ keys: [{ ...issuer.publicKey.export({ format: 'jwk' }), kid: 'k' }] });
+export const JWKS = JSON.stringify({ keys: [{ ...issuer.publicKey.export({ format: 'jwk' }), kid: 'k' }] });
 
 /** Sources for them; topics begin with `prefix`. */
 export const sourcesFor = (prefix: string) => `
