@@ -5,7 +5,7 @@ import { compileWait, type WaitFilter } from './wait.ts';
 import { compileWhen } from './when.ts';
 
 /** A step that waits, as those who read its topics see it. */
-export interface Waiting {
+interface Waiting {
   step: string;
   topics: readonly string[];
   filter: WaitFilter;

@@ -12,6 +12,7 @@ export interface Instance {
   /** Offset of the record that must be read to know of it, and its time in milliseconds since 1970. */
   first: number;
   firstTime: number;
+  readonly partition: number;
   /** What is being done for it. */
   tasks: Task[];
   /** Its state is being stored, or cannot be because it is too large. */
@@ -110,6 +111,7 @@ export class Instances {
         state,
         first: offset,
         firstTime: timestamp,
+        partition: this.holding.partition,
         tasks: [],
         storing: 'no',
         endedAt,

@@ -9,7 +9,7 @@ import { jsonOf } from './event-text.ts';
 import type { State } from './state.ts';
 
 /** The id of a call, which is its idempotency key: the same on every attempt, also after a crash. */
-export function callId(id: string, step: string, undo: boolean): string {
+function callId(id: string, step: string, undo: boolean): string {
   return undo ? `${id}/${step}/undo` : `${id}/${step}`;
 }
 

@@ -47,10 +47,16 @@ function eventRecord(record: StoredRecord, id: string, topic: string, own: Recor
   return { topic, key: id, value: record.value, headers };
 }
 
-/** Any other record of the progress topic. */
-export function progressRecord(id: string, { kind, ...rest }: Other, topic: string): LogRecord {
+/** Any other record of the progress topic, for the partition that has those before it. */
+export function progressRecord(
+  id: string,
+  { kind, ...rest }: Other,
+  topic: string,
+  partition: number,
+): LogRecord {
   const value = Buffer.from(JSON.stringify(rest));
-  return { topic, key: id, value, headers: { [KIND]: kind, 'content-type': 'application/json' } };
+  const headers = { [KIND]: kind, 'content-type': 'application/json' };
+  return { topic, toPartition: partition, key: id, value, headers };
 }
 
 /** Reads a record of a progress topic; null when it is something else. */
@@ -69,17 +75,38 @@ export function readProgress(record: StoredRecord): Written | null {
   if (kind === 'arrived')
     return { id, progress: { kind, step: headerText(record, STEP) ?? '', event: eventText(record) } };
   const json = record.value === null ? undefined : parseJson(record.value);
-  if (!KINDS.has(kind) || typeof json !== 'object' || json === null) return null;
-  return { id, progress: { ...json, kind } as Progress };
+  if (typeof json !== 'object' || json === null) return null;
+  const progress = { ...json, kind } as Other;
+  return isWhole(progress, id) ? { id, progress } : null;
 }
 
-const KINDS = new Set<string>([
-  'called',
-  'expired',
-  'retry',
-  'cancel',
-  'leave',
-  'told',
-  'ended',
-  'state',
-] satisfies Other['kind'][]);
+/** Others may write to the topic too; what is no record of ours must not end the reading. */
+function isWhole(progress: Other, id: string): boolean {
+  switch (progress.kind) {
+    case 'called':
+      return (
+        areTexts(progress.step, progress.result ?? '') &&
+        typeof progress.round === 'number' &&
+        typeof progress.undo === 'boolean' &&
+        typeof progress.unsure === 'boolean' &&
+        (progress.failure === null || areTexts(progress.failure.reason, progress.failure.detail))
+      );
+    case 'expired':
+      return areTexts(progress.step ?? '') && typeof progress.at === 'number';
+    case 'told':
+    case 'leave':
+      return typeof progress.round === 'number';
+    case 'ended':
+      return areTexts(progress.outcome);
+    case 'state': {
+      const { state } = progress;
+      return state?.id === id && areTexts(state.input, state.status) && typeof state.upto === 'number';
+    }
+    default:
+      return progress.kind === 'retry' || progress.kind === 'cancel';
+  }
+}
+
+function areTexts(...values: unknown[]): boolean {
+  return values.every((value) => typeof value === 'string');
+}

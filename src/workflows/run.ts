@@ -4,13 +4,14 @@ import type { Report } from '../ports/report.ts';
 import { actionsOf } from './actions.ts';
 import { Calls } from './calls.ts';
 import { type Compiled, progressTopic } from './compile.ts';
+import { makeTeller, type Teller, tellChange } from './facts.ts';
+import { Idle } from './idle.ts';
 import { type Instance, Instances } from './instances.ts';
 import { Journal, type Written } from './journal.ts';
 import { storeLetter } from './letter.ts';
 import type { Progress } from './progress.ts';
 import { Reader, type Reading } from './reader.ts';
 import { progressRecord, readProgress } from './record.ts';
-import type { State } from './state.ts';
 import type { StepInvokers } from './step-invokers.ts';
 import { Work } from './work.ts';
 
@@ -37,7 +38,8 @@ export class Run implements Reading {
   #journal: Journal;
   #calls: Calls;
   #work: Work;
-  #whenIdle: (() => void) | null = null;
+  readonly #teller: Teller;
+  readonly #idle = new Idle(() => this.#calls.inflight === 0 && this.#journal.isIdle && this.#work.isIdle);
   #closing = false;
   readonly #sweeper: NodeJS.Timeout;
 
@@ -48,6 +50,7 @@ export class Run implements Reading {
     this.#topic = progressTopic(name);
     const group = `postern.workflow.${name}`;
     this.#reader = new Reader({ log, group, topics: [this.#topic], random, reading: this });
+    this.#teller = makeTeller(options.report, name);
     this.#journal = this.#makeJournal();
     this.#calls = this.#makeCalls();
     this.#work = this.#makeWork();
@@ -85,8 +88,11 @@ export class Run implements Reading {
   }
 
   /** Stores what people want of an instance. */
-  say(id: string, progress: Exclude<Progress, { kind: 'started' | 'arrived' }>): Promise<Written> {
-    return this.#journal.append(progressRecord(id, progress, this.#topic));
+  say(
+    { state: { id }, partition }: Instance,
+    progress: Exclude<Progress, { kind: 'started' | 'arrived' }>,
+  ): Promise<Written> {
+    return this.#journal.append(progressRecord(id, progress, this.#topic, partition));
   }
 
   assigned(holdings: Holding[]): void {
@@ -104,18 +110,10 @@ export class Run implements Reading {
     if (held.becomesReady()) for (const instance of held.values()) this.#reconcile(instance, true);
   }
 
-  async release(ms: number): Promise<void> {
+  release(ms: number): Promise<void> {
     this.#closing = true;
     this.#calls.close();
-    if (this.#isIdle) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#whenIdle = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#whenIdle = null;
+    return this.#idle.wait(ms);
   }
 
   forget(): void {
@@ -129,16 +127,12 @@ export class Run implements Reading {
     this.#closing = false;
   }
 
-  get #isIdle(): boolean {
-    return this.#calls.inflight === 0 && this.#journal.isIdle && this.#work.isIdle;
-  }
-
   #makeJournal(): Journal {
-    return new Journal(this.#options.log, this.#options.random, this.#changed);
+    return new Journal(this.#options.log, this.#options.random, this.#idle.changed);
   }
 
   #makeCalls(): Calls {
-    return new Calls(this.#options.workflow.config.concurrency, this.#options.random, this.#changed);
+    return new Calls(this.#options.workflow.config.concurrency, this.#options.random, this.#idle.changed);
   }
 
   #makeWork(): Work {
@@ -146,13 +140,9 @@ export class Run implements Reading {
       ...this.#options,
       calls: this.#calls,
       journal: this.#journal,
-      changed: this.#changed,
+      changed: this.#idle.changed,
     });
   }
-
-  readonly #changed = (): void => {
-    if (this.#whenIdle !== null && this.#isIdle) this.#whenIdle();
-  };
 
   #take(held: Instances, record: StoredRecord): void {
     const read = readProgress(record);
@@ -171,29 +161,17 @@ export class Run implements Reading {
     }
     const instance = held.take(record, id, progress);
     if (instance === null || !held.isReady) return;
-    this.#report(before, instance.state);
+    tellChange(this.#teller, before, instance.state);
     this.#reconcile(instance, false);
   }
 
   /** Another event has the id that this one would begin an instance with: it must not go by unseen. */
   async #refuse(held: Instances, record: StoredRecord): Promise<void> {
-    const { workflow, report } = this.#options;
-    const { name, deadLetter } = workflow.config;
+    const { name, deadLetter } = this.#options.workflow.config;
     const failure = { step: null, reason: 'id_taken', detail: 'an event of another source has its id' };
-    report.instance?.({ workflow: name, outcome: 'id_taken', step: null, reason: null });
+    this.#teller.tell('id_taken');
     const written = await storeLetter(this.#journal, record, name, failure, deadLetter);
     if (written !== 'dropped') held.finish(record.offset);
-  }
-
-  #report(before: State | null, { status, outcome, failure }: State): void {
-    const { workflow, report } = this.#options;
-    const { name } = workflow.config;
-    if ((before === null || before.status === 'expected') && status === 'running')
-      report.instance?.({ workflow: name, outcome: 'started', step: null, reason: null });
-    else if (before?.status === 'ending' && status === 'ended') {
-      const { step = null, reason = null } = failure ?? {};
-      report.instance?.({ workflow: name, outcome: outcome!, step, reason });
-    }
   }
 
   /** Begins what follows from the state of an instance, and drops what no longer does. */
@@ -209,24 +187,16 @@ export class Run implements Reading {
     }
     for (const action of wanted) {
       const known = instance.tasks.find(({ key }) => key === action.key);
-      if (known === undefined) instance.tasks.push(this.#work.begin(action, instance.state, again));
+      if (known === undefined) instance.tasks.push(this.#work.begin(action, instance, again));
       else if (action.kind === 'call' && action.hurry) known.hurry();
     }
   }
 
   #sweep(): void {
-    const { now, report, workflow } = this.#options;
     if (this.#closing) return;
     for (const held of this.#held.values()) {
       if (!held.isReady) continue;
-      const old = held.sweep(now(), () =>
-        report.instance?.({
-          workflow: workflow.config.name,
-          outcome: 'unmatched',
-          step: null,
-          reason: null,
-        }),
-      );
+      const old = held.sweep(this.#options.now(), () => this.#teller.tell('unmatched'));
       for (const instance of old) void this.#storeState(instance);
     }
   }
@@ -234,7 +204,7 @@ export class Run implements Reading {
   async #storeState(instance: Instance): Promise<void> {
     instance.storing = 'yes';
     const { state } = instance;
-    const written = await this.say(state.id, { kind: 'state', state });
+    const written = await this.say(instance, { kind: 'state', state });
     if (written === 'too_large') instance.storing = 'too_large';
   }
 }

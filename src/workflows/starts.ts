@@ -4,6 +4,7 @@ import type { Holding } from '../dispatcher/commits.ts';
 import { Intake } from '../dispatcher/intake.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { type Compiled, progressTopic } from './compile.ts';
+import { Idle } from './idle.ts';
 import { Journal } from './journal.ts';
 import { storeLetter } from './letter.ts';
 import { Reader, type Reading } from './reader.ts';
@@ -29,7 +30,7 @@ export class Starts implements Reading {
   readonly #intake: Intake;
   readonly #topic: string;
   #journal: Journal;
-  #whenIdle: (() => void) | null = null;
+  readonly #idle = new Idle(() => this.#journal.isIdle);
   #closing = false;
   #look: NodeJS.Timeout | null = null;
 
@@ -74,17 +75,9 @@ export class Starts implements Reading {
     this.#regulate();
   }
 
-  async release(ms: number): Promise<void> {
+  release(ms: number): Promise<void> {
     this.#closing = true;
-    if (this.#journal.isIdle) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#whenIdle = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#whenIdle = null;
+    return this.#idle.wait(ms);
   }
 
   forget(): void {
@@ -97,11 +90,7 @@ export class Starts implements Reading {
   }
 
   #makeJournal(): Journal {
-    const { log, random } = this.#options;
-    const journal = new Journal(log, random, () => {
-      if (journal.isIdle) this.#whenIdle?.();
-    });
-    return journal;
+    return new Journal(this.#options.log, this.#options.random, this.#idle.changed);
   }
 
   /** What an event is for the instances: the beginning of one, and what some wait for. */

@@ -30,7 +30,7 @@ export interface StepState {
 }
 
 /** An event that came for a step which does not wait yet: the event in the JSON format. */
-export interface Arrival {
+interface Arrival {
   step: string;
   event: string;
 }

@@ -1,10 +1,11 @@
 import { reasonOf } from '../dispatcher/conclude.ts';
 import { MAX_TIMER } from '../dispatcher/retry.ts';
 import type { LogRecord } from '../ports/event-log.ts';
-import type { InstanceFacts, Report } from '../ports/report.ts';
+import type { Report } from '../ports/report.ts';
 import type { Action } from './actions.ts';
 import type { Calls, Ended } from './calls.ts';
 import { type Compiled, progressTopic } from './compile.ts';
+import { makeTeller, type Teller } from './facts.ts';
 import type { Journal, Written } from './journal.ts';
 import { excerpt, storeLetter } from './letter.ts';
 import { callRecord, resultOf, resultRecord } from './message.ts';
@@ -25,6 +26,12 @@ export interface WorkOptions {
   changed(): void;
 }
 
+/** An instance as it stood when something was begun for it. */
+interface Subject {
+  state: State;
+  partition: number;
+}
+
 type CallAction = Extract<Action, { kind: 'call' }>;
 type TimerAction = Extract<Action, { kind: 'timer' }>;
 
@@ -32,11 +39,14 @@ type TimerAction = Extract<Action, { kind: 'timer' }>;
 export class Work {
   readonly #options: WorkOptions;
   readonly #topic: string;
+  readonly #teller: Teller;
   #telling = 0;
 
   constructor(options: WorkOptions) {
     this.#options = options;
-    this.#topic = progressTopic(options.workflow.config.name);
+    const { name } = options.workflow.config;
+    this.#topic = progressTopic(name);
+    this.#teller = makeTeller(options.report, name);
   }
 
   /** Nothing is being told; calls and records are counted where they are made. */
@@ -45,22 +55,24 @@ export class Work {
   }
 
   /** `again`: somebody else may have begun it before. */
-  begin(action: Action, state: State, again: boolean): Task {
+  begin(action: Action, { state, partition }: Subject, again: boolean): Task {
+    const subject = { state, partition };
     switch (action.kind) {
       case 'call':
-        return this.#call(action, state, again);
+        return this.#call(action, subject, again);
       case 'timer':
-        return this.#timer(action, state.id);
+        return this.#timer(action, subject);
       case 'end':
-        void this.#tell(() => this.#end(state));
+        void this.#tell(() => this.#end(subject));
         return plainTask(action.key);
       case 'tell':
-        void this.#tell(() => this.#tellFailed(state));
+        void this.#tell(() => this.#tellFailed(subject));
         return plainTask(action.key);
     }
   }
 
-  #call(action: CallAction, state: State, again: boolean): Task {
+  #call(action: CallAction, subject: Subject, again: boolean): Task {
+    const { state } = subject;
     const { invokers, calls, workflow } = this.#options;
     const { step, undo, key } = action;
     const invoker = invokers.find(step, undo);
@@ -69,7 +81,7 @@ export class Work {
       const detail = undo ? 'the config has nothing that undoes it' : 'the config has no such step';
       const failure = { step, reason: 'no_such_step', detail };
       const { round } = state;
-      void this.#say(state.id, {
+      void this.#say(subject, {
         kind: 'called',
         step,
         undo,
@@ -86,15 +98,16 @@ export class Work {
       record,
       retry: config.retry,
       again,
-      ended: (ended) => void this.#tell(() => this.#called(action, state, ended)),
+      ended: (ended) => void this.#tell(() => this.#called(action, subject, ended)),
     });
     if (action.hurry) call.hurry();
     return { key, hurry: () => call.hurry(), drop: () => call.drop() };
   }
 
-  async #called({ step, undo }: CallAction, { id, round }: State, ended: Ended): Promise<void> {
+  async #called({ step, undo }: CallAction, subject: Subject, ended: Ended): Promise<void> {
     const { answer, done, unsure, attempts, ms } = ended;
     const reason = done ? null : reasonOf(answer);
+    const { round } = subject.state;
     const outcome = undo ? (done ? 'undone' : 'undo_failed') : done ? 'done' : 'failed';
     const workflow = this.#options.workflow.config.name;
     const { status } = answer;
@@ -102,19 +115,19 @@ export class Work {
     const failure = reason === null ? null : { step, reason, detail: excerpt(answer.detail) };
     const result = done && !undo && answer.reply !== null ? resultOf(answer.reply) : null;
     const said: CallEnded = { kind: 'called', step, undo, round, failure, unsure, result };
-    if ((await this.#say(id, said)) !== 'too_large') return;
+    if ((await this.#say(subject, said)) !== 'too_large') return;
     const tooLarge = { step, reason: 'too_large', detail: `its result is more than ${this.#topic} takes` };
-    await this.#say(id, { ...said, failure: tooLarge, unsure: true, result: null });
+    await this.#say(subject, { ...said, failure: tooLarge, unsure: true, result: null });
   }
 
   /** The record says when it began; a clock that was set meanwhile must not make it longer. */
-  #timer({ key, step, at, due, length }: TimerAction, id: string): Task {
+  #timer({ key, step, at, due, length }: TimerAction, subject: Subject): Task {
     let timer: NodeJS.Timeout | null = null;
     const arm = (left: number): void => {
       const now = Math.min(left, MAX_TIMER);
       timer = setTimeout(() => {
         if (left > now) arm(left - now);
-        else void this.#say(id, { kind: 'expired', step, at });
+        else void this.#say(subject, { kind: 'expired', step, at });
       }, now);
     };
     arm(Math.min(length, Math.max(0, due - this.#options.now())));
@@ -125,22 +138,24 @@ export class Work {
     };
   }
 
-  async #end(state: State): Promise<void> {
-    if (await this.#publish(state)) await this.#say(state.id, { kind: 'ended', outcome: state.outcome! });
+  async #end(subject: Subject): Promise<void> {
+    const { state } = subject;
+    if (await this.#publish(state)) await this.#say(subject, { kind: 'ended', outcome: state.outcome! });
   }
 
   /** People are to hear of it: by a dead letter that holds the call which could not be made, and by an event. */
-  async #tellFailed(state: State): Promise<void> {
-    const { id, round, steps } = state;
+  async #tellFailed(subject: Subject): Promise<void> {
+    const { state } = subject;
+    const { round, steps } = state;
     const { name, deadLetter } = this.#options.workflow.config;
     for (const step in steps) {
       if (steps[step]!.state !== 'undo_failed') continue;
       const failure = { step, reason: 'undo_failed', detail: 'what the step did is not undone' };
       const call = callRecord(name, state, step, true);
       if ((await storeLetter(this.#options.journal, call, name, failure, deadLetter)) === 'dropped') return;
-      this.#instance('failed', step, 'undo_failed');
+      this.#teller.tell('failed', { step, reason: 'undo_failed' });
     }
-    if (await this.#publish(state)) await this.#say(id, { kind: 'told', round });
+    if (await this.#publish(state)) await this.#say(subject, { kind: 'told', round });
   }
 
   /** False when it was given up before it was stored. */
@@ -150,7 +165,7 @@ export class Work {
     const { journal } = this.#options;
     const record = resultRecord(name, state, result, false);
     if (record === null) {
-      this.#instance('too_many_hops', null, null);
+      this.#teller.tell('too_many_hops');
       const detail = 'its beginning was the answer to too many answers';
       const origin = { topic: this.#topic, key: state.id, value: Buffer.from(state.input), headers: {} };
       const failure = { step: null, reason: 'too_many_hops', detail };
@@ -161,12 +176,11 @@ export class Work {
     return written !== 'dropped';
   }
 
-  #say(id: string, progress: Exclude<Progress, { kind: 'started' | 'arrived' }>): Promise<Written> {
-    return this.#options.journal.append(progressRecord(id, progress, this.#topic));
-  }
-
-  #instance(outcome: InstanceFacts['outcome'], step: string | null, reason: string | null): void {
-    this.#options.report.instance?.({ workflow: this.#options.workflow.config.name, outcome, step, reason });
+  #say(
+    { state: { id }, partition }: Subject,
+    progress: Exclude<Progress, { kind: 'started' | 'arrived' }>,
+  ): Promise<Written> {
+    return this.#options.journal.append(progressRecord(id, progress, this.#topic, partition));
   }
 
   async #tell(work: () => Promise<void>): Promise<void> {

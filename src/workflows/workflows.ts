@@ -4,6 +4,7 @@ import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import { type Compiled, compileWorkflow } from './compile.ts';
+import { makeTeller } from './facts.ts';
 import type { Instance } from './instances.ts';
 import { Run } from './run.ts';
 import { Starts } from './starts.ts';
@@ -24,10 +25,8 @@ export interface WorkflowsOptions {
   random?: () => number;
 }
 
-export type { State, Status };
-
 /** What came of a wish: `unknown`: there is no such instance here; `not_now`: it is in no state for it. */
-export type Wished = 'stored' | 'unknown' | 'not_now' | 'failed';
+type Wished = 'stored' | 'unknown' | 'not_now' | 'failed';
 
 export interface Workflows {
   /** The instances that are held here and not over; null: there is no such workflow. */
@@ -120,7 +119,7 @@ class Running {
       log,
       random,
       isFull: () => this.run.isFull,
-      tooLarge: () => report.instance?.({ workflow: name, outcome: 'too_large', step: null, reason: null }),
+      tooLarge: () => makeTeller(report, name).tell('too_large'),
     });
   }
 
@@ -146,18 +145,19 @@ class Running {
   }
 
   async retry(id: string): Promise<Wished> {
-    const status = this.run.find(id)?.state.status;
-    if (status === undefined || status === 'expected') return 'unknown';
-    if (status !== 'failed') return 'not_now';
-    return asWished(await this.run.say(id, { kind: 'retry' }));
+    const instance = this.run.find(id);
+    if (instance === undefined || instance.state.status === 'expected') return 'unknown';
+    if (instance.state.status !== 'failed') return 'not_now';
+    return asWished(await this.run.say(instance, { kind: 'retry' }));
   }
 
   async cancel(id: string): Promise<Wished> {
-    const state = this.run.find(id)?.state;
-    if (state === undefined || state.status === 'expected') return 'unknown';
-    if (state.status === 'running') return asWished(await this.run.say(id, { kind: 'cancel' }));
-    if (state.status !== 'failed') return 'not_now';
-    return asWished(await this.run.say(id, { kind: 'leave', round: state.round }));
+    const instance = this.run.find(id);
+    if (instance === undefined || instance.state.status === 'expected') return 'unknown';
+    const { status, round } = instance.state;
+    if (status === 'running') return asWished(await this.run.say(instance, { kind: 'cancel' }));
+    if (status !== 'failed') return 'not_now';
+    return asWished(await this.run.say(instance, { kind: 'leave', round }));
   }
 }
 

@@ -5,7 +5,7 @@ import { startWorkflows, type Workflows, type WorkflowsOptions } from '../../src
 import { Changes, eventRecord, httpAt, type Received, Rig, type TestFunction } from '../dispatcher/rig.ts';
 
 /** What workflows report. */
-export class WorkflowFacts extends Changes {
+class WorkflowFacts extends Changes {
   readonly steps: StepFacts[] = [];
   readonly instances: InstanceFacts[] = [];
 
@@ -64,7 +64,7 @@ export class WorkflowRig extends Rig {
   }
 }
 
-export function flow(changes: Partial<WorkflowConfig> & { steps: StepConfig[] }): WorkflowConfig {
+function flow(changes: Partial<WorkflowConfig> & { steps: StepConfig[] }): WorkflowConfig {
   return {
     name: 'order',
     on: { topics: ['orders'], filter: null },
