@@ -77,6 +77,19 @@ async function list(postern: Postern, name: string): Promise<Listed[]> {
 const priceOf = (id: string) => 10 + (Number(id.split('-')[1]) % 90);
 const isRefused = (id: string) => Number(id.split('-')[1]) % 10 === 3;
 
+/** What is in effect is what was shipped, and nothing was done twice. */
+function balance(functions: OrderFunctions, ids: string[]): void {
+  const shipped = ids.filter((id) => !isRefused(id)).sort();
+  expect([...functions.shipped].sort()).toEqual(shipped);
+  expect([...functions.reserved].sort()).toEqual(shipped);
+  expect(functions.money).toBe(shipped.reduce((sum, id) => sum + priceOf(id), 0));
+  for (const [key, { effects }] of functions.entries) expect([key, effects <= 1]).toEqual([key, true]);
+}
+
+function isOver({ shipped, reserved, entries }: OrderFunctions, id: string): boolean {
+  return shipped.has(id) || (!reserved.has(id) && entries.has(`"${id}/reserve/undo"`));
+}
+
 function orderYaml(name: string, url: string, store: string): string {
   const step = (does: string, undoes: string) =>
     `- { name: ${does}, function: { http: { url: '${url}/${does}' } }, undo: { http: { url: '${url}/${undoes}' } }, retry: { attempts: 8, min: 10ms, max: 500ms }, timeout: 5s }`;
@@ -142,11 +155,7 @@ describe('orders', () => {
       // One outcome each, however often it was told.
       for (const [id, all] of outcomes)
         expect([id, [...all]]).toEqual([id, [isRefused(id) ? 'undone' : 'done']]);
-      const shipped = ids.filter((id) => !isRefused(id));
-      expect([...functions.shipped].sort()).toEqual([...shipped].sort());
-      expect([...functions.reserved].sort()).toEqual([...shipped].sort());
-      expect(functions.money).toBe(shipped.reduce((sum, id) => sum + priceOf(id), 0));
-      for (const [key, { effects }] of functions.entries) expect([key, effects <= 1]).toEqual([key, true]);
+      balance(functions, ids);
       expect(functions.flaked).toBeGreaterThan(ORDERS / 50);
       for (const dispatcher of dispatchers)
         await expect.poll(() => list(dispatcher, name), { timeout: LONGEST }).toEqual([]);
@@ -154,6 +163,37 @@ describe('orders', () => {
       functions.close();
     },
     2 * LONGEST,
+  );
+});
+
+describe('orders on the embedded log', () => {
+  it(
+    'each ends shipped or wholly undone, over kill -9',
+    async () => {
+      const functions = new OrderFunctions(0.05, isRefused);
+      await functions.listen();
+      const name = `${prefix}e`;
+      const ids = Array.from({ length: 100 }, (_, i) => `o-${i}`);
+      const of = await project(orderYaml(name, functions.url, embedded));
+      let postern = await start(of, 'gateway,dispatcher');
+      await send(
+        postern,
+        'orders',
+        ids.map((id) => ({ id, price: priceOf(id) })),
+      );
+      for (const enough of [80, 200]) {
+        await expect.poll(() => functions.entries.size, { interval: 5 }).toBeGreaterThan(enough);
+        postern.kill('SIGKILL');
+        await postern.exited;
+        postern = await start(of, 'gateway,dispatcher');
+      }
+      await expect.poll(() => ids.filter((id) => !isOver(functions, id))).toEqual([]);
+      await expect.poll(() => list(postern, name)).toEqual([]);
+      balance(functions, ids);
+      await stop(postern);
+      functions.close();
+    },
+    LONGEST,
   );
 });
 
