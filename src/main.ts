@@ -42,20 +42,27 @@ async function main(): Promise<void> {
     const good =
       command === 'replay'
         ? await (await import('./replay.ts')).replayCommand(options)
-        : command === 'workflows'
-          ? await (await import('./workflows-command.ts')).workflowsCommand({
+        : command === 'streams'
+          ? (await import('./streams-command.ts')).streamsCommand({
               ...options,
               action: argument,
-              workflow: second,
-              id: third,
-              admin,
-              json,
+              stream: second,
+              to: values.to,
             })
-          : await (await import('./dead-letters.ts')).deadLetters({
-              ...options,
-              action: argument,
-              place: second,
-            });
+          : command === 'workflows'
+            ? await (await import('./workflows-command.ts')).workflowsCommand({
+                ...options,
+                action: argument,
+                workflow: second,
+                id: third,
+                admin,
+                json,
+              })
+            : await (await import('./dead-letters.ts')).deadLetters({
+                ...options,
+                action: argument,
+                place: second,
+              });
     if (!good) process.exitCode = 1;
   }
 }

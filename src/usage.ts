@@ -17,11 +17,14 @@ export const USAGE = `Usage: postern <command> [options]
   workflows retry NAME ID    tries again to undo what could not be undone
   workflows cancel NAME ID   undoes a running instance; ends a failed one as it is
 
+  streams export NAME        a stream's definition for another system; needs --to flink-sql
+
   --config FILE              the config (default: $POSTERN_CONFIG, else postern.yaml)
   --role ROLES               serve: gateway, dispatcher, or both with a comma
   --type TYPE                try: the Content-Type (default: application/json)
   --subscription NAME        dead-letters, replay: whose; needed unless the config has only one
   --from TIME, --to TIME     list, redrive, replay: of this time and before that one, such as 2026-03-01T08:30:00Z
+  --to flink-sql             streams export: Flink SQL
   --filter CEL               list, redrive: over event and letter, such as 'letter.status == 401'
   --limit N                  list: shows so many (default: 100); redrive: sends so many
   --rate N                   redrive: dead letters a second; replay: calls a second
@@ -61,6 +64,7 @@ const COMMANDS: Record<string, { options: string[]; arguments: number }> = {
     arguments: 2,
   },
   replay: { options: ['subscription', 'from', 'to', 'rate', 'json'], arguments: 0 },
+  streams: { options: ['to'], arguments: 2 },
   workflows: { options: ['admin', 'json'], arguments: 3 },
 };
 

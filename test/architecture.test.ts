@@ -17,6 +17,7 @@ const ENTRIES = [
   'dead-letters.ts',
   'dead-letters-text.ts',
   'replay.ts',
+  'streams-command.ts',
 ];
 const JOURNEYS = ['gateway', 'dispatcher', 'streams', 'workflows', 'schema', 'admin'];
 /** What only runs on Node, or needs code generation. */

@@ -1,0 +1,211 @@
+import type { ASTNode } from '@marcbachmann/cel-js';
+import type { StreamConfig } from '../config-stream-types.ts';
+import { compileExpression } from '../dispatcher/filter.ts';
+import { parsePointer } from '../pointer.ts';
+import { parseAggregate } from './aggregate.ts';
+
+export interface FlinkOptions {
+  /** host:port, joined by commas. */
+  brokers: string;
+}
+
+/** Flink's names for aggregates that it counts in the same way. */
+const FUNCTIONS: Record<string, (value: string) => string> = {
+  count: () => 'COUNT(*)',
+  sum: (value) => `SUM(${value})`,
+  avg: (value) => `AVG(${value})`,
+  min: (value) => `MIN(${value})`,
+  max: (value) => `MAX(${value})`,
+  distinct: (value) => `COUNT(DISTINCT ${value})`,
+};
+const COMPARISONS: Record<string, string> = {
+  '==': '=',
+  '!=': '<>',
+  '<': '<',
+  '<=': '<=',
+  '>': '>',
+  '>=': '>=',
+};
+const EVENT = { event: 'map' };
+const ARITHMETIC = new Set(['+', '-', '*', '/']);
+
+/**
+ * The Flink SQL of a tumbling, sliding or session stream, over the same topics: statements that end in a semicolon.
+ * Numbers of the data are DOUBLE. Throws an Error that says what Flink SQL cannot say.
+ */
+export function flinkSql(config: StreamConfig, { brokers }: FlinkOptions): string {
+  const { name, topics, emit } = config;
+  if (emit.on !== 'close') throw new Error('emit.on threshold has no counterpart in Flink SQL');
+  if (config.time !== 'event') throw new Error('time arrival is not exported; Flink has its own');
+  const results = Object.entries(config.aggregate).map(
+    ([result, text]) => [result, aggregateSql(text)] as const,
+  );
+  const key = config.key === null ? '`key`' : jsonText(parsePointer(config.key));
+  const source = quoted(`${name}-events`);
+  const sink = quoted(`${name}-windows`);
+  const where = config.filter === null ? '' : `\nWHERE ${expression(config.filter, EVENT, eventSql)}`;
+  const resultTypes = Object.fromEntries(results.map(([result]) => [result, 'dyn']));
+  const having =
+    config.having === null
+      ? ''
+      : `\n  HAVING ${expression(config.having, resultTypes, (path) => havingSql(path, results))}`;
+  const columns = results.map(([result, { type }]) => `  ${quoted(result)} ${type}`).join(',\n');
+  const aggregates = results.map(([result, { sql }]) => `    ${sql} AS ${quoted(result)}`).join(',\n');
+  return `SET 'table.local-time-zone' = 'UTC';
+
+CREATE TABLE ${source} (
+  \`key\` STRING,
+  \`data\` STRING,
+  \`headers\` MAP<STRING, BYTES> METADATA VIRTUAL,
+  \`arrival\` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  \`time\` AS COALESCE(
+    TRY_CAST(REPLACE(REPLACE(DECODE(\`headers\`['ce_time'], 'UTF-8'), 'T', ' '), 'Z', '') AS TIMESTAMP_LTZ(3)),
+    \`arrival\`),
+  WATERMARK FOR \`time\` AS \`time\` - INTERVAL '${config.lateness / 1000}' SECOND(9, 3)
+) WITH (
+  'connector' = 'kafka',
+  'topic' = ${text(topics.join(';'))},
+  'properties.bootstrap.servers' = ${text(brokers)},
+  'properties.group.id' = ${text(`${config.group}.flink`)},
+  'scan.startup.mode' = '${config.from}-offset',
+  'scan.watermark.idle-timeout' = '${config.idle} ms',
+  'key.format' = 'raw',
+  'key.fields' = 'key',
+  'value.format' = 'raw',
+  'value.fields-include' = 'EXCEPT_KEY'
+);
+
+CREATE TABLE ${sink} (
+  \`stream\` STRING,
+  \`key\` STRING,
+  \`start\` TIMESTAMP_LTZ(3),
+  \`end\` TIMESTAMP_LTZ(3),
+${columns},
+  \`headers\` MAP<STRING, BYTES> METADATA
+) WITH (
+  'connector' = 'kafka',
+  'topic' = ${text(emit.topic)},
+  'properties.bootstrap.servers' = ${text(brokers)},
+  'key.format' = 'raw',
+  'key.fields' = 'key',
+  'value.format' = 'json',
+  'json.timestamp-format.standard' = 'ISO-8601'
+);
+
+CREATE TEMPORARY VIEW ${quoted(`${name}-keyed`)} AS
+SELECT *, ${key} AS \`window_key\` FROM ${source}${where};
+
+INSERT INTO ${sink}
+SELECT *, MAP[
+  'ce_specversion', ENCODE('1.0', 'UTF-8'),
+  'ce_id', ENCODE(CONCAT('${name}/', \`key\`, '/', DATE_FORMAT(\`start\`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''')), 'UTF-8'),
+  'ce_source', ENCODE(${text(`/streams/${name}`)}, 'UTF-8'),
+  'ce_type', ENCODE(${text(emit.type)}, 'UTF-8'),
+  'ce_time', ENCODE(DATE_FORMAT(\`end\`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
+  'content-type', ENCODE('application/json', 'UTF-8')]
+FROM (
+  SELECT ${text(name)} AS \`stream\`, \`window_key\` AS \`key\`,
+    CAST(\`window_start\` AS TIMESTAMP_LTZ(3)) AS \`start\`, CAST(\`window_end\` AS TIMESTAMP_LTZ(3)) AS \`end\`,
+${aggregates}
+  FROM ${windowSql(config)}
+  GROUP BY \`window_key\`, \`window_start\`, \`window_end\`${having}
+);
+`;
+}
+
+/** The windowing table function over a view of the events that are wanted, with their key. */
+function windowSql({ window, name }: StreamConfig): string {
+  const view = quoted(`${name}-keyed`);
+  const time = 'DESCRIPTOR(`time`)';
+  if ('tumbling' in window) return `TABLE(TUMBLE(TABLE ${view}, ${time}, ${interval(window.tumbling)}))`;
+  if ('sliding' in window)
+    return `TABLE(HOP(TABLE ${view}, ${time}, ${interval(window.every)}, ${interval(window.sliding)}))`;
+  if ('session' in window)
+    return `TABLE(SESSION(TABLE ${view} PARTITION BY \`window_key\`, ${time}, ${interval(window.session)}))`;
+  throw new Error('windows of a count have no counterpart in Flink SQL');
+}
+
+function interval(ms: number): string {
+  return `INTERVAL '${ms / 1000}' SECOND(9, 3)`;
+}
+
+function aggregateSql(written: string): { sql: string; type: string } {
+  const name = /^\s*([a-z]+)/.exec(written)?.[1] ?? '';
+  const { argument } = parseAggregate(written);
+  const make = FUNCTIONS[name];
+  if (make === undefined) throw new Error(`${name} has no counterpart in Flink SQL that says the same`);
+  const isNumber = name !== 'count' && name !== 'distinct';
+  const value = argument === null ? '' : expression(argument, EVENT, (path) => eventSql(path, isNumber));
+  return { sql: make(value), type: isNumber ? 'DOUBLE' : 'BIGINT' };
+}
+
+/** Says what a path of members is in SQL; `isNumber`: as a number. */
+type PathSql = (path: string[], isNumber: boolean) => string;
+
+function eventSql([event, ...path]: string[], isNumber: boolean): string {
+  if (event !== 'event' || path.length === 0) throw new Error('only members of event can be exported');
+  const [first, ...rest] = path as [string, ...string[]];
+  if (first === 'data' && rest.length > 0) return isNumber ? jsonNumber(rest) : jsonText(rest);
+  return `DECODE(\`headers\`[${text(`ce_${first}`)}], 'UTF-8')`;
+}
+
+function havingSql([name]: string[], results: readonly (readonly [string, { sql: string }])[]): string {
+  const found = results.find(([result]) => result === name);
+  if (found === undefined) throw new Error(`${name} is no result`);
+  return found[1].sql;
+}
+
+/** An expression of comparisons, arithmetic, `&&`, `||` and `!` over members. */
+function expression(written: string, variables: Record<string, string>, pathSql: PathSql): string {
+  const { program } = compileExpression(written, variables);
+  return sqlOf(program.ast, pathSql, false);
+}
+
+function sqlOf(node: ASTNode, pathSql: PathSql, isNumber: boolean): string {
+  const { op } = node;
+  if (op === '&&' || op === '||') {
+    const [left, right] = node.args as [ASTNode, ASTNode];
+    return `(${sqlOf(left, pathSql, false)} ${op === '&&' ? 'AND' : 'OR'} ${sqlOf(right, pathSql, false)})`;
+  }
+  if (op === '!_') return `(NOT ${sqlOf(node.args as ASTNode, pathSql, false)})`;
+  if (op === '-_') return `(- ${sqlOf(node.args as ASTNode, pathSql, true)})`;
+  const isArithmetic = ARITHMETIC.has(op);
+  if (isArithmetic || op in COMPARISONS) {
+    const [left, right] = node.args as [ASTNode, ASTNode];
+    const hasNumber = isArithmetic || [left, right].some((side) => isNumeric(side));
+    return `(${sqlOf(left, pathSql, hasNumber)} ${COMPARISONS[op] ?? op} ${sqlOf(right, pathSql, hasNumber)})`;
+  }
+  if (op === 'value') return literal(node.args);
+  const path = pathOf(node);
+  if (path === null) throw new Error(`${op} has no counterpart that is exported to Flink SQL`);
+  return pathSql(path, isNumber);
+}
+
+function isNumeric(node: ASTNode): boolean {
+  if (node.op === 'value') return typeof node.args === 'number' || typeof node.args === 'bigint';
+  return ARITHMETIC.has(node.op) || node.op === '-_';
+}
+
+function literal(value: unknown): string {
+  if (typeof value === 'string') return text(value);
+  if (typeof value === 'number') return `CAST(${value} AS DOUBLE)`;
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'boolean') return value ? 'TRUE' : 'FALSE';
+  throw new Error('only texts, numbers and truth values are exported to Flink SQL');
+}
+
+function pathOf(node: ASTNode): string[] | null {
+  if (node.op === 'id') return [node.args as string];
+  if (node.op !== '.') return null;
+  const [inner, name] = node.args as [ASTNode, string];
+  const path = pathOf(inner);
+  return path === null ? null : [...path, name];
+}
+
+const jsonPath = (path: readonly string[]): string =>
+  text(`$${path.map((name) => `['${name.replaceAll("'", "\\'")}']`).join('')}`);
+const jsonText = (path: readonly string[]): string => `JSON_VALUE(\`data\`, ${jsonPath(path)})`;
+const jsonNumber = (path: readonly string[]): string =>
+  `TRY_CAST(JSON_VALUE(\`data\`, ${jsonPath(path)}) AS DOUBLE)`;
+const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+const quoted = (name: string): string => `\`${name.replaceAll('`', '``')}\``;
