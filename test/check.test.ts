@@ -82,3 +82,33 @@ test('secrets are read from files next to the config', async () => {
     expect.stringMatching(/^postern.yaml:3 \/sources\/s\/keys\/0 cannot be read from its file/),
   ]);
 });
+
+test('what is wrong with streams is told with its place', async () => {
+  const problems = await check(`
+log: { kafka: { brokers: [k] } }
+dedupe: { embedded: {} }
+sources: { web: { topic: clicks } }
+streams:
+  round: { topics: [clicks], window: { tumbling: 1m }, aggregate: { n: count() }, emit: { topic: clicks, type: x } }
+  own: { topics: [own.late], window: { tumbling: 1m }, aggregate: { n: count() }, emit: { topic: o, type: x } }
+  cel:
+    topics: [clicks]
+    filter: event.type ==
+    window: { sliding: 2h, every: 1m }
+    aggregate: { n: counted(), start: count() }
+    emit: { topic: o, type: x, on: threshold }
+`);
+  const about = problems
+    .filter((line) => /dedupe|streams/.test(line))
+    .map((line) => line.split(' ').slice(1).join(' '));
+  expect(about).toEqual([
+    expect.stringMatching(/^\/dedupe is not shared/),
+    expect.stringMatching(/^\/streams\/round\/emit\/topic clicks is among its own topics/),
+    expect.stringMatching(/^\/streams\/own\/topics\/0 own\.late is written by the stream itself/),
+    expect.stringMatching(/^\/streams\/cel\/having is missing/),
+    expect.stringMatching(/^\/streams\/cel\/filter Unexpected/),
+    expect.stringMatching(/^\/streams\/cel\/window\/every makes more than 60 windows at once/),
+    expect.stringMatching(/^\/streams\/cel\/aggregate\/n must be one of count/),
+    expect.stringMatching(/^\/streams\/cel\/aggregate\/start is no name/),
+  ]);
+});

@@ -55,3 +55,21 @@ test('says which subscriptions match, by filters and by expressions', async () =
     'all',
   ]);
 });
+
+test('says which streams count an event', async () => {
+  const streams = `
+streams:
+  all: { topics: [t], window: { tumbling: 1m }, aggregate: { n: count() }, emit: { topic: o, type: x } }
+  some:
+    topics: [t]
+    filter: event.type == "a"
+    window: { session: 1m }
+    aggregate: { n: count() }
+    emit: { topic: o, type: x }
+  other: { topics: [u], window: { count: 2 }, aggregate: { n: count() }, emit: { topic: o, type: x } }`;
+  const found = await goesTo(`  {}${streams}`, [
+    { id: 1, kind: 'a' },
+    { id: 2, kind: 'b' },
+  ]);
+  expect(found).toEqual(['stream all, stream some', 'stream all']);
+});
