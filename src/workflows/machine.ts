@@ -53,7 +53,7 @@ function take(plan: Plan, state: State, place: Place, progress: Exclude<Progress
       return;
     case 'called':
       if (progress.undo) undoEnded(state, progress);
-      else callEnded(plan, state, place, progress);
+      else callEnded(state, place, progress);
       return;
     case 'expired':
       expire(state, progress.step, progress.at);
@@ -101,6 +101,11 @@ function arrive(plan: Plan, state: State, place: Place, name: string, event: str
   if (known !== undefined && step !== undefined) useArrivals(state, step, place);
 }
 
+/** Under another config it was not over yet. */
+function reopen(state: State): void {
+  if (state.status === 'ending' && state.outcome === 'done') state.status = 'running';
+}
+
 /** Gives a waiting step the first event that it waits for; the others are of no use. */
 function useArrivals(state: State, step: PlannedStep, { time, offset }: Place): void {
   const { name, wait } = step;
@@ -111,16 +116,17 @@ function useArrivals(state: State, step: PlannedStep, { time, offset }: Place): 
   state.results[name] = found.event;
 }
 
-function callEnded(plan: Plan, state: State, { time, offset }: Place, ended: CallEnded): void {
-  const { step: name, failure, unsure, result, round } = ended;
+function callEnded(state: State, { time, offset }: Place, ended: CallEnded): void {
+  const { step: name, failure, unsure, result, round, undoable: undo } = ended;
   if (state.status === 'expected' || state.status === 'ended') return;
   // One that is not begun here was by somebody whose config had other steps before it.
-  const undo = plannedStep(plan, name)?.undo ?? false;
-  const step = stepOf(state, name) ?? { state: 'running', since: time, at: offset, undo, unsure: false };
+  const begun = stepOf(state, name) ?? { state: 'running', since: time, at: offset, undo, unsure: false };
+  const step = { ...begun, undo: begun.undo || undo };
   if (failure !== null) {
     if (step.state !== 'running' || round !== state.round) return;
     state.steps[name] = { ...step, state: 'failed', unsure };
     fail(state, failure);
+    reopen(state);
   } else if (step.state === 'running') {
     state.steps[name] = { ...step, state: 'done' };
     if (result !== null) state.results[name] = result;
@@ -133,8 +139,14 @@ function callEnded(plan: Plan, state: State, { time, offset }: Place, ended: Cal
 
 function undoEnded(state: State, { step: name, failure, round }: CallEnded): void {
   const step = stepOf(state, name);
-  if (step === undefined || (step.state !== 'undoing' && step.state !== 'undo_failed')) return;
-  if (failure === null) {
+  if (step === undefined) return;
+  if (failure === null && step.state === 'done') {
+    state.steps[name] = { ...step, state: 'undone' };
+    fail(state, { step: null, reason: 'config_changed', detail: 'it was undone under another config' });
+    reopen(state);
+  } else if (step.state !== 'undoing' && step.state !== 'undo_failed') {
+    // An answer that came twice.
+  } else if (failure === null) {
     state.steps[name] = { ...step, state: 'undone' };
     if (state.status === 'failed') state.status = 'undoing';
   } else if (step.state === 'undoing' && round === state.round) {

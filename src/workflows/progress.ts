@@ -26,6 +26,8 @@ export interface CallEnded {
   kind: 'called';
   step: string;
   undo: boolean;
+  /** What it did can be undone, as the config was when it was called. */
+  undoable: boolean;
   round: number;
   /** Null when it is done. */
   failure: Failure | null;

@@ -85,6 +85,7 @@ function isWhole(progress: Other, id: string): boolean {
   switch (progress.kind) {
     case 'called':
       return (
+        typeof progress.undoable === 'boolean' &&
         areTexts(progress.step, progress.result ?? '') &&
         typeof progress.round === 'number' &&
         typeof progress.undo === 'boolean' &&

@@ -85,6 +85,7 @@ export class Work {
         kind: 'called',
         step,
         undo,
+        undoable: state.steps[step]!.undo,
         round,
         failure,
         unsure: true,
@@ -114,7 +115,8 @@ export class Work {
     this.#options.report.step?.({ workflow, step, outcome, attempts, ms, status, reason });
     const failure = reason === null ? null : { step, reason, detail: excerpt(answer.detail) };
     const result = done && !undo && answer.reply !== null ? resultOf(answer.reply) : null;
-    const said: CallEnded = { kind: 'called', step, undo, round, failure, unsure, result };
+    const undoable = this.#options.invokers.find(step, true) !== undefined;
+    const said: CallEnded = { kind: 'called', step, undo, undoable, round, failure, unsure, result };
     if ((await this.#say(subject, said)) !== 'too_large') return;
     const tooLarge = { step, reason: 'too_large', detail: `its result is more than ${this.#topic} takes` };
     await this.#say(subject, { ...said, failure: tooLarge, unsure: true, result: null });

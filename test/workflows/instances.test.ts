@@ -14,6 +14,7 @@ const done: Progress = {
   kind: 'called',
   step: 'a',
   undo: false,
+  undoable: false,
   round: 0,
   failure: null,
   unsure: false,

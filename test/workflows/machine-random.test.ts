@@ -104,7 +104,8 @@ class World {
     const round = Number(key.split('/')[2]);
     const luck = chance.below(6);
     const failure = { step, reason: 'timeout', detail: '' };
-    const said = { kind: 'called' as const, step, undo, round, result: null };
+    const undoable = step !== 'mail';
+    const said = { kind: 'called' as const, step, undo, undoable, round, result: null };
     // 4: the call is lost before its effect, 5: its answer is.
     if (luck === 4) this.log.push({ ...said, failure, unsure: true });
     else {

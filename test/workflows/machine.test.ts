@@ -25,6 +25,7 @@ const ended = (step: string, changes: Partial<CallEnded> = {}): Progress => ({
   kind: 'called',
   step,
   undo: false,
+  undoable: false,
   round: 0,
   failure: null,
   unsure: false,
@@ -246,6 +247,24 @@ describe('after a change of the config', () => {
     after.state = before.state;
     after.take(refused('b'));
     expect(after.actions).toEqual(['undo/old/0']);
+  });
+
+  test('a step that is gone is undone also when all is read again under the new config', () => {
+    const one = new Instance(plan([call('a')], [call('b')]), started);
+    one
+      .take(ended('old', { undoable: true }))
+      .take(ended('a'))
+      .take(refused('b'));
+    expect(one.actions).toEqual(['undo/old/0']);
+  });
+
+  test('an instance that is over under the new config is undone if it was being undone under the old one', () => {
+    const records = [started, ended('a', { undoable: true }), ended('b', { undoable: true }), refused('old')];
+    const one = new Instance(plan([call('a')], [call('b')]), ...records);
+    expect(one.actions).toEqual(['undo/b/0']);
+    const other = new Instance(plan([call('a')], [call('b')]), ...records.slice(0, 3), undone('b'));
+    expect(other.actions).toEqual(['undo/a/0']);
+    expect(other.state!.failure!.reason).toBe('config_changed');
   });
 
   test('a step that was done under another config counts as done', () => {
