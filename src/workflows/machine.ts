@@ -1,9 +1,7 @@
-import { type Plan, type PlannedStep, plannedStep, stepNames } from './plan.ts';
+import { end, fail, goOn, useArrivals } from './advance.ts';
+import { type Plan, plannedStep } from './plan.ts';
 import type { CallEnded, Place, Progress } from './progress.ts';
-import { emptyState, type Failure, type State, sizeOf, stepOf } from './state.ts';
-
-/** Characters that an instance may carry: its event, its results, and events that wait for it. */
-export const LARGEST = 1024 * 1024;
+import { emptyState, type State, stepOf } from './state.ts';
 
 /**
  * What an instance is after a record of it; null: there is none. Pure: whoever reads the records of an instance in
@@ -82,16 +80,6 @@ function take(plan: Plan, state: State, place: Place, progress: Exclude<Progress
   }
 }
 
-function end(state: State, outcome: NonNullable<State['outcome']>): void {
-  state.status = 'ending';
-  state.outcome = outcome;
-}
-
-/** The first reason is the one that counts. */
-function fail(state: State, failure: Failure): void {
-  state.failure ??= failure;
-}
-
 function arrive(plan: Plan, state: State, place: Place, name: string, event: string): void {
   if (state.status === 'ended' || state.status === 'ending') return;
   const known = stepOf(state, name);
@@ -104,16 +92,6 @@ function arrive(plan: Plan, state: State, place: Place, name: string, event: str
 /** Under another config it was not over yet. */
 function reopen(state: State): void {
   if (state.status === 'ending' && state.outcome === 'done') state.status = 'running';
-}
-
-/** Gives a waiting step the first event that it waits for; the others are of no use. */
-function useArrivals(state: State, step: PlannedStep, { time, offset }: Place): void {
-  const { name, wait } = step;
-  const found = state.arrivals.find((one) => one.step === name && wait?.matches(state, one.event));
-  state.arrivals = state.arrivals.filter((one) => one.step !== name);
-  if (found === undefined) return;
-  state.steps[name] = { state: 'done', since: time, at: offset, undo: false, unsure: false };
-  state.results[name] = found.event;
 }
 
 function callEnded(state: State, { time, offset }: Place, ended: CallEnded): void {
@@ -174,68 +152,4 @@ function retry(state: State): void {
   state.told = false;
   for (const [name, step] of Object.entries(state.steps))
     if (step.state === 'undo_failed') state.steps[name] = { ...step, state: 'undoing' };
-}
-
-function goOn(plan: Plan, state: State, place: Place): void {
-  if (state.status === 'running') {
-    if (sizeOf(state) > LARGEST)
-      fail(state, { step: null, reason: 'too_large', detail: `it carries more than ${LARGEST} characters` });
-    beginSteps(plan, state, place);
-    if (state.failure !== null && isIdle(state)) state.status = 'undoing';
-  }
-  if (state.status === 'undoing') undoNext(plan, state);
-}
-
-function beginSteps(plan: Plan, state: State, place: Place): void {
-  for (const stage of plan.stages) {
-    for (const step of stage) {
-      if (state.failure !== null) return;
-      if (stepOf(state, step.name) === undefined) beginStep(state, step, place);
-    }
-    if (stage.some(({ name }) => isOpen(stepOf(state, name)!))) return;
-  }
-  // A step that the config has no more, but is not over yet.
-  if (state.failure === null && !Object.values(state.steps).some(isOpen)) end(state, 'done');
-}
-
-function beginStep(state: State, step: PlannedStep, place: Place): void {
-  const { name, when, wait, undo } = step;
-  const wanted = when === null ? true : when(state);
-  const begun = { since: place.time, at: place.offset, undo, unsure: false };
-  if (wanted === null) {
-    state.steps[name] = { ...begun, state: 'failed' };
-    fail(state, { step: name, reason: 'when_failed', detail: 'its `when` has no answer' });
-  } else if (!wanted) {
-    state.steps[name] = { ...begun, state: 'skipped' };
-  } else {
-    state.steps[name] = { ...begun, state: wait === null ? 'running' : 'waiting' };
-    if (wait !== null) useArrivals(state, step, place);
-  }
-}
-
-function isOpen({ state }: { state: string }): boolean {
-  return state === 'running' || state === 'waiting';
-}
-
-/** Calls that are under way may still do something: only then it is known what has to be undone. */
-function isIdle({ steps }: State): boolean {
-  return Object.values(steps).every(({ state }) => state !== 'running');
-}
-
-/** Undoes the last step that was done, or may have been; steps that the config has no more come first. */
-function undoNext(plan: Plan, state: State): void {
-  const steps = Object.entries(state.steps);
-  if (steps.some(([, { state: now }]) => now === 'undoing' || now === 'undo_failed')) return;
-  const order = stepNames(plan);
-  const left = steps
-    .filter(([, step]) => step.undo && (step.state === 'done' || (step.state === 'failed' && step.unsure)))
-    .sort(([a], [b]) => lastFirst(order, a) - lastFirst(order, b));
-  const next = left[0];
-  if (next === undefined) end(state, 'undone');
-  else state.steps[next[0]] = { ...next[1], state: 'undoing' };
-}
-
-function lastFirst(order: string[], name: string): number {
-  const place = order.indexOf(name);
-  return place === -1 ? Number.NEGATIVE_INFINITY : -place;
 }

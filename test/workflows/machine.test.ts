@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { actionsOf } from '../../src/workflows/actions.ts';
-import { apply, LARGEST } from '../../src/workflows/machine.ts';
+import { LARGEST } from '../../src/workflows/advance.ts';
+import { apply } from '../../src/workflows/machine.ts';
 import type { Plan, PlannedStep } from '../../src/workflows/plan.ts';
 import type { CallEnded, Progress } from '../../src/workflows/progress.ts';
 import type { State } from '../../src/workflows/state.ts';
