@@ -27,6 +27,7 @@ const COMPARISONS: Record<string, string> = {
   '>=': '>=',
 };
 const EVENT = { event: 'map' };
+const DAY_MS = 86_400_000;
 const ARITHMETIC = new Set(['+', '-', '*', '/']);
 
 /**
@@ -52,6 +53,7 @@ export function flinkSql(config: StreamConfig, { brokers }: FlinkOptions): strin
   const columns = results.map(([result, { type }]) => `  ${quoted(result)} ${type}`).join(',\n');
   const aggregates = results.map(([result, { sql }]) => `    ${sql} AS ${quoted(result)}`).join(',\n');
   return `SET 'table.local-time-zone' = 'UTC';
+SET 'table.exec.source.idle-timeout' = '${config.idle} ms';
 
 CREATE TABLE ${source} (
   \`key\` STRING,
@@ -59,16 +61,15 @@ CREATE TABLE ${source} (
   \`headers\` MAP<STRING, BYTES> METADATA VIRTUAL,
   \`arrival\` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   \`time\` AS COALESCE(
-    TRY_CAST(REPLACE(REPLACE(DECODE(\`headers\`['ce_time'], 'UTF-8'), 'T', ' '), 'Z', '') AS TIMESTAMP_LTZ(3)),
+    TRY_CAST(REPLACE(REPLACE(CAST(\`headers\`['ce_time'] AS STRING), 'T', ' '), 'Z', '') AS TIMESTAMP_LTZ(3)),
     \`arrival\`),
-  WATERMARK FOR \`time\` AS \`time\` - INTERVAL '${config.lateness / 1000}' SECOND(9, 3)
+  WATERMARK FOR \`time\` AS \`time\` - ${interval(config.lateness)}
 ) WITH (
   'connector' = 'kafka',
   'topic' = ${text(topics.join(';'))},
   'properties.bootstrap.servers' = ${text(brokers)},
   'properties.group.id' = ${text(`${config.group}.flink`)},
   'scan.startup.mode' = '${config.from}-offset',
-  'scan.watermark.idle-timeout' = '${config.idle} ms',
   'key.format' = 'raw',
   'key.fields' = 'key',
   'value.format' = 'raw',
@@ -89,7 +90,7 @@ ${columns},
   'key.format' = 'raw',
   'key.fields' = 'key',
   'value.format' = 'json',
-  'json.timestamp-format.standard' = 'ISO-8601'
+  'value.json.timestamp-format.standard' = 'ISO-8601'
 );
 
 CREATE TEMPORARY VIEW ${quoted(`${name}-keyed`)} AS
@@ -97,12 +98,12 @@ SELECT *, ${key} AS \`window_key\` FROM ${source}${where};
 
 INSERT INTO ${sink}
 SELECT *, MAP[
-  'ce_specversion', ENCODE('1.0', 'UTF-8'),
-  'ce_id', ENCODE(CONCAT('${name}/', \`key\`, '/', DATE_FORMAT(\`start\`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''')), 'UTF-8'),
-  'ce_source', ENCODE(${text(`/streams/${name}`)}, 'UTF-8'),
-  'ce_type', ENCODE(${text(emit.type)}, 'UTF-8'),
-  'ce_time', ENCODE(DATE_FORMAT(\`end\`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
-  'content-type', ENCODE('application/json', 'UTF-8')]
+  'ce_specversion', CAST('1.0' AS BYTES),
+  'ce_id', CAST(CONCAT('${name}/', \`key\`, '/', DATE_FORMAT(\`start\`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''')) AS BYTES),
+  'ce_source', CAST(${text(`/streams/${name}`)} AS BYTES),
+  'ce_type', CAST(${text(emit.type)} AS BYTES),
+  'ce_time', CAST(DATE_FORMAT(\`end\`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS BYTES),
+  'content-type', CAST('application/json' AS BYTES)]
 FROM (
   SELECT ${text(name)} AS \`stream\`, \`window_key\` AS \`key\`,
     CAST(\`window_start\` AS TIMESTAMP_LTZ(3)) AS \`start\`, CAST(\`window_end\` AS TIMESTAMP_LTZ(3)) AS \`end\`,
@@ -126,7 +127,8 @@ function windowSql({ window, name }: StreamConfig): string {
 }
 
 function interval(ms: number): string {
-  return `INTERVAL '${ms / 1000}' SECOND(9, 3)`;
+  const time = new Date(ms % DAY_MS).toISOString().slice(11, -1);
+  return `INTERVAL '${Math.floor(ms / DAY_MS)} ${time}' DAY(3) TO SECOND(3)`;
 }
 
 function aggregateSql(written: string): { sql: string; type: string } {
@@ -146,7 +148,7 @@ function eventSql([event, ...path]: string[], isNumber: boolean): string {
   if (event !== 'event' || path.length === 0) throw new Error('only members of event can be exported');
   const [first, ...rest] = path as [string, ...string[]];
   if (first === 'data' && rest.length > 0) return isNumber ? jsonNumber(rest) : jsonText(rest);
-  return `DECODE(\`headers\`[${text(`ce_${first}`)}], 'UTF-8')`;
+  return `CAST(\`headers\`[${text(`ce_${first}`)}] AS STRING)`;
 }
 
 function havingSql([name]: string[], results: readonly (readonly [string, { sql: string }])[]): string {

@@ -7,14 +7,17 @@ const export_ = (changes: Parameters<typeof streamConfig>[0] = {}) =>
 
 describe('flinkSql', () => {
   test.each([
-    [{ tumbling: 60_000 }, "TUMBLE(TABLE `spend-keyed`, DESCRIPTOR(`time`), INTERVAL '60' SECOND(9, 3))"],
     [
-      { sliding: 600_000, every: 60_000 },
-      "HOP(TABLE `spend-keyed`, DESCRIPTOR(`time`), INTERVAL '60' SECOND(9, 3), INTERVAL '600' SECOND(9, 3))",
+      { tumbling: 60_000 },
+      "TUMBLE(TABLE `spend-keyed`, DESCRIPTOR(`time`), INTERVAL '0 00:01:00.000' DAY(3) TO SECOND(3))",
     ],
     [
-      { session: 1_500 },
-      "SESSION(TABLE `spend-keyed` PARTITION BY `window_key`, DESCRIPTOR(`time`), INTERVAL '1.5' SECOND(9, 3))",
+      { sliding: 600_000, every: 60_000 },
+      "HOP(TABLE `spend-keyed`, DESCRIPTOR(`time`), INTERVAL '0 00:01:00.000' DAY(3) TO SECOND(3), INTERVAL '0 00:10:00.000' DAY(3) TO SECOND(3))",
+    ],
+    [
+      { session: 2 * 86_400_000 + 1_500 },
+      "SESSION(TABLE `spend-keyed` PARTITION BY `window_key`, DESCRIPTOR(`time`), INTERVAL '2 00:00:01.500' DAY(3) TO SECOND(3))",
     ],
   ])('%o is its windowing function', (window, sql) => {
     expect(export_({ window })).toContain(sql);
@@ -33,10 +36,10 @@ describe('flinkSql', () => {
       having: 'net > 100.5 || n > 3',
     });
     expect(sql).toContain("'topic' = 'orders;returns'");
-    expect(sql).toContain("WATERMARK FOR `time` AS `time` - INTERVAL '30' SECOND(9, 3)");
+    expect(sql).toContain("WATERMARK FOR `time` AS `time` - INTERVAL '0 00:00:30.000' DAY(3) TO SECOND(3)");
     expect(sql).toContain("JSON_VALUE(`data`, '$[''customer''][''id'']') AS `window_key`");
     expect(sql).toContain(
-      "WHERE ((DECODE(`headers`['ce_type'], 'UTF-8') = 'it''s') AND " +
+      "WHERE ((CAST(`headers`['ce_type'] AS STRING) = 'it''s') AND " +
         "((TRY_CAST(JSON_VALUE(`data`, '$[''total'']') AS DOUBLE) >= 10) OR " +
         "(NOT (JSON_VALUE(`data`, '$[''a''][''b'']') = 'x'))))",
     );
