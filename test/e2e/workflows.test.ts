@@ -11,9 +11,10 @@ const DISPATCHERS = 2;
 const LONGEST = 240_000 + KILLS * 60_000 + ORDERS * 50;
 const prefix = `flow${crypto.randomUUID().slice(0, 8)}`;
 const brokers = inject('kafkaBrokers');
-const kafka = `
+/** Each has ids of its own: the same are used everywhere. */
+const kafka = (name: string) => `
 log: { kafka: { brokers: ['${brokers}'], create: { partitions: 4, replication: 1 } } }
-dedupe: { redis: { url: '${inject('redisUrl')}', prefix: '${prefix}:' } }`;
+dedupe: { redis: { url: '${inject('redisUrl')}', prefix: '${name}:' } }`;
 const embedded = `
 log: { embedded: { path: '{folder}/data' } }
 dedupe: { embedded: { path: '{folder}/data' } }`;
@@ -115,7 +116,7 @@ describe('orders', () => {
       await functions.listen();
       const name = `${prefix}o`;
       const ids = Array.from({ length: ORDERS }, (_, i) => `o-${i}`);
-      const yaml = orderYaml(name, functions.url, kafka);
+      const yaml = orderYaml(name, functions.url, kafka(name));
       const gateway = await start(await project(yaml), 'gateway');
       const places = await Promise.all(Array.from({ length: DISPATCHERS }, () => project(yaml)));
       let dispatchers = await Promise.all(places.map((place) => start(place, 'dispatcher')));
@@ -204,7 +205,7 @@ describe.each(['Kafka and Redis', 'the embedded log'])('an approval on %s', (whe
   it('is waited for over a restart of everything, and the order goes on', async () => {
     const functions = new OrderFunctions(0, () => false);
     await functions.listen();
-    const of = await project(`${isKafka ? kafka : embedded}
+    const of = await project(`${isKafka ? kafka(name) : embedded}
 sources:
   orders: { protocol: events, topic: ${name}.orders, id: [/id] }
   approvals: { protocol: events, topic: ${name}.approvals, id: [/id] }
