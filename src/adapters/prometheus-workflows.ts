@@ -27,7 +27,7 @@ export function workflowMetrics(registry: Registry, gauges: WorkflowGauges): Rep
     registers,
   });
   const ends = new Counter({
-    name: 'postern_workflow_instances_total',
+    name: 'postern_workflow_outcomes_total',
     help: 'Instances of workflows by what became of them.',
     labelNames: ['workflow', 'outcome'] as const,
     registers,

@@ -22,7 +22,7 @@ test('steps and instances are counted by what came of them, and those under way 
     'postern_workflow_steps_total{workflow="order",step="charge",outcome="undo_failed"} 1',
     'postern_workflow_step_seconds_bucket{le="0.05",workflow="order",step="charge"} 2',
     'postern_workflow_step_seconds_count{workflow="order",step="charge"} 2',
-    'postern_workflow_instances_total{workflow="order",outcome="failed"} 1',
+    'postern_workflow_outcomes_total{workflow="order",outcome="failed"} 1',
     'postern_workflow_instances{workflow="order",status="running"} 3',
     'postern_workflow_instances{workflow="order",status="failed"} 1',
     'postern_workflow_oldest_seconds{workflow="order"} 12.5',
