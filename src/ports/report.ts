@@ -118,7 +118,7 @@ export interface InstanceFacts {
  * `replayed`, `restored`: the store had forgotten it, and it was made again from the log or from memory: nothing is
  * lost. `redefined`: the stream's definition has changed, so that its windows begin anew.
  */
-export type StreamState = 'lost' | 'replayed' | 'restored' | 'redefined';
+type StreamState = 'lost' | 'replayed' | 'restored' | 'redefined';
 
 /** What a stream did with events, or what became of its state. */
 export interface StreamFacts {

@@ -51,7 +51,7 @@ export function topicsOf(config: StreamConfig): string[] {
 }
 
 /** Windows of a key are in one partition: of the stream's only topic when its records have that key, else of one made for it. */
-export function needsKeys({ key, topics }: StreamConfig): boolean {
+function needsKeys({ key, topics }: StreamConfig): boolean {
   return key !== null || topics.length > 1;
 }
 

@@ -3,7 +3,7 @@ import { expectedWindows, lineOf, type Seen } from '../streams/reference.ts';
 import { kafkaClient, type ReadRecord, readTopic } from './kafka-reader.ts';
 
 /** Milliseconds that events are out of order at the most. */
-export const LATENESS = 30_000;
+const LATENESS = 30_000;
 
 export interface StreamEvent {
   key: string;
@@ -24,11 +24,11 @@ export function makeEvents(count: number, keys: number, now = Date.now()): Strea
   }));
 }
 
-export function dataOf({ user, total }: StreamEvent): string {
+function dataOf({ user, total }: StreamEvent): string {
   return JSON.stringify({ user, total });
 }
 
-export function headersOf(id: string, time: number): Record<string, string> {
+function headersOf(id: string, time: number): Record<string, string> {
   return {
     ce_specversion: '1.0',
     ce_id: id,

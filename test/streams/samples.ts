@@ -41,7 +41,7 @@ export function order(
   );
 }
 
-export function makePart(
+function makePart(
   config: StreamConfig,
   mark: string | null = null,
   entries = new Map<string, string>(),

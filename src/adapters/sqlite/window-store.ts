@@ -22,15 +22,10 @@ const schema: Schema = {
  * survives a crash of the process; loss of power may undo the newest ones, which the log then tells again.
  */
 export function sqliteWindowStore({ path }: { path: string }): WindowStore {
-  return new SqliteWindowStore(openWindowDatabase(path));
+  return new SqliteWindowStore(openDatabase(path, 'streams.db', schema));
 }
 
-/** Opens the database of a window store. */
-export function openWindowDatabase(folder: string): DatabaseSync {
-  return openDatabase(folder, 'streams.db', schema);
-}
-
-export class SqliteWindowStore implements WindowStore {
+class SqliteWindowStore implements WindowStore {
   readonly #db: DatabaseSync;
 
   /** Works on an open database, and closes it at the end. */
