@@ -9,7 +9,7 @@ const LETTER_C = 0x63;
 const TELLING = 12;
 
 /** Names that CloudEvents allows for attributes, but for those that are never one here. */
-export function isAttributeName(name: string): boolean {
+function isAttributeName(name: string): boolean {
   return NAME.test(name) && name !== 'data' && name !== 'constructor';
 }
 

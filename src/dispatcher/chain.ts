@@ -7,7 +7,7 @@ import { replyRecords, TooManyHops } from './reply-record.ts';
 import { retryWait } from './retry.ts';
 
 /** Why an answer did not become events in a topic, as a call's answer says it. */
-export interface ReplyFault {
+interface ReplyFault {
   fault: 'bad_reply' | 'too_large' | 'too_many_hops' | 'aborted';
   detail: string;
 }

@@ -10,7 +10,7 @@ const run = promisify(execFile);
 
 export const CHART = join(import.meta.dirname, '../../helm');
 /** Of the cluster that charts are rendered for; one that the rig runs. */
-export const KUBERNETES = '1.35.4';
+const KUBERNETES = '1.35.4';
 
 /** A rendered object of Kubernetes, as far as the tests look into it. */
 // biome-ignore lint/suspicious/noExplicitAny: its shape is what the tests are about
@@ -48,7 +48,7 @@ export async function renderText(values: object, options: RenderOptions = {}): P
 }
 
 /** The objects of a rendering. Throws when a text is not YAML. */
-export function objectsOf(text: string): Manifest[] {
+function objectsOf(text: string): Manifest[] {
   return parseAllDocuments(text).flatMap((document) => {
     if (document.errors[0] !== undefined) throw document.errors[0];
     const value = document.toJS();

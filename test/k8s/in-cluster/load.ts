@@ -5,7 +5,7 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Balance, balance } from './ledger.ts';
 
-export interface Phase {
+interface Phase {
   /** Replies by status; 503 without Retry-After apart. */
   replies: { [status: string]: number };
   /** Requests without a reply, by what went wrong. */
