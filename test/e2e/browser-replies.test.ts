@@ -42,6 +42,7 @@ sources:
   });
   [postern, browser] = await Promise.all([startPostern(project), startChromium()]);
   context = await browser.newContext();
+  context.setDefaultTimeout(90_000);
 });
 afterAll(async () => {
   await browser.close();

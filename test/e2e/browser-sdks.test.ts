@@ -57,6 +57,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   context = await browser.newContext();
+  context.setDefaultTimeout(90_000);
 });
 afterEach(() => context.close());
 

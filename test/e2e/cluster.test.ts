@@ -63,6 +63,7 @@ sources: { s: { topic: ${prefix}, id: [/id], key: /id } }`);
       timeout: 30_000,
       interval: 10,
     });
+    refused.add('alone');
     const waiting = some(50);
     await Promise.all([brokers[1]!.restart(), brokers[2]!.restart()]);
     await waiting;

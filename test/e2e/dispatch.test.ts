@@ -167,11 +167,8 @@ describe('functions that fail', () => {
     for (const id of ids) expect(delivered.has(id) || deadIds.has(id)).toBe(true);
     for (const id of refused) expect([id, deadIds.has(id)]).toEqual([id, true]);
     for (const record of dead.filter(({ headers }) => refused.includes(headers.ce_id!))) {
-      expect(record.headers).toMatchObject({
-        postern_status: '400',
-        postern_attempts: '1',
-        postern_topic: `${prefix}.failing`,
-      });
+      // The answer is final, though on a busy machine a call before it may have got none in time.
+      expect(record.headers).toMatchObject({ postern_status: '400', postern_topic: `${prefix}.failing` });
       expect(record.value!.toString()).toBe(JSON.stringify({ id: record.headers.ce_id }));
     }
     // Retry-After is obeyed by the process that saw it; a new one after kill -9 can't know of it.
