@@ -49,8 +49,16 @@ async function fromKubeconfig(): Promise<Cluster> {
 async function rig(scripts: string): Promise<Cluster> {
   const folder = process.env.RIG ?? join(ROOT, '.cache/rig');
   await mkdir(folder, { recursive: true });
+  // npm of the project's own Node would look for this machine's settings in another place.
+  const PATH = (process.env.PATH ?? '')
+    .split(':')
+    .filter((path) => !path.endsWith('node_modules/.bin'))
+    .join(':');
   const script = (name: string, args: string[], options: CommandOptions = {}) =>
-    command('bash', [join(scripts, name), ...args], { ...options, env: { ...options.env, RIG: folder } });
+    command('bash', [join(scripts, name), ...args], {
+      ...options,
+      env: { ...options.env, PATH, RIG: folder },
+    });
   const built = existsSync(join(folder, 'bin')) ? await readdir(join(folder, 'bin')) : [];
   if (!built.includes('etcd')) await script('deps.sh', [], { loud: true });
   const missing = [

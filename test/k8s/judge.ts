@@ -8,7 +8,7 @@ export function judge({ phases, books, givenUp }: LoadResult, mayBreak: string[]
     if (!mayBreak.includes(name)) assert.deepEqual(broken, {}, `broken requests in phase ${name}`);
   }
   assert(books.acknowledged > 0);
-  assert.deepEqual(books.missing, [], 'acknowledged, but not in Kafka');
-  assert.deepEqual(books.undelivered, [], 'acknowledged, but never delivered');
+  assert.deepEqual(books.missing.slice(0, 20), [], 'acknowledged, but not in Kafka');
+  assert.deepEqual(books.undelivered.slice(0, 20), [], 'acknowledged, but never delivered');
   assert.equal(givenUp, 0, 'events that were never taken');
 }

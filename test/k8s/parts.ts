@@ -120,7 +120,7 @@ async function full({ stage, say }: Setting): Promise<void> {
   say('rolled back');
   const result = await load.stop();
   say(JSON.stringify(result.phases, null, 1));
-  say(`books: ${JSON.stringify(result.books)}`);
+  say(`books: ${JSON.stringify(result.books).slice(0, 1000)}`);
   judge(result, ['kill']);
 
   await assert.rejects(
@@ -147,12 +147,14 @@ async function upgrade(stage: Stage, load: LoadPod): Promise<void> {
   );
 }
 
-/** SIGKILL, with no notice. */
+/** Crashes, and pods that are taken away by force. */
 async function kill(stage: Stage, load: LoadPod): Promise<void> {
   await load.phase('kill');
   for (const component of ['gateway', 'dispatcher']) {
-    const [pod] = await stage.pods(component);
-    await stage.kubectl('delete', 'pod', pod.metadata.name, '--grace-period=0', '--force');
+    const [first, second] = await stage.pods(component);
+    await stage.crash(first.metadata.name);
+    await stage.rolledOut(`deployment/postern-${component}`);
+    await stage.kubectl('delete', 'pod', second.metadata.name, '--grace-period=0', '--force');
     await stage.rolledOut(`deployment/postern-${component}`);
   }
   await sleep(3_000);

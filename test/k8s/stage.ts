@@ -115,6 +115,34 @@ export class Stage {
     return (await state()).lastState.terminated.exitCode;
   }
 
+  /**
+   * Ends process 1 of a pod's container with no warning, as a crash does. A signal from inside cannot: the kernel
+   * keeps those from a process 1. So its debugger does.
+   */
+  async crash(pod: string): Promise<void> {
+    const end = JSON.stringify({
+      id: 1,
+      method: 'Runtime.evaluate',
+      // An exit would wait until the debugger has left.
+      params: { expression: 'process.abort()' },
+    });
+    const code = `process.kill(1, 'SIGUSR1');
+      const targets = () => fetch('http://127.0.0.1:9229/json/list').then((reply) => reply.json(), () => sleep(50).then(targets));
+      const { setTimeout: sleep } = require('node:timers/promises');
+      targets().then(([{ webSocketDebuggerUrl }]) => {
+        const socket = new WebSocket(webSocketDebuggerUrl);
+        socket.onopen = () => socket.send(${JSON.stringify(end)});
+        socket.onclose = () => process.exit(0);
+      });`;
+    // The exec ends with the container, however that is told.
+    await this.kubectl('exec', pod, '--', 'node', '-e', code).catch(() => {});
+    await this.until('the crash is seen', async () => {
+      const { status } = JSON.parse(await this.kubectl('get', 'pod', pod, '-o', 'json'));
+      // 128 and the number of a signal.
+      return status.containerStatuses[0].lastState.terminated?.exitCode > 128;
+    });
+  }
+
   /** Waits until something holds. */
   async until(what: string, holds: () => Promise<boolean>, patience = 120_000): Promise<void> {
     const end = Date.now() + patience;
@@ -150,7 +178,7 @@ export class LoadPod {
   async stop(): Promise<LoadResult> {
     await this.#write('stop', '');
     const phase = () => this.#stage.kubectl('get', 'pod', this.#name, '-o', 'jsonpath={.status.phase}');
-    await this.#stage.until('the load pod ends', async () => /Succeeded|Failed/.test(await phase()), 300_000);
+    await this.#stage.until('the load pod ends', async () => /Succeeded|Failed/.test(await phase()), 480_000);
     const output = await this.#stage.kubectl('logs', this.#name);
     const line = /^RESULT (.*)$/m.exec(output)?.[1];
     assert(line !== undefined, output);

@@ -9,6 +9,8 @@ export interface Balance {
   copies: number;
   /** Acknowledged and never seen by the function. */
   undelivered: string[];
+  /** Seconds from the last acknowledgement until the function had seen all. */
+  deliveredAfter: number;
 }
 
 interface Record {
@@ -52,10 +54,11 @@ export async function balance(
   acknowledged: Set<string>,
   { brokers, topic, fn, patience }: { brokers: string; topic: string; fn: string; patience: number },
 ): Promise<Balance> {
+  const began = Date.now();
   const records = await readTopic(brokers, topic);
   const stored = new Set(records.map(({ id }) => id));
   const checked = records.filter(({ unchecked }) => !unchecked);
-  const until = Date.now() + patience;
+  const until = began + patience;
   let undelivered: string[];
   do {
     await new Promise((next) => setTimeout(next, 500));
@@ -67,5 +70,6 @@ export async function balance(
     missing: [...acknowledged].filter((id) => !stored.has(id)),
     copies: checked.length - new Set(checked.map(({ id }) => id)).size,
     undelivered,
+    deliveredAfter: Math.round((Date.now() - began) / 1000),
   };
 }

@@ -89,6 +89,6 @@ for (let count = 0; !existsSync(`${CONTROL}/stop`); ) {
   await sleep(10);
 }
 while (inFlight > 0) await sleep(100);
-const books = await balance(acknowledged, { brokers, topic: 'load', fn, patience: 60_000 });
+const books = await balance(acknowledged, { brokers, topic: 'load', fn, patience: 300_000 });
 const result: LoadResult = { phases, books, givenUp };
 process.stdout.write(`RESULT ${JSON.stringify(result)}\n`);
