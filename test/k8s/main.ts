@@ -46,9 +46,10 @@ try {
       failed++;
       say(`${name}: ${(error as Error).stack}`);
       console.log(await stage.kubectl('get', 'pods'));
-      console.log(
-        await stage.kubectl('logs', '-l', 'app.kubernetes.io/name=postern', '--tail=30', '--prefix'),
-      );
+      const args = ['-l', 'app.kubernetes.io/name=postern', '--tail=2000', '--prefix'];
+      const lines = (await stage.kubectl('logs', ...args)).split('\n');
+      // What was stored is told for each group; it would hide the rest.
+      console.log(lines.filter((line) => !line.includes('"msg":"group"')).join('\n'));
     }
   }
 } finally {
