@@ -197,7 +197,7 @@ test('every combination of what decides about the workloads makes valid objects'
   for (const kind of ['Deployment', 'HorizontalPodAutoscaler', 'PodDisruptionBudget', 'ScaledObject']) {
     expect(names).toContain(`${kind} postern-dispatcher`);
   }
-}, 300_000);
+});
 
 test('every combination of what is around them makes valid objects', async () => {
   const { names, found } = await check(combinationsOf(AROUND));
@@ -205,7 +205,7 @@ test('every combination of what is around them makes valid objects', async () =>
   for (const kind of ['Ingress', 'HTTPRoute', 'NetworkPolicy', 'ServiceMonitor', 'ServiceAccount']) {
     expect(names).toContain(`${kind} postern`);
   }
-}, 300_000);
+});
 
 test('the two lists may be apart: what is around the workloads is in templates that look at nothing else', () => {
   const around = new Set(

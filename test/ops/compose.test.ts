@@ -40,7 +40,7 @@ beforeAll(async () => {
   const program = await buildGo('compose-config');
   const { stdout } = await promisify(execFile)(program, [join(ROOT, 'compose.yaml')]);
   project = JSON.parse(stdout) as Project;
-}, 300_000);
+});
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const mounts = () => Object.values(project.services).flatMap(({ volumes }) => volumes ?? []);

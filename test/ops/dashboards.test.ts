@@ -33,7 +33,7 @@ test("Grafana's own types take both, to the last field", async () => {
   const program = await buildGo('grafana-dashboard');
   const files = DASHBOARDS.map(([name]) => join(FOLDER, `${name}.json`));
   await promisify(execFile)(program, files);
-}, 300_000);
+});
 
 test.each(DASHBOARDS)('%s: ids differ, panels do not overlap, variables exist', (name, now) => {
   const { uid, panels, templating } = now as Dashboard;
