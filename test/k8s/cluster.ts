@@ -12,8 +12,8 @@ export interface Cluster {
   helm(args: string[], options?: CommandOptions): Promise<string>;
   /** Builds an image and makes it known to the cluster under `tag`, which names its registry. */
   image(tag: string, context: string, options?: { file?: string }): Promise<void>;
-  /** Makes a folder of the node that belongs to uid 1000; null where volumes are made on demand. */
-  folder: ((path: string) => Promise<void>) | null;
+  /** Makes an empty folder of the node that belongs to uid 1000, and gives its path; null where volumes are made on demand. */
+  folder: ((name: string) => Promise<string>) | null;
   close(): Promise<void>;
 }
 
@@ -82,8 +82,11 @@ async function rig(scripts: string): Promise<Cluster> {
       await script('image.sh', [context, tag, ...(file === undefined ? [] : ['-f', file])], { loud: true });
       await script('rig.sh', ['load']);
     },
-    folder: async (path) => {
+    folder: async (name) => {
+      const path = join(folder, 'volumes', name);
+      await inside(['rm', '-rf', path]);
       await inside(['install', '-d', '-o', '1000', '-g', '1000', path]);
+      return path;
     },
     close: async () => {
       if (!process.env.K8S_KEEP) await script('rig.sh', ['down']);

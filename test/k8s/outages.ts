@@ -45,8 +45,7 @@ export async function spool({ stage, cluster, say }: Setting): Promise<void> {
   await stage.startServices();
   if (cluster.folder !== null) {
     for (const index of [0, 1]) {
-      const path = `/tmp/postern-spool-${Date.now()}-${index}`;
-      await cluster.folder(path);
+      const path = await cluster.folder(`spool-${index}`);
       await cluster.kubectl(['delete', 'pv', `postern-spool-${index}`, '--ignore-not-found']);
       await stage.apply(
         volume(`postern-spool-${index}`, path, `data-postern-gateway-${index}`, stage.namespace),
