@@ -6,6 +6,9 @@ import type { Random } from './random.ts';
 export interface ClientsOptions {
   /** Base URLs of the gateways. */
   gateways: readonly string[];
+  source: string;
+  /** Number of the first event. */
+  first: number;
   random: Random;
   /** New events a second, as far as the gateways answer. */
   rate: number;
@@ -42,12 +45,12 @@ interface Listed {
  * Starts to send: each client sends a batch, and again what was not answered or answered `retry`, to any gateway,
  * until it is settled. Some of what is settled is sent again all the same.
  */
-export function startClients({ gateways, random, rate }: ClientsOptions): Clients {
+export function startClients({ gateways, source, first, random, rate }: ClientsOptions): Clients {
   const attempts = new Map<number, Attempt[]>();
   const replays: number[] = [];
   const open = new Set<number>();
   const started = performance.now();
-  let next = 0;
+  let next = first;
   let requests = 0;
   let finishing = false;
   let abandoned = false;
@@ -60,7 +63,7 @@ export function startClients({ gateways, random, rate }: ClientsOptions): Client
     requests++;
     try {
       const texts = numbers.map(textOf);
-      const response = await fetch(`${gateways[gateway]}/events/s`, {
+      const response = await fetch(`${gateways[gateway]}/events/${source}`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: texts.length === 1 ? texts[0]! : `[${texts.join(', ')}]`,
@@ -91,7 +94,7 @@ export function startClients({ gateways, random, rate }: ClientsOptions): Client
   const worker = async (): Promise<void> => {
     while (!finishing) {
       const size = random.chance(0.4) ? 1 : random.between(2, 60);
-      if (next + size > ((performance.now() - started) / 1000) * rate) {
+      if (next - first + size > ((performance.now() - started) / 1000) * rate) {
         await sleep(5);
         continue;
       }

@@ -34,3 +34,13 @@ export function textOf(n: number): string {
   const value = isValid(n) ? String(n) : `"${n}"`;
   return `{"id":"${idOf(n)}", "n":${value},"lane":"${isLaneB(n) ? 'b' : 'a'}","device":"d${n % 17}","big":9007199254740993${n}}`;
 }
+
+/** The first number of the second source; those of the first are below. */
+export const FIRST_OF_SIDE = 1_000_000_000;
+
+export function isSide(n: number): boolean {
+  return n >= FIRST_OF_SIDE;
+}
+
+/** The id of a record that no client of ours has sent. */
+export const STRANGER = 'stranger';

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { kafkaClient, readTopic } from '../e2e/kafka-reader.ts';
-import { numberOf, textOf } from './events.ts';
+import { numberOf, STRANGER, textOf } from './events.ts';
 import type { Copy } from './ledger.ts';
+import type { Platform } from './platform.ts';
 import type { Stage } from './stage.ts';
 
 /** What Kafka holds after a run. */
@@ -15,24 +16,31 @@ export interface Evidence {
 }
 
 /** Reads everything back with a client of its own. */
-export async function readEvidence({ platform, topic, subscriptions }: Stage): Promise<Evidence> {
+export async function readEvidence({ platform, sources, subscriptions }: Stage<Platform>): Promise<Evidence> {
   const copies = new Map<string, Copy[]>();
-  for (const { headers, value, time } of await readTopic(platform.brokers, topic)) {
-    const id = headers.ce_id!;
-    const intact = value?.toString() === textOf(numberOf(id));
-    const copy = { time, unchecked: headers.ce_dedupe === 'unchecked', intact };
-    const others = copies.get(id);
-    if (others === undefined) copies.set(id, [copy]);
-    else others.push(copy);
+  const kept = new Map<string, number>();
+  for (const { topic } of sources) {
+    for (const { headers, value, time } of await readTopic(platform.brokers, topic)) {
+      const id = headers.ce_id!;
+      if (id === STRANGER) continue;
+      const intact = value?.toString() === textOf(numberOf(id));
+      const copy = { time, unchecked: headers.ce_dedupe === 'unchecked', intact };
+      const others = copies.get(id);
+      if (others === undefined) copies.set(id, [copy]);
+      else others.push(copy);
+    }
+    await count(platform.brokers, `${topic}.rejected`, kept);
   }
-  const kept = await count(platform.brokers, `${topic}.rejected`);
   const dead = new Map<string, Map<string, number>>();
   for (const { name, dead: letters } of subscriptions) dead.set(name, await count(platform.brokers, letters));
   return { copies, kept, dead };
 }
 
-async function count(brokers: string, topic: string): Promise<Map<string, number>> {
-  const counts = new Map<string, number>();
+async function count(
+  brokers: string,
+  topic: string,
+  counts = new Map<string, number>(),
+): Promise<Map<string, number>> {
   for (const { headers } of await readTopic(brokers, topic)) {
     counts.set(headers.ce_id!, (counts.get(headers.ce_id!) ?? 0) + 1);
   }
@@ -40,7 +48,7 @@ async function count(brokers: string, topic: string): Promise<Map<string, number
 }
 
 /** Waits until the spools are empty and every group has read all there is; what is not within `ms` is returned. */
-export async function drain(stage: Stage, ms: number): Promise<string[]> {
+export async function drain(stage: Stage<Platform>, ms: number): Promise<string[]> {
   const until = Date.now() + ms;
   const admin = kafkaClient(stage.platform.brokers).admin();
   await admin.connect();
@@ -51,9 +59,9 @@ export async function drain(stage: Stage, ms: number): Promise<string[]> {
         const events = await spooled(gateway.admin);
         if (events > 0) left.push(`gateway ${i} has ${events} events in its spool`);
       }
-      for (const { name, group } of stage.subscriptions) {
+      for (const { name, group, topic } of stage.subscriptions) {
         // A broker that has just come back may not lead yet.
-        const behind = await lag(admin, group, stage.topic).catch((error: Error) => error.message);
+        const behind = await lag(admin, group, topic).catch((error: Error) => error.message);
         if (typeof behind === 'string') left.push(`subscription ${name}: ${behind}`);
         else if (behind > 0) left.push(`subscription ${name} is ${behind} events behind`);
       }
@@ -84,7 +92,8 @@ async function lag(
     offsets[0]!.partitions.map(({ partition, offset }) => [partition, Number(offset)]),
   );
   return ends.reduce(
-    (sum, { partition, high }) => sum + Number(high) - Math.max(0, committed.get(partition) ?? 0),
+    (sum, { partition, high }) =>
+      sum + Math.max(0, Number(high) - Math.max(0, committed.get(partition) ?? 0)),
     0,
   );
 }

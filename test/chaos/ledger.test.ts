@@ -25,6 +25,7 @@ const copy = (time: number, more: Partial<Copy> = {}): Copy => ({
 });
 const story = (more: Partial<Story>): Story => ({
   id: 'e-1',
+  topic: 't',
   valid: true,
   attempts: [],
   copies: [],
@@ -89,6 +90,16 @@ it.each<[string, Story, Trouble[]]>([
     twice(attempts('accepted', 'accepted'), copy(50), copy(1050)),
     [{ what: 'redis emptied', from: 500, to: 600 }],
   ],
+  [
+    'redis evicts',
+    twice(attempts('accepted', 'accepted'), copy(50), copy(1050)),
+    [{ what: 'redis evicts', from: 500, to: 2000 }],
+  ],
+  [
+    'redis failed over',
+    twice(attempts('accepted', 'accepted'), copy(50), copy(4050)),
+    [{ what: 'redis failed over', from: 1500, to: 3000 }],
+  ],
 ])('a second copy is explained: %s', (cause, told, troubles) => {
   expect(judge(told, troubles).causes).toEqual([cause]);
 });
@@ -120,12 +131,53 @@ it.each<[string, Story, Trouble[]]>([
     [{ what: 'redis emptied', from: 20, to: 40 }],
   ],
   [
+    'Redis dropped ids before the first',
+    twice(attempts('accepted', 'accepted'), copy(5050), copy(6050)),
+    [{ what: 'redis evicts', from: 20, to: 40 }],
+  ],
+  [
+    'Redis failed over long after the first was confirmed',
+    twice(attempts('accepted', 'accepted'), copy(50), copy(9050)),
+    [{ what: 'redis failed over', from: 5000, to: 6000 }],
+  ],
+  [
+    'Redis failed over before the first',
+    twice(attempts('accepted', 'accepted'), copy(4050), copy(9050)),
+    [{ what: 'redis failed over', from: 1500, to: 3000 }],
+  ],
+  [
     'Redis was away, but not emptied',
     twice(attempts('accepted', 'accepted'), copy(50), copy(1050)),
     [{ what: 'redis', from: 500, to: 600 }],
   ],
 ])('a second copy is not explained: %s', (_, told, troubles) => {
   expect(judge(told, troubles).outcome).toBe('stored twice without a cause');
+});
+
+const deleted: Trouble = { what: 'topic deleted', topic: 't', from: 500, to: 600 };
+
+it.each<[string, Partial<Story>, Trouble[]]>([
+  ['deleted with its topic', { attempts: attempts('accepted') }, [deleted]],
+  ['deleted with its topic', { attempts: attempts('none', 'duplicate') }, [deleted]],
+  ['refused and absent', { attempts: attempts('none') }, [deleted]],
+  ['stored once', { attempts: attempts('accepted', 'accepted'), copies: [copy(1050)] }, [deleted]],
+  // Only the second was answered after the deletion.
+  ['acknowledged and missing', { attempts: attempts('retry', 'accepted') }, [deleted]],
+  ['acknowledged and missing', { attempts: attempts('accepted') }, [{ ...deleted, topic: 'other' }]],
+  [
+    'accepted more often than stored',
+    { attempts: attempts('retry', 'accepted', 'accepted'), copies: [copy(1050)] },
+    [deleted],
+  ],
+])('when its topic is deleted: %s', (outcome, more, troubles) => {
+  expect(judge(story(more), troubles).outcome).toBe(outcome);
+});
+
+it('finds what was refused because another topic was in trouble', () => {
+  const told = story({ attempts: attempts('retry:log_unavailable', 'accepted'), copies: [copy(1050)] });
+  const trouble: Trouble = { what: 'kafka', topic: 't', from: 60, to: 900 };
+  expect(judge(told, [{ ...trouble, topic: 'other' }]).outcome).toBe('failed with another topic');
+  expect(judge(told, [trouble]).outcome).toBe('stored once');
 });
 
 it('explains each copy after the first on its own', () => {
@@ -139,9 +191,11 @@ it('explains each copy after the first on its own', () => {
 it('finds what was not delivered, and what was delivered to nobody who wanted it', () => {
   const count = judgeDeliveries({
     wanted: new Set(['a', 'b', 'c', 'd']),
+    deleted: new Set(['d', 'e']),
     delivered: new Map([
       ['a', 3],
       ['b', 1],
+      ['e', 1],
       ['x', 1],
     ]),
     dead: new Map([

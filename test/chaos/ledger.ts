@@ -24,6 +24,7 @@ export interface Copy {
 /** All that is known of one id. */
 export interface Story {
   id: string;
+  topic: string;
   valid: boolean;
   attempts: Attempt[];
   copies: Copy[];
@@ -33,22 +34,38 @@ export interface Story {
 
 /** A fault that was put in; from when it began until it was over. */
 export interface Trouble {
-  what: 'gateway killed' | 'kafka' | 'redis' | 'redis emptied';
+  what:
+    | 'gateway killed'
+    | 'kafka'
+    | 'topic deleted'
+    | 'redis'
+    | 'redis emptied'
+    | 'redis evicts'
+    | 'redis failed over';
   /** Which one was killed. */
   gateway?: number;
+  /** The only one that it concerns; else all. */
+  topic?: string;
   from: number;
   to: number;
 }
 
 /** Why an id may be stored more than once. */
-export type Cause = 'unchecked' | 'gateway killed' | 'append unanswered' | 'redis emptied';
+export type Cause =
+  | 'unchecked'
+  | 'gateway killed'
+  | 'append unanswered'
+  | 'redis emptied'
+  | 'redis evicts'
+  | 'redis failed over';
 
 type Kept =
   | 'stored once'
   | 'stored again'
   | 'rejected and kept'
   | 'refused and absent'
-  | 'refused and stored';
+  | 'refused and stored'
+  | 'deleted with its topic';
 export const BROKEN_PROMISES = [
   'acknowledged and missing',
   'duplicate of nothing',
@@ -60,6 +77,7 @@ export const BROKEN_PROMISES = [
   'invalid but stored',
   'altered',
   'never sent',
+  'failed with another topic',
 ] as const;
 export type Outcome = Kept | (typeof BROKEN_PROMISES)[number];
 
@@ -75,9 +93,13 @@ const CONFIRM_MS = 2_000;
 const APPEND_MS = 15_000;
 
 /** Sorts one id by what was heard of it and what is stored. */
-export function judge(story: Story, troubles: readonly Trouble[]): Judgement {
-  const { valid, attempts, copies, kept } = story;
-  const count = (heard: Heard) => attempts.filter((attempt) => attempt.heard === heard).length;
+export function judge(story: Story, all: readonly Trouble[]): Judgement {
+  const { valid, attempts, copies, kept, topic } = story;
+  const troubles = all.filter((trouble) => trouble.topic === undefined || trouble.topic === topic);
+  // What was stored before its topic was deleted is gone, and its id stays known.
+  const deletable = attempts.filter((attempt) => wasDeleted(attempt, troubles));
+  const lasting = attempts.filter((attempt) => !deletable.includes(attempt));
+  const count = (heard: Heard, among = attempts) => among.filter((attempt) => attempt.heard === heard).length;
   const [accepted, duplicates, rejected] = [count('accepted'), count('duplicate'), count('rejected')];
   const acknowledged = accepted + duplicates > 0;
   const is = (outcome: Outcome, causes: Cause[] = []): Judgement => ({ outcome, causes });
@@ -91,10 +113,12 @@ export function judge(story: Story, troubles: readonly Trouble[]): Judgement {
   }
   if (rejected > 0 || kept > 0) return is('valid but rejected');
   if (copies.length === 0) {
-    if (accepted > 0) return is('acknowledged and missing');
+    if (count('accepted', lasting) > 0) return is('acknowledged and missing');
+    if (acknowledged && deletable.length > 0) return is('deleted with its topic');
     return is(duplicates > 0 ? 'duplicate of nothing' : 'refused and absent');
   }
-  if (accepted > copies.length) return is('accepted more often than stored');
+  if (count('accepted', lasting) > copies.length) return is('accepted more often than stored');
+  if (failedInVain(attempts, all, troubles)) return is('failed with another topic');
   const sorted = copies.toSorted((a, b) => a.time - b.time);
   const causes: Cause[] = [];
   for (let i = 1; i < sorted.length; i++) {
@@ -104,6 +128,32 @@ export function judge(story: Story, troubles: readonly Trouble[]): Judgement {
   }
   if (!acknowledged) return is('refused and stored', causes);
   return is(causes.length > 0 ? 'stored again' : 'stored once', causes);
+}
+
+/** Whether an attempt may have stored what was deleted afterwards. */
+export function wasDeleted({ start }: Attempt, troubles: readonly Trouble[]): boolean {
+  return troubles.some(({ what, to }) => what === 'topic deleted' && start <= to);
+}
+
+/** Whether the log took an event not, though only the log of other topics was in trouble. */
+function failedInVain(
+  attempts: readonly Attempt[],
+  all: readonly Trouble[],
+  own: readonly Trouble[],
+): boolean {
+  if (!all.some(({ topic }) => topic !== undefined)) return false;
+  return attempts.some(
+    (attempt) => isUnanswered(attempt) && !own.some((trouble) => isDuring(attempt, trouble)),
+  );
+}
+
+function isUnanswered({ heard, code }: Attempt): boolean {
+  return heard === 'retry' && code === 'log_unavailable';
+}
+
+/** Whether an append of this attempt may have failed for that. */
+function isDuring({ start, end }: Attempt, { from, to }: Trouble): boolean {
+  return start <= to + APPEND_MS && end >= from;
 }
 
 /** Why there is this copy after those; null when nothing explains it. */
@@ -124,13 +174,17 @@ function causeOf(
       );
       if (unconfirmed.length > 0) return 'gateway killed';
     } else if (what === 'kafka') {
-      const unanswered = earlier.filter(
-        ({ heard, code, start, end }) =>
-          heard === 'retry' && code === 'log_unavailable' && start <= to + APPEND_MS && end >= from,
-      );
-      if (unanswered.length > 0) return 'append unanswered';
+      if (earlier.some((attempt) => isUnanswered(attempt) && isDuring(attempt, trouble)))
+        return 'append unanswered';
     } else if (what === 'redis emptied') {
-      if (copy.time >= from && before.some(({ time }) => time <= to)) return 'redis emptied';
+      if (copy.time >= from && before.some(({ time }) => time <= to)) return what;
+    } else if (what === 'redis evicts') {
+      // Claims are dropped, too, so that of two at once both are stored.
+      if (copy.time >= from && before.some(({ time }) => time <= to + CONFIRM_MS)) return what;
+    } else if (what === 'redis failed over') {
+      // What was not confirmed, or not replicated when it began, is not known afterwards.
+      if (copy.time >= from && before.some(({ time }) => time >= from - CONFIRM_MS && time <= to))
+        return what;
     }
   }
   return null;
@@ -149,6 +203,8 @@ function confirmedBy({ end }: Attempt, troubles: readonly Trouble[]): number {
 export interface Deliveries {
   /** Ids that are stored and wanted. */
   wanted: ReadonlySet<string>;
+  /** Ids that may have been stored and deleted since; in `wanted` if stored again. */
+  deleted: ReadonlySet<string>;
   /** How often the function took each. */
   delivered: ReadonlyMap<string, number>;
   /** How many dead letters there are of each. */
@@ -168,14 +224,14 @@ export interface DeliveryCount {
 }
 
 /** Counts what a subscription made of its events. */
-export function judgeDeliveries({ wanted, delivered, dead }: Deliveries): DeliveryCount {
+export function judgeDeliveries({ wanted, deleted, delivered, dead }: Deliveries): DeliveryCount {
   const count: DeliveryCount = {
     wanted: wanted.size,
     delivered: delivered.size,
     again: 0,
     dead: dead.size,
     undelivered: [...wanted].filter((id) => !delivered.has(id) && !dead.has(id)),
-    uninvited: [...delivered.keys(), ...dead.keys()].filter((id) => !wanted.has(id)),
+    uninvited: [...delivered.keys(), ...dead.keys()].filter((id) => !wanted.has(id) && !deleted.has(id)),
   };
   for (const times of delivered.values()) count.again += times - 1;
   return count;

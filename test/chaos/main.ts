@@ -2,7 +2,8 @@
 import { parseArgs } from 'node:util';
 import { copySource } from './copy.ts';
 import { mutants } from './mutants.ts';
-import { type Platform, startPlatform } from './platform.ts';
+import type { Platform } from './platform.ts';
+import { startPlatforms } from './platforms.ts';
 import { findings, tryMutant } from './prove.ts';
 import { formatResult, formatTotal } from './report.ts';
 import { type Result, runScenario } from './run.ts';
@@ -30,27 +31,28 @@ const load = {
 };
 
 if (options.list) {
-  for (const { name, about } of scenarios) console.log(`${name.padEnd(22)} ${about}`);
+  for (const { name, about, platform = 'single' } of scenarios)
+    console.log(`${name.padEnd(24)} ${platform.padEnd(9)} ${about}`);
 } else {
-  const platform = await startPlatform();
-  try {
-    const failed = options.prove ? await proveAll(platform) : await runAll(platform);
-    if (failed > 0) process.exitCode = 1;
-  } finally {
-    await platform.stop();
-  }
+  const failed = await (options.prove ? proveAll() : runAll());
+  if (failed > 0) process.exitCode = 1;
 }
 
 /** Runs the chosen scenarios on a copy of the program, which stays as it is; resolves with how many broke a promise. */
-async function runAll(platform: Platform): Promise<number> {
+async function runAll(): Promise<number> {
   const chosen = options.scenario?.map(scenarioOf) ?? scenarios;
   const copy = await copySource();
   const results: Result[] = [];
   try {
-    for (const scenario of chosen) {
-      const result = await runScenario({ platform, scenario, seed, main: copy.main, ...load });
-      console.log(formatResult(result));
-      results.push(result);
+    // One after the other: each is a handful of servers.
+    for (const [kind, some] of Map.groupBy(chosen, ({ platform = 'single' }) => platform)) {
+      await on(startPlatforms[kind], async (platform) => {
+        for (const scenario of some) {
+          const result = await runScenario({ platform, scenario, seed, main: copy.main, ...load });
+          console.log(formatResult(result));
+          results.push(result);
+        }
+      });
     }
   } finally {
     await copy.remove();
@@ -62,16 +64,27 @@ async function runAll(platform: Platform): Promise<number> {
 }
 
 /** Resolves with how many of the faults were not found. */
-async function proveAll(platform: Platform): Promise<number> {
+async function proveAll(): Promise<number> {
   let missed = 0;
-  for (const mutant of mutants) {
-    const result = await tryMutant(platform, mutant, seed);
-    const found = findings(result, mutant);
-    console.log(`${found.length > 0 ? 'found ' : 'MISSED'}  ${mutant.name}, by ${mutant.scenario}`);
-    for (const line of found.length > 0 ? found.slice(-1) : result.broken)
-      console.log(`  ${line.slice(0, 300)}`);
-    if (found.length === 0) missed++;
-  }
+  await on(startPlatforms.single, async (platform) => {
+    for (const mutant of mutants) {
+      const result = await tryMutant(platform, mutant, seed);
+      const found = findings(result, mutant);
+      console.log(`${found.length > 0 ? 'found ' : 'MISSED'}  ${mutant.name}, by ${mutant.scenario}`);
+      for (const line of found.length > 0 ? found.slice(-1) : result.broken)
+        console.log(`  ${line.slice(0, 300)}`);
+      if (found.length === 0) missed++;
+    }
+  });
   console.log(`${mutants.length - missed} passed, ${missed} failed`);
   return missed;
+}
+
+async function on(start: () => Promise<Platform>, use: (platform: Platform) => Promise<void>): Promise<void> {
+  const platform = await start();
+  try {
+    await use(platform);
+  } finally {
+    await platform.stop();
+  }
 }

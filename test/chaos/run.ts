@@ -2,8 +2,8 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, startClients } from './clients.ts';
-import { idOf, isLaneB, isValid, numberOf } from './events.ts';
+import { type Clients, describe, startClients } from './clients.ts';
+import { idOf, isValid, numberOf } from './events.ts';
 import { drain, type Evidence, readEvidence } from './evidence.ts';
 import {
   type Attempt,
@@ -13,6 +13,7 @@ import {
   judge,
   judgeDeliveries,
   type Outcome,
+  wasDeleted,
 } from './ledger.ts';
 import type { Platform } from './platform.ts';
 import { randomOf } from './random.ts';
@@ -21,7 +22,7 @@ import { ready, type Stage, startStage } from './stage.ts';
 
 export interface RunOptions {
   platform: Platform;
-  scenario: Scenario;
+  scenario: Scenario<Platform>;
   seed: number;
   /** The run goes on until so many events were sent, so long and so many rounds of faults have passed. */
   events: number;
@@ -53,6 +54,8 @@ export interface Result {
 
 const SETTLE_MS = 90_000;
 const DRAIN_MS = 150_000;
+/** Of the second source, as a share of the first one's. */
+const SIDE_RATE = 0.3;
 /** Broken promises of one kind that are told in words. */
 const EXAMPLES = 5;
 
@@ -66,22 +69,34 @@ export async function runScenario(options: RunOptions): Promise<Result> {
     random,
     spool: scenario.spool ?? false,
     outage: scenario.outage ?? 'accept',
+    side: scenario.side ?? false,
+    create: scenario.create ?? true,
     ...(options.main === undefined ? {} : { main: options.main }),
   });
   try {
     const urls = stage.gateways.map(({ url }) => url);
-    const clients = startClients({ gateways: urls, random: randomOf(seed + 1), rate });
+    const clients = stage.sources.map(({ name, first }, i) =>
+      startClients({
+        ...{ gateways: urls, source: name, first },
+        random: randomOf(seed + 1 + i),
+        rate: i === 0 ? rate : rate * SIDE_RATE,
+      }),
+    );
+    const sum = (pick: (one: Clients) => number) => clients.reduce((total, one) => total + pick(one), 0);
     const until = Date.now() + options.lasting;
     const broken: string[] = [];
     const isOver = (round: number) =>
-      round >= scenario.rounds && Date.now() >= until && clients.attempts.size >= options.events;
-    for (let round = 0; !isOver(round) && !clients.failed; round++) {
+      round >= scenario.rounds &&
+      Date.now() >= until &&
+      sum(({ attempts }) => attempts.size) >= options.events;
+    for (let round = 0; !isOver(round) && !clients.some(({ failed }) => failed); round++) {
       await sleep(random.between(300, 1_200));
       await scenario.round(stage, random);
     }
-    const unsettled = await clients.finish(SETTLE_MS);
+    const unsettled = (await Promise.all(clients.map((one) => one.finish(SETTLE_MS)))).flat();
+    const attempts = new Map(clients.flatMap((one) => [...one.attempts]));
     for (const n of unsettled.slice(0, EXAMPLES))
-      broken.push(`never settled: ${describe(n, clients.attempts.get(n)!)}`);
+      broken.push(`never settled: ${describe(n, attempts.get(n)!)}`);
     if (unsettled.length > EXAMPLES) broken.push(`never settled: ${unsettled.length} in all`);
     await Promise.all([...stage.gateways, stage.dispatchers[0]!].map(ready)).catch((error: Error) => {
       broken.push(error.message);
@@ -90,14 +105,14 @@ export async function runScenario(options: RunOptions): Promise<Result> {
     await stage.stop();
     for (const end of stage.badEnds) broken.push(end);
     const evidence = await readEvidence(stage);
-    const books = balance(stage, clients.attempts, evidence);
+    const books = balance(stage, attempts, evidence);
     broken.push(...books.broken);
     return {
       scenario: scenario.name,
       seed,
       seconds: (Date.now() - started) / 1000,
-      events: clients.attempts.size,
-      requests: clients.requests,
+      events: attempts.size,
+      requests: sum(({ requests }) => requests),
       faults: stage.faults,
       ...books,
       broken,
@@ -109,11 +124,12 @@ export async function runScenario(options: RunOptions): Promise<Result> {
 }
 
 /** Sorts every id, and every delivery. */
-function balance(stage: Stage, attempts: ReadonlyMap<number, Attempt[]>, evidence: Evidence) {
+function balance(stage: Stage<Platform>, attempts: ReadonlyMap<number, Attempt[]>, evidence: Evidence) {
   const outcomes = new Map<Outcome, number>();
   const causes = new Map<Cause, number>();
   const broken: string[] = [];
   const bad = new Set<Outcome>(BROKEN_PROMISES);
+  const topicOf = (n: number) => stage.sources.findLast(({ first }) => n >= first)?.topic ?? '';
   const numbers = new Set([
     ...attempts.keys(),
     ...[...evidence.copies.keys(), ...evidence.kept.keys()].map(numberOf),
@@ -124,7 +140,10 @@ function balance(stage: Stage, attempts: ReadonlyMap<number, Attempt[]>, evidenc
     const copies = evidence.copies.get(id) ?? [];
     records += copies.length;
     const mine = attempts.get(n) ?? [];
-    const story = { id, valid: isValid(n), attempts: mine, copies, kept: evidence.kept.get(id) ?? 0 };
+    const story = {
+      ...{ id, valid: isValid(n), attempts: mine, copies, kept: evidence.kept.get(id) ?? 0 },
+      topic: topicOf(n),
+    };
     const { outcome, causes: why } = judge(story, stage.troubles);
     const count = (outcomes.get(outcome) ?? 0) + 1;
     outcomes.set(outcome, count);
@@ -140,10 +159,14 @@ function balance(stage: Stage, attempts: ReadonlyMap<number, Attempt[]>, evidenc
     if (count > EXAMPLES) broken.push(`${outcome}: ${count} in all`);
   }
   const deliveries = new Map<string, DeliveryCount>();
-  for (const { name, lane } of stage.subscriptions) {
-    const stored = [...evidence.copies.keys()];
+  for (const { name, topic, wants } of stage.subscriptions) {
+    const own = stage.troubles.filter((trouble) => trouble.topic === topic);
+    const sent = [...attempts].filter(([n]) => wants(n));
     const count = judgeDeliveries({
-      wanted: new Set(lane === 'all' ? stored : stored.filter((id) => isLaneB(numberOf(id)))),
+      wanted: new Set([...evidence.copies.keys()].filter((id) => wants(numberOf(id)))),
+      deleted: new Set(
+        sent.filter(([, mine]) => mine.some((one) => wasDeleted(one, own))).map(([n]) => idOf(n)),
+      ),
       delivered: stage.fn.taken.get(name) ?? new Map(),
       dead: evidence.dead.get(name)!,
     });
@@ -158,12 +181,12 @@ function balance(stage: Stage, attempts: ReadonlyMap<number, Attempt[]>, evidenc
   return { records, outcomes, causes, deliveries, broken };
 }
 
-function near({ troubles }: Stage, attempts: readonly Attempt[]) {
+function near({ troubles }: Stage<Platform>, attempts: readonly Attempt[]) {
   const [from, to] = [attempts[0]?.start ?? 0, attempts.at(-1)?.end ?? 0];
   return troubles.filter((trouble) => trouble.to > from - 20_000 && trouble.from < to + 20_000);
 }
 
-async function keepOutput(stage: Stage): Promise<string> {
+async function keepOutput(stage: Stage<Platform>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-chaos-'));
   for (const [i, one] of stage.gateways.entries())
     await writeFile(join(folder, `gateway-${i}.log`), one.output());

@@ -1,14 +1,22 @@
+import type { Platform, SinglePlatform } from './platform.ts';
+import type { PlatformKind } from './platforms.ts';
 import type { Random } from './random.ts';
 import type { Stage } from './stage.ts';
 
 /** A kind of trouble that Postern has to get its events through. */
-export interface Scenario {
+export interface Scenario<P extends Platform = SinglePlatform> {
   name: string;
   about: string;
+  /** Default: single. */
+  platform?: PlatformKind;
   spool?: boolean;
   outage?: 'accept' | 'refuse';
+  /** A second source with a topic and a subscription of its own. */
+  side?: boolean;
+  /** False: Postern makes no topics. */
+  create?: boolean;
   /** Rounds of the short form. */
   rounds: number;
   /** One round of faults, beside the load; all is healed when it resolves. */
-  round(stage: Stage, random: Random): Promise<void>;
+  round(stage: Stage<P>, random: Random): Promise<void>;
 }

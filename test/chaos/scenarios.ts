@@ -1,4 +1,6 @@
+import type { Platform } from './platform.ts';
 import type { Scenario } from './scenario.ts';
+import { brokersOne, brokersTwo, leadersMove, metadataStale } from './scenarios/brokers.ts';
 import { deadLetterAway, dispatcherKill, functionDown, rebalance } from './scenarios/dispatchers.ts';
 import { everything, everythingSpool } from './scenarios/everything.ts';
 import { gatewayKill, gatewayTerm } from './scenarios/gateways.ts';
@@ -10,6 +12,7 @@ import {
   kafkaStall,
   kafkaUnready,
 } from './scenarios/kafka.ts';
+import { producerFatal } from './scenarios/producer.ts';
 import {
   redisNetwork,
   redisNetworkRefuse,
@@ -18,9 +21,13 @@ import {
   redisStall,
   redisStallRefuse,
 } from './scenarios/redis.ts';
+import { clusterFailover, clusterFailoverRefuse, clusterSlots } from './scenarios/redis-cluster.ts';
+import { redisEviction, redisMemory, redisMemoryRefuse, redisScripts } from './scenarios/redis-memory.ts';
+import { redisReadonly, sentinelFailover, sentinelFailoverRefuse } from './scenarios/redis-sentinel.ts';
+import { topicDeleted, topicMissing, topicRefused } from './scenarios/topics.ts';
 
 /** All of them, in the order of the journey. */
-export const scenarios: readonly Scenario[] = [
+export const scenarios: readonly Scenario<Platform>[] = [
   gatewayKill,
   gatewayTerm,
   redisRestart,
@@ -29,12 +36,30 @@ export const scenarios: readonly Scenario[] = [
   redisStallRefuse,
   redisNetwork,
   redisNetworkRefuse,
+  redisEviction,
+  redisMemory,
+  redisMemoryRefuse,
+  redisScripts,
+  redisReadonly,
+  sentinelFailover,
+  sentinelFailoverRefuse,
+  clusterFailover,
+  clusterFailoverRefuse,
+  clusterSlots,
   kafkaRestart,
   kafkaStall,
   kafkaBlackhole,
   kafkaReset,
   kafkaUnready,
   kafkaAwaySpool,
+  topicDeleted,
+  topicMissing,
+  topicRefused,
+  producerFatal,
+  brokersOne,
+  brokersTwo,
+  leadersMove,
+  metadataStale,
   dispatcherKill,
   rebalance,
   functionDown,
@@ -44,7 +69,7 @@ export const scenarios: readonly Scenario[] = [
 ];
 
 /** Throws on a name that no scenario has. */
-export function scenarioOf(name: string): Scenario {
+export function scenarioOf(name: string): Scenario<Platform> {
   const found = scenarios.find((scenario) => scenario.name === name);
   if (found !== undefined) return found;
   throw new Error(`there is no scenario ${name}: ${scenarios.map((scenario) => scenario.name).join(', ')}`);

@@ -1,20 +1,37 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeProject, type Postern, type Project, startPostern } from '../e2e/postern.ts';
-import { schema } from './events.ts';
+import { makeTopics } from './admin.ts';
+import { configOf } from './config.ts';
+import { FIRST_OF_SIDE, isLaneB, isSide, schema } from './events.ts';
 import { startFunction, type TestFunction } from './function.ts';
 import type { Trouble } from './ledger.ts';
-import type { Platform } from './platform.ts';
+import type { Platform, SinglePlatform } from './platform.ts';
 import type { Random } from './random.ts';
 
-export interface StageOptions {
-  platform: Platform;
+export interface StageOptions<P extends Platform> {
+  platform: P;
   random: Random;
   /** Keep events on disk while Kafka is away. */
   spool?: boolean;
   outage?: 'accept' | 'refuse';
+  /** A second source with a topic and a subscription of its own. */
+  side?: boolean;
+  /** False: Postern makes no topics. */
+  create?: boolean;
   /** Another `main.ts` than ours. */
   main?: string;
+}
+
+export interface Subscription {
+  name: string;
+  topic: string;
+  /** Its consumer group. */
+  group: string;
+  /** Its dead-letter topic. */
+  dead: string;
+  /** Whether it is to get an event that is stored. */
+  wants(n: number): boolean;
 }
 
 /** One `postern serve`, which comes and goes on the same addresses and data. */
@@ -31,11 +48,15 @@ export interface Member {
 }
 
 /** Two gateways, a dispatcher and a function on a platform, with topics of their own. */
-export interface Stage {
-  readonly platform: Platform;
+export interface Stage<P extends Platform = SinglePlatform> {
+  readonly platform: P;
+  /** Of the first source. */
   readonly topic: string;
-  /** By subscription: its consumer group and its dead-letter topic. */
-  readonly subscriptions: readonly { name: string; group: string; dead: string; lane: 'all' | 'b' }[];
+  /** `first`: number of the first event. */
+  readonly sources: readonly { name: string; topic: string; first: number }[];
+  readonly subscriptions: readonly Subscription[];
+  /** All of them. */
+  readonly topics: readonly string[];
   readonly gateways: readonly Member[];
   readonly dispatchers: readonly Member[];
   readonly fn: TestFunction;
@@ -60,45 +81,29 @@ export interface Stage {
 }
 
 /** Starts two gateways and a dispatcher; a second dispatcher is there, but not started. */
-export async function startStage(options: StageOptions): Promise<Stage> {
-  const { platform, random, spool = false, outage = 'accept' } = options;
+export async function startStage<P extends Platform>(options: StageOptions<P>): Promise<Stage<P>> {
+  const { platform, random, spool = false, outage = 'accept', side = false, create = true } = options;
   const prefix = `chaos-${randomUUID().slice(0, 8)}`;
   const topic = `${prefix}.s`;
   const fn = await startFunction(random.next);
-  const subscriptions = (['all', 'b'] as const).map((lane) => ({
-    name: lane,
-    lane,
-    group: `${prefix}.${lane}`,
-    dead: `${prefix}.${lane}.dead`,
-  }));
-  const yaml = `
-log:
-  kafka: { brokers: ['127.0.0.1:${platform.kafkaProxy.port}'], create: { partitions: 4 } }
-  timeout: 4s
-${spool ? "  spool: { path: '{folder}/spool', after: 1s }" : ''}
-dedupe:
-  redis: { url: 'redis://127.0.0.1:${platform.redisProxy.port}', prefix: '${prefix}:' }
-  lease: 8s
-  outage: ${outage}
-grace: 15s
-sources:
-  s: { topic: ${topic}, id: [/id], key: /device, schema: chaos }
-subscriptions:
-  all:
-    group: ${prefix}.all
-    topics: [${topic}]
-    function: { http: { url: '${fn.url}/all', mode: batch } }
-    batch: { events: 50, wait: 100ms }
-    ${RETRIES}
-    deadLetter: ${prefix}.all.dead
-  b:
-    group: ${prefix}.b
-    topics: [${topic}]
-    filter: event.data.lane == "b"
-    function: { http: { url: '${fn.url}/b' } }
-    ${RETRIES}
-    deadLetter: ${prefix}.b.dead
-`;
+  const sources = [{ name: 's', topic, first: 0 }];
+  if (side) sources.push({ name: 'side', topic: `${prefix}.side`, first: FIRST_OF_SIDE });
+  const subscription = (name: string, read: string, wants: (n: number) => boolean): Subscription => ({
+    ...{ name, topic: read, wants },
+    group: `${prefix}.${name}`,
+    dead: `${prefix}.${name}.dead`,
+  });
+  const subscriptions = [
+    subscription('all', topic, (n) => !isSide(n)),
+    subscription('b', topic, (n) => !isSide(n) && isLaneB(n)),
+  ];
+  if (side) subscriptions.push(subscription('side', `${prefix}.side`, isSide));
+  const yaml = configOf({ platform, prefix, fn, spool, outage, create, sources, subscriptions });
+  const topics = [
+    ...sources.flatMap((source) => [source.topic, `${source.topic}.rejected`]),
+    ...subscriptions.map(({ dead }) => dead),
+  ];
+  if (!create) await makeTopics(platform.brokers, topics);
   const projects: Project[] = [];
   const badEnds: string[] = [];
   const member = async (role: string): Promise<Member> => {
@@ -116,7 +121,9 @@ subscriptions:
   return {
     platform,
     topic,
+    sources,
     subscriptions,
+    topics,
     gateways,
     dispatchers,
     fn,
@@ -150,8 +157,6 @@ subscriptions:
     },
   };
 }
-
-const RETRIES = 'timeout: 1s\n    concurrency: 24\n    retry: { attempts: 12, min: 50ms, max: 2s }';
 
 function memberOf(project: Project, role: string, main: string | undefined, badEnds: string[]): Member {
   const ended: string[] = [];

@@ -1,5 +1,5 @@
-import { kafkaClient } from '../../e2e/kafka-reader.ts';
 import type { Toxic } from '../../services/toxiproxy.ts';
+import { withAdmin } from '../admin.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 
@@ -103,15 +103,11 @@ export const kafkaUnready: Scenario = {
 
 /** A topic that takes only records of this very millisecond takes none, or nearly none. */
 export async function setWritable({ platform }: Stage, topic: string, writable: boolean): Promise<void> {
-  const admin = kafkaClient(platform.brokers).admin();
-  await admin.connect();
-  try {
-    const configEntries = writable ? [] : [{ name: 'message.timestamp.before.max.ms', value: '0' }];
+  const configEntries = writable ? [] : [{ name: 'message.timestamp.before.max.ms', value: '0' }];
+  await withAdmin(platform.brokers, async (admin) => {
     // 2: a topic.
     await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] });
-  } finally {
-    await admin.disconnect();
-  }
+  });
 }
 
 /** With a spool nobody is told `retry` while Kafka is away; gateways may die meanwhile. */
