@@ -65,7 +65,7 @@ interface Hold {
 /** Takes requests from their head to their reply; each is reported once. */
 export class Journey {
   readonly #options: JourneyOptions;
-  readonly #clock = { at: 0, text: '' };
+  readonly #clock = { second: 0, start: '' };
 
   constructor(options: JourneyOptions) {
     this.#options = options;
@@ -203,14 +203,15 @@ export class Journey {
     };
   }
 
-  /** The time of day as RFC 3339 text, made once a millisecond. */
+  /** The time of day as RFC 3339 text; all but its milliseconds is made once a second. */
   #now(): string {
     const now = Date.now();
-    if (now !== this.#clock.at) {
-      this.#clock.at = now;
-      this.#clock.text = new Date(now).toISOString();
+    const ms = now % 1000;
+    if (now - ms !== this.#clock.second) {
+      this.#clock.second = now - ms;
+      this.#clock.start = new Date(now).toISOString().slice(0, 20);
     }
-    return this.#clock.text;
+    return `${this.#clock.start}${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z`;
   }
 }
 

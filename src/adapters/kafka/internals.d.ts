@@ -23,6 +23,7 @@ declare module 'kafkajs/src/protocol/encoder.js' {
     constructor(initialSize?: number);
     buf: Buffer;
     offset: number;
+    writeEncoder(value: Encoder): Encoder;
   }
   export = Encoder;
 }

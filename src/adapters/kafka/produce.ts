@@ -2,6 +2,15 @@ import Broker from 'kafkajs/src/broker/index.js';
 import Encoder from 'kafkajs/src/protocol/encoder.js';
 import { type ProduceArguments, produceEncoder } from './encode.ts';
 
+/** More bytes than kafkajs puts before a request: size, API, version, correlation id and client id. */
+const ROOM = 64;
+
+/** An encoder whose bytes have free ones before them. */
+interface Roomy extends Encoder {
+  whole?: Buffer;
+  room?: number;
+}
+
 let patched = false;
 
 /**
@@ -12,6 +21,7 @@ export function encodeProduceRequests(): void {
   if (patched) return;
   patched = true;
   const encode = produceEncoder();
+  takeInPlace();
   const original = Broker.prototype.produce;
   Broker.prototype.produce = function (args) {
     const { lookupRequest } = this;
@@ -24,7 +34,7 @@ export function encodeProduceRequests(): void {
             const { apiVersion } = made.request;
             const plain =
               !values.compression && !values.transactionalId && apiVersion >= 3 && apiVersion <= 7;
-            if (plain) made.request.encode = async () => encoderOf(encode(values));
+            if (plain) made.request.encode = async () => encoderOf(encode(values, ROOM));
             return made;
           };
         },
@@ -35,9 +45,26 @@ export function encodeProduceRequests(): void {
 }
 
 /** kafkajs' own carrier of encoded bytes. */
-function encoderOf(bytes: Buffer): Encoder {
-  const encoder = new Encoder(1);
-  encoder.buf = bytes;
-  encoder.offset = bytes.length;
+function encoderOf(whole: Buffer): Encoder {
+  return hold(new Encoder(1), whole, ROOM);
+}
+
+function hold(encoder: Roomy, whole: Buffer, room: number): Encoder {
+  encoder.whole = whole;
+  encoder.room = room;
+  encoder.buf = whole.subarray(room);
+  encoder.offset = encoder.buf.length;
   return encoder;
+}
+
+/** kafkajs copies a request twice to put its head before it: where there is room, the head goes there instead. */
+function takeInPlace(): void {
+  const copy = Encoder.prototype.writeEncoder;
+  Encoder.prototype.writeEncoder = function (this: Roomy, value: Roomy) {
+    const { whole, room } = value;
+    if (whole === undefined || room === undefined || room < this.offset) return copy.call(this, value);
+    const start = room - this.offset;
+    this.buf.copy(whole, start, 0, this.offset);
+    return hold(this, whole, start);
+  };
 }

@@ -48,6 +48,7 @@ describe('the encoding of produce requests', () => {
         const producerId = Long.fromValue(args.producerId.toString());
         const { buffer } = await requestV7({ ...args, producerId, transactionalId: null }).encode();
         expect(encode(args).equals(buffer)).toBe(true);
+        expect(encode(args, 64).subarray(64).equals(buffer)).toBe(true);
       }),
       { numRuns: 200 },
     );
