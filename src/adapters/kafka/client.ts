@@ -4,6 +4,7 @@ import { type Admin, Kafka, type logCreator, logLevel, type RetryOptions, type S
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js';
 import type { KafkaConfig } from '../../config.ts';
 import { registerCodecs } from './codecs.ts';
+import { decodeRecordBatches } from './decode.ts';
 import { encodeProduceRequests } from './produce.ts';
 
 export type OnLog = (
@@ -28,6 +29,7 @@ export function kafkaClient(config: KafkaConfig, onLog: OnLog, retry: RetryOptio
   stopNegativeTimers();
   registerCodecs();
   encodeProduceRequests();
+  decodeRecordBatches();
   const sockets = new Set<Socket>();
   let destroyed = false;
   const socketFactory = ({ host, port, ssl, onConnect }: SocketOptions): Socket => {

@@ -49,3 +49,22 @@ declare module 'kafkajs/src/consumer/batch.js' {
   }
   export = Batch;
 }
+
+declare module 'kafkajs/src/protocol/decoder.js' {
+  class Decoder {
+    constructor(buffer: Buffer);
+    buffer: Buffer;
+    offset: number;
+    forward(bytes: number): void;
+  }
+  export = Decoder;
+}
+
+declare module 'kafkajs/src/protocol/recordBatch/v0/decoder.js' {
+  import type Decoder from 'kafkajs/src/protocol/decoder.js';
+  import type { KafkaMessage } from 'kafkajs';
+
+  type Record = KafkaMessage & { isControlRecord: boolean; batchContext: { producerId: string } };
+  const decode: (decoder: Decoder) => Promise<{ records: Record[] }>;
+  export = decode;
+}
