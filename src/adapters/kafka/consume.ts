@@ -24,7 +24,7 @@ const PATIENCE = 5;
 const LEFT_BEHIND =
   /^(REBALANCE_IN_PROGRESS|ILLEGAL_GENERATION|UNKNOWN_MEMBER_ID|NOT_COORDINATOR_FOR_GROUP)$/;
 
-export type ConsumptionOptions = Omit<MemberOptions, 'timing' | 'onHeld' | 'onCrash'> & {
+export type ConsumptionOptions = Omit<MemberOptions, 'timing' | 'held' | 'onHeld' | 'onCrash'> & {
   timing: Partial<GroupTiming>;
 };
 
@@ -37,6 +37,7 @@ export class KafkaConsumption implements Consumption {
   readonly #timing: GroupTiming;
   readonly #stopping = Promise.withResolvers<void>();
   readonly #started = Promise.withResolvers<void>();
+  readonly #held = new Set<string>();
   #stopped = false;
   #member: GroupMember | null = null;
   /** Resolves at the first assignment, or when the first try to get one failed: the next ones go on by themselves. */
@@ -96,6 +97,7 @@ export class KafkaConsumption implements Consumption {
     const member = new GroupMember({
       ...this.#options,
       timing: this.#timing,
+      held: this.#held,
       onCrash: crash,
       onHeld: () => this.#started.resolve(),
     });

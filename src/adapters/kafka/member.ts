@@ -12,6 +12,8 @@ export interface MemberOptions extends ConsumeOptions {
   onLog: OnLog;
   sink: RecordSink;
   timing: GroupTiming;
+  /** Topics that were held before, by this member or those before it. */
+  held: Set<string>;
   /** Called each time that partitions are ours. */
   onHeld(): void;
   /** Called once, when reading stopped with an error. */
@@ -26,6 +28,8 @@ export class GroupMember {
   /** joined: assigned, but the sink does not know yet. revoking: the sink may still commit. */
   #phase: 'out' | 'joined' | 'held' | 'revoking' = 'out';
   #assigned: Partition[] = [];
+  /** A topic may have been deleted since we joined: positions of then may mean other records now. */
+  #unknown: Error | null = null;
   #leader = false;
   #starting: Promise<void> | null = null;
   #revoking: Promise<void> | null = null;
@@ -44,14 +48,21 @@ export class GroupMember {
       beforeJoin: async () => {
         await this.revoke();
         this.#phase = 'out';
+        this.#unknown = null;
       },
       beforeFetch: async () => {
+        // Once the topic is there again this makes us join, and look for our positions.
+        if (this.#unknown !== null) throw this.#unknown;
         if (this.#phase !== 'joined') return;
         this.#starting ??= this.#start().finally(() => {
           this.#starting = null;
         });
         await this.#starting;
       },
+      onUnknownTopic: (error) => {
+        this.#unknown = error;
+      },
+      mayCommit: () => this.#unknown === null,
     });
     const { events } = this.#consumer;
     this.#consumer.on(events.GROUP_JOIN, ({ payload }) => {
@@ -152,7 +163,7 @@ export class GroupMember {
 
   /** Sets where to read each partition, then gives them to the sink. */
   async #start(): Promise<void> {
-    const { config, onLog, group, topics, from, starts, sink } = this.#options;
+    const { config, onLog, group, topics, from, starts, held, sink } = this.#options;
     const assigned = this.#assigned;
     const positions = await withAdmin(config, onLog, 10_000, (admin) =>
       startPositions({
@@ -161,6 +172,7 @@ export class GroupMember {
         topics,
         from,
         starts,
+        held,
         leader: this.#leader,
         assigned,
         commit: (found) => this.#commit(found),
@@ -174,6 +186,7 @@ export class GroupMember {
       this.#consumer.seek({ topic, partition, offset: String(offset) });
     }
     this.#phase = 'held';
+    for (const { topic } of positions) held.add(topic);
     sink.assigned(positions);
     this.#options.onHeld();
   }

@@ -6,6 +6,8 @@ export interface StartOptions extends Pick<ConsumeOptions, 'from' | 'starts'> {
   admin: Admin;
   group: string;
   topics: string[];
+  /** Topics that we have read before: without a position they are other topics of the same name now. */
+  held: ReadonlySet<string>;
   /** Whether we lead the group's present generation. */
   leader: boolean;
   assigned: Partition[];
@@ -18,9 +20,9 @@ const LEADER_MS = 3_000;
 /**
  * Where to start each assigned partition: where the group is committed. What has no position gets one
  * that is committed at once, so that nothing which comes later can be missed: as `from` says when the
- * group never read the topic, at the earliest record when the partition was added since. The leader alone
- * does so, for all partitions: two members that decide on their own would take each other's first
- * positions for a sign that the group has read the topic before.
+ * group never read the topic, at the earliest record when the partition was added or the topic made again
+ * since. The leader alone does so, for all partitions: two members that decide on their own would take each
+ * other's first positions for a sign that the group has read the topic before.
  */
 export async function startPositions(options: StartOptions): Promise<Position[]> {
   const { admin, group, topics, assigned, leader, commit } = options;
@@ -66,13 +68,14 @@ export async function startOffsets(admin: Admin, topic: string, start: Start): P
 }
 
 async function newPositions(
-  { admin, from, starts }: StartOptions,
+  { admin, from, starts, held }: StartOptions,
   missing: Partition[],
   offsets: Map<string, number>,
 ): Promise<Position[]> {
   const positions: Position[] = [];
   for (const [topic, partitions] of Map.groupBy(missing, (one) => one.topic)) {
-    const known = [...offsets.keys()].some((key) => key.slice(0, key.lastIndexOf('/')) === topic);
+    const known =
+      held.has(topic) || [...offsets.keys()].some((key) => key.slice(0, key.lastIndexOf('/')) === topic);
     const found = await startOffsets(admin, topic, known ? 'earliest' : (starts?.[topic] ?? from));
     for (const { partition } of partitions) {
       positions.push({ topic, partition, offset: found.get(partition)! });

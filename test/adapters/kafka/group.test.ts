@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Consumption, EventLog } from '../../../src/ports/event-log.ts';
-import { Collector, collect } from '../../contracts/collector.ts';
+import { Collector, collect, text } from '../../contracts/collector.ts';
 import { type Kafka, startKafka } from '../../services/kafka.ts';
 import { type Line, makeTopic, makeTopics, openLog, record, withPlainAdmin } from './setting.ts';
 
@@ -212,3 +212,27 @@ test('C47 waits for a topic that is made later', async () => {
   expect(await log.append([record(late, 'a')])).toEqual(['stored']);
   expect(await sink.values(1)).toEqual(['a']);
 });
+
+test.each(['earliest', 'latest'] as const)(
+  'C50 reads a topic from its beginning that was deleted and made again (from: %s)',
+  async (from) => {
+    const { collector, consumption } = await collect(log, group, [topic], from);
+    await store(0, 100);
+    await collector.values(100);
+    await consumption.commit(collector.positions());
+    const old = collector.positions();
+    await store(100, 110);
+    await collector.values(110);
+    await withPlainAdmin(kafka.brokers, (admin) => admin.deleteTopics({ topics: [topic] }));
+    // Work that was begun before goes on, and is over only when there is another topic of that name.
+    const late = consumption.commit(old).catch((error: Error) => error.message);
+    await makeTopics(kafka.brokers, [topic], 4);
+    const { log: other } = openLog(kafka.brokers, [topic]);
+    const records = Array.from({ length: 400 }, (_, i) => record(topic, `new ${i}`, `${i}`));
+    expect(await other.append(records)).toEqual(records.map(() => 'stored'));
+    await other.close();
+    expect(await late).toMatch(/unknown/);
+    const found = () => new Set(collector.seen.map(text).filter((value) => value.startsWith('new')));
+    await collector.until(() => found().size === 400);
+  },
+);

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { makeTopics, whole, withAdmin } from '../admin.ts';
+import type { Random } from '../random.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 
@@ -10,7 +12,7 @@ export const topicDeleted: Scenario = {
   about: 'the topic of a second source is deleted; Postern makes it again, and the first source goes on',
   side: true,
   rounds: 2,
-  round: (stage, random) => remove(stage, random.between(500, 3_000), async () => {}),
+  round: (stage, random) => remove(stage, random, random.between(500, 3_000), async () => {}),
 };
 
 export const topicMissing: Scenario = {
@@ -20,11 +22,13 @@ export const topicMissing: Scenario = {
   create: false,
   rounds: 2,
   round: (stage, random) =>
-    remove(stage, random.between(1_000, 8_000), () => makeTopics(stage.platform.brokers, [sideOf(stage)])),
+    remove(stage, random, random.between(1_000, 8_000), () =>
+      makeTopics(stage.platform.brokers, [sideOf(stage)]),
+    ),
 };
 
 /** Deletes the topic of the second source, and makes it again after `ms` milliseconds. */
-async function remove(stage: Stage, ms: number, make: () => Promise<void>): Promise<void> {
+async function remove(stage: Stage, random: Random, ms: number, make: () => Promise<void>): Promise<void> {
   const { brokers } = stage.platform;
   const topic = sideOf(stage);
   const from = Date.now();
@@ -40,6 +44,8 @@ async function remove(stage: Stage, ms: number, make: () => Promise<void>): Prom
       stage.troubles.push({ what: 'topic deleted', topic, from, to }, { what: 'kafka', topic, from, to });
     },
   );
+  // Events that must stay.
+  await sleep(random.between(500, 4_000));
 }
 
 function sideOf({ sources }: Stage): string {
