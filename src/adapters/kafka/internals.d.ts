@@ -61,8 +61,8 @@ declare module 'kafkajs/src/protocol/decoder.js' {
 }
 
 declare module 'kafkajs/src/protocol/recordBatch/v0/decoder.js' {
-  import type Decoder from 'kafkajs/src/protocol/decoder.js';
   import type { KafkaMessage } from 'kafkajs';
+  import type Decoder from 'kafkajs/src/protocol/decoder.js';
 
   type Record = KafkaMessage & { isControlRecord: boolean; batchContext: { producerId: string } };
   const decode: (decoder: Decoder) => Promise<{ records: Record[] }>;
