@@ -47,11 +47,17 @@ export function isStructured(contentType: string | null): boolean {
   return contentType?.slice(0, 23).toLowerCase() === 'application/cloudevents';
 }
 
-/** Parsed JSON of UTF-8 bytes, or undefined when they are something else. */
-export function parseJson(bytes: Uint8Array): unknown {
-  if (!isUtf8(bytes)) return undefined;
+/** The text of UTF-8 bytes, or undefined when they are something else. */
+export function utf8Text(bytes: Uint8Array): string | undefined {
+  return isUtf8(bytes) ? asBuffer(bytes).toString('utf8') : undefined;
+}
+
+/** Parsed JSON of a text or of UTF-8 bytes, or undefined when they are something else. */
+export function parseJson(from: string | Uint8Array): unknown {
+  const text = typeof from === 'string' ? from : utf8Text(from);
+  if (text === undefined) return undefined;
   try {
-    return parseText(asBuffer(bytes).toString('utf8'));
+    return parseText(text);
   } catch {
     return undefined;
   }

@@ -10,6 +10,7 @@ import {
   isJsonType,
   isStructured,
   parseJson,
+  utf8Text,
 } from './cloudevent.ts';
 import { compileAttributeFilters } from './filter-attributes.ts';
 import { membersOf } from './filter-members.ts';
@@ -87,7 +88,7 @@ export function compileFilter(text: string, more: Record<string, () => object> =
  */
 export function compileValue(text: string): (record: StoredRecord) => unknown {
   const { program } = compileExpression(text, { event: 'map' });
-  const eventOf = eventMaker(membersOf(program.ast, 'event'));
+  const eventOf = eventMaker(membersOf(program.ast, 'event'), true);
   return (record) => program({ event: eventOf(record) });
 }
 
@@ -120,8 +121,14 @@ const lazyData: PropertyDescriptor & ThisType<Seen> = {
   },
 };
 
-/** Makes what an expression sees as `event`: the members that it names, or all. The data is parsed only when it asks for it. */
-export function eventMaker(members: ReadonlySet<string> | null): (record: StoredRecord) => object {
+/**
+ * Makes what an expression sees as `event`: the members that it names, or all. The data is parsed when it is asked for;
+ * at once, which is cheaper, when `eager` says that it always is.
+ */
+export function eventMaker(
+  members: ReadonlySet<string> | null,
+  eager = false,
+): (record: StoredRecord) => object {
   if (members === null) return wholeEvent;
   const readers: [string, AttributeReader][] = [];
   for (const name of members) if (name !== 'data') readers.push([name, attributeReader(name)]);
@@ -133,7 +140,10 @@ export function eventMaker(members: ReadonlySet<string> | null): (record: Stored
       const text = reader.text(record, event);
       if (text !== undefined) seen[name] = text;
     }
-    return hasData ? Object.defineProperty(seen, 'data', lazyData) : seen;
+    if (!hasData) return seen;
+    if (!eager) return Object.defineProperty(seen, 'data', lazyData);
+    seen.data = parseData(seen[source]);
+    return seen;
   };
 }
 
@@ -150,9 +160,10 @@ function parseData(from: StoredRecord | CloudEvent): unknown {
     'value' in from ? { data: from.value, contentType: contentTypeOf(from) } : from;
   if (data === null) return undefined;
   if (contentType !== null && !isJsonType(contentType) && !isStructured(contentType)) return undefined;
-  const json = parseJson(data);
+  const text = utf8Text(data);
+  if (text === undefined) return undefined;
+  const json = parseJson(text);
   // A member called `constructor`, maybe written with escapes, hides from the evaluator what its object is.
-  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   return text.includes('constructor') || text.includes('\\u') ? withMaps(json) : json;
 }
 

@@ -45,7 +45,7 @@ export function compileValues(config: StreamConfig): Values {
   const filter = config.filter === null ? null : compiled(config.filter);
   const reads = parsed.map(({ argument }) => (argument === null ? null : compiled(argument)));
   if (config.key !== null) members.add('data');
-  const seen = eventMaker(isWhole ? null : members);
+  const seen = eventMaker(isWhole ? null : members, filter === null);
   const having = config.having === null ? null : compileHaving(config.having, names);
   const pointer = config.key === null ? [] : parsePointer(config.key);
   return {
