@@ -67,7 +67,7 @@ export class Lanes {
     if (call !== null) {
       lane.calls = call.next;
       call.next = null;
-      lane.working = call.deliveries.length;
+      lane.working = eventsIn(call, lane);
       this.#options.resume(call);
     } else if (lane.first === null) this.#drop(lane);
     else {
@@ -172,10 +172,14 @@ export function advance(lane: Lane): Delivery {
   return delivery;
 }
 
-/** Lets a call, all of one lane, wait until all else that is in work in the lane has left it. */
+/** Lets a call wait until all else that is in work in the lane of its first event has left it. */
 export function holdBack(call: Call): void {
   const lane = call.deliveries[0]!.lane!;
-  lane.working -= call.deliveries.length;
+  lane.working -= eventsIn(call, lane);
   call.next = lane.calls;
   lane.calls = call;
+}
+
+function eventsIn({ deliveries }: Call, lane: Lane): number {
+  return deliveries.reduce((events, one) => (one.lane === lane ? events + 1 : events), 0);
 }

@@ -4,30 +4,36 @@ import type { Call, Delivery } from './call.ts';
 export interface Halves {
   one: Call;
   other: Call;
-  /** The other must wait for the events of the first. */
+  /** The other, which begins with the rest of a lane, must wait for the events of that lane in the first. */
   after: boolean;
 }
 
 /**
- * Halves a call with several events. Those of one lane stay together, and so need not wait for the other half,
- * unless all are of that lane.
+ * Halves a call with several events, so that one that fails in all company is alone after `2·⌈log2(events)⌉` more calls.
+ * Those of one lane stay together, and so need not wait for the other half, unless that half would be too large.
  */
 export function halves(call: Call): Halves {
   const { deliveries } = call;
-  const all = runs(deliveries);
-  const after = all.length === 1;
-  const half = Math.ceil(deliveries.length / 2);
-  if (after || all.length === deliveries.length) {
-    const other = call.part(deliveries.slice(half));
-    if (after) other.deadline = Number.POSITIVE_INFINITY;
-    return { one: call.part(deliveries.slice(0, half)), other, after };
+  const sorted = runs(deliveries).sort((a, b) => a.length - b.length);
+  let [one, other] = sorted.length < deliveries.length ? shared(sorted) : [[...deliveries], []];
+  if (Math.max(one.length, other.length) > 2 ** (Math.ceil(Math.log2(deliveries.length)) - 1)) {
+    // The shortest lanes first: where one is longer than all others, only its own rest waits.
+    const all = sorted.flat();
+    const half = Math.ceil(all.length / 2);
+    [one, other] = [all.slice(0, half), all.slice(half)];
   }
+  const { lane } = other[0]!;
+  const after = lane !== null && one.at(-1)!.lane === lane;
+  const halved = { one: call.part(one), other: call.part(other), after };
+  if (after) halved.other.deadline = Number.POSITIVE_INFINITY;
+  return halved;
+}
+
+/** The longest first, each to the smaller half. */
+function shared(sorted: Delivery[][]): [Delivery[], Delivery[]] {
   const [one, other]: [Delivery[], Delivery[]] = [[], []];
-  // The longest first, each to the smaller half.
-  for (const run of all.sort((a, b) => b.length - a.length)) {
-    (one.length <= other.length ? one : other).push(...run);
-  }
-  return { one: call.part(one), other: call.part(other), after };
+  for (const run of sorted.toReversed()) (one.length <= other.length ? one : other).push(...run);
+  return [one, other];
 }
 
 /** What becomes of a call that is done but for the events that the function lists. */

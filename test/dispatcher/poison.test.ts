@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { numbered, Rig, subscription } from './rig.ts';
+import { redrive } from '../../src/dispatcher/redrive.ts';
+import type { EventLog } from '../../src/ports/event-log.ts';
+import type { LogReader } from '../../src/ports/log-reader.ts';
+import { eventRecord, numbered, Rig, subscription } from './rig.ts';
 
 let rig: Rig;
 beforeEach(async () => {
@@ -56,6 +59,42 @@ test('a poison in a batch of one key costs no more, and what comes after it come
   await rig.facts.until(() => rig.facts.events('delivered') === 99 && rig.facts.events('dead_letter') === 1);
   expect(target.received.length - 1).toBeLessThanOrEqual(14);
   expect(delivered).toEqual(numbered(100).filter((id) => id !== 'e61'));
+});
+
+test('a poison in a batch of ten keys costs no more, and its redrive reaches that subscription alone, once', async () => {
+  let isMended = false;
+  const delivered: string[] = [];
+  const target = await rig.function(({ body }, response) => {
+    const isBad = !isMended && idsOf(body).includes('e64');
+    if (!isBad) delivered.push(...idsOf(body));
+    response.writeHead(isBad ? 500 : 200).end();
+  });
+  const other = await rig.function();
+  const records = numbered(100).map((id, i) => ({ ...eventRecord(id, '{}'), key: `k${i % 10}` }));
+  expect(new Set(await rig.log.append(records))).toEqual(new Set(['stored']));
+  const many = { mode: 'batch', batch: { ...BATCH, wait: 1_000 }, retry: eight, order: 'key' } as const;
+  const mail = subscription(target, { ...many, redrive: 'mail.redrive' });
+  await rig.start([mail, subscription(other, { ...many, name: 'other', redrive: 'other.redrive' })]);
+  await rig.facts.until(() => rig.facts.events('delivered') === 199 && rig.facts.events('dead_letter') === 1);
+  expect(target.received.length - 1).toBeLessThanOrEqual(14);
+  // Of each key in order.
+  for (const ids of Map.groupBy(delivered, (id) => id.at(-1)).values()) {
+    expect(ids).toEqual(numbered(100).filter((id) => id !== 'e64' && id.at(-1) === ids[0]!.at(-1)));
+  }
+  const [letter] = await rig.read('mail.dead', 1);
+  expect(Buffer.from(letter!.headers.ce_id!).toString()).toBe('e64');
+
+  isMended = true;
+  const reader = rig.log as EventLog & LogReader;
+  const again = { subscription: mail, reader, log: rig.log, wanted: null, from: null, to: null } as const;
+  const options = { ...again, limit: null, rate: null, dryRun: false, clock: () => 0, pause: async () => {} };
+  expect(await redrive(options)).toMatchObject({ sent: 1, failed: 0 });
+  await rig.facts.until(() => rig.facts.events('delivered') === 200);
+  expect(await redrive(options)).toMatchObject({ sent: 0, already: 1 });
+  await rig.append(['last']);
+  await rig.facts.until(() => rig.facts.events('delivered') === 202);
+  expect(delivered.slice(99)).toEqual(['e64', 'last']);
+  expect(other.received.map(({ body }) => idsOf(body).length)).toEqual([100, 1]);
 });
 
 test('a function that is down gets no storm of halves, and afterwards all events', async () => {
