@@ -90,35 +90,41 @@ export class TopicAppender {
   /** One send; false when some of it is not known to be stored. */
   async #send(open: OpenProducer, round: Round, verdicts: AppendVerdict[]): Promise<boolean> {
     const { topic, config, onLog } = this.#options;
-    let count = 0;
-    for (const { records } of round.values()) count += records.length;
+    let left = 0;
+    for (const { records } of round.values()) left += records.length;
+    open.records += left;
+    const messages = carry(round, config.compression, open.check);
+    let failure: unknown = null;
     try {
-      const acknowledged = await within(SEND_MS, () =>
-        open.producer.send({
-          topic,
-          messages: carry(round, config.compression, open.check),
-          acks: -1,
-          timeout: 5_000,
-          compression: config.compression === 'gzip' ? CompressionTypes.GZIP : CompressionTypes.None,
-        }),
-      );
-      // When a partition moves between retries to a broker that has answered, kafkajs leaves it out and resolves.
-      const missing = new Set(round.keys());
-      for (const { partition } of acknowledged) {
-        missing.delete(partition);
-        for (const place of round.get(partition)?.places ?? []) verdicts[place] = 'stored';
-      }
-      if (missing.size > 0) throw new Error(`partitions ${[...missing]} gave no answer`);
+      await within(SEND_MS, async () => {
+        // When a partition moves between retries to a broker that has answered, kafkajs leaves it out and resolves.
+        while (!messages.isDone) {
+          await open.producer.send({
+            topic,
+            messages,
+            acks: -1,
+            timeout: 5_000,
+            compression: config.compression === 'gzip' ? CompressionTypes.GZIP : CompressionTypes.None,
+          });
+        }
+      });
     } catch (error) {
+      failure = error;
+    }
+    for (const [partition, { places }] of round) {
+      if (!messages.isStored(partition)) continue;
+      left -= places.length;
+      for (const place of places) verdicts[place] = 'stored';
+    }
+    if (failure !== null) {
       this.#discard();
       this.#info = null;
-      this.error = rootCause(error);
-      onLog('error', 'append failed', { topic, error: this.error.message, records: count });
+      this.error = rootCause(failure);
+      onLog('error', 'append failed', { topic, error: this.error.message, records: left });
       this.#options.onTrouble();
-      return false;
+      return left === 0;
     }
     this.error = null;
-    open.records += count;
     if (open.records > RECORDS_PER_PRODUCER) this.#discard();
     return true;
   }

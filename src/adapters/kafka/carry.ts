@@ -6,31 +6,40 @@ import type { Round } from './plan.ts';
  * Records by partition in the form of a list of messages. kafkajs would ask for each message's partition and
  * copy a partition's list for each message that joins it; it does so by `reduce`, on every try, and this
  * list has the answer ready. `check` runs before each try; what it throws ends the send.
+ *
+ * Each partition's list is emptied when a broker has acknowledged it (produce.ts): when a partition moves to a broker
+ * that a send is tried again for, kafkajs would have it stored a second time.
  */
 class Carrier extends Array<Message> {
-  readonly #round: Round;
-  readonly #gzip: boolean;
+  readonly #lists = new Map<number, unknown[]>();
   readonly #check: () => void;
 
   constructor(round: Round, gzip: boolean, check: () => void) {
     super();
-    this.#round = round;
-    this.#gzip = gzip;
+    for (const [partition, { records }] of round) {
+      this.#lists.set(partition, gzip ? records.map(toMessage) : records);
+    }
     this.#check = check;
   }
 
   override reduce(): never {
     this.#check();
-    const messages: Record<number, unknown[]> = {};
-    for (const [partition, { records }] of this.#round) {
-      messages[partition] = this.#gzip ? records.map(toMessage) : records;
-    }
-    return messages as never;
+    return Object.fromEntries([...this.#lists].filter(([, list]) => list.length > 0)) as never;
+  }
+
+  /** Whether a broker has acknowledged all records of a partition. */
+  isStored(partition: number): boolean {
+    return this.#lists.get(partition)!.length === 0;
+  }
+
+  /** Whether brokers have acknowledged everything. */
+  get isDone(): boolean {
+    return [...this.#lists.keys()].every((partition) => this.isStored(partition));
   }
 }
 
 /** What to give to a producer as `messages`. Without compression our own encoding takes the records as they are. */
-export function carry(round: Round, compression: 'none' | 'gzip', check: () => void): Message[] {
+export function carry(round: Round, compression: 'none' | 'gzip', check: () => void): Carrier {
   return new Carrier(round, compression === 'gzip', check);
 }
 

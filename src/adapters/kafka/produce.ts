@@ -40,8 +40,30 @@ export function encodeProduceRequests(): void {
         },
       },
     });
-    return original.call(broker, args);
+    return produceOnce(args as ProduceRequest, (left) => original.call(broker, left));
   };
+}
+
+type ProduceRequest = Pick<ProduceArguments, 'topicData'>;
+
+/**
+ * Leaves out what was acknowledged already, and empties the lists of what is now: kafkajs tries again with everything
+ * when one of several brokers fails, under new sequence numbers, which it advances by the lengths of the lists.
+ */
+async function produceOnce<T extends ProduceRequest>(
+  args: T,
+  send: (left: T) => Promise<unknown>,
+): Promise<unknown> {
+  const topicData = args.topicData
+    .map(({ topic, partitions }) => ({
+      topic,
+      partitions: partitions.filter(({ messages }) => messages.length > 0),
+    }))
+    .filter(({ partitions }) => partitions.length > 0);
+  if (topicData.length === 0) return { topics: [], throttleTime: 0 };
+  const response = await send({ ...args, topicData });
+  for (const { partitions } of topicData) for (const { messages } of partitions) messages.length = 0;
+  return response;
 }
 
 /** kafkajs' own carrier of encoded bytes. */
