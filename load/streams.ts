@@ -1,5 +1,6 @@
-// `node load/streams.ts`: what a stream costs per event and per open window; `--exact N --kills 20`: whether N events,
-// with dispatchers killed all the time, make exactly the windows that they should.
+// `npm run load:streams`: what a stream costs per event and per open window; `-- --exact N --kills 20`: whether N events,
+// with dispatchers killed all the time, make exactly the windows that they should. `--window '{ session: 40s }'` says which
+// windows, `--store sqlite` keeps their state in SQLite, with one dispatcher instead of three.
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -8,8 +9,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
+import { parse } from 'yaml';
+import { parseDuration } from '../src/units.ts';
 import { readTopic } from '../test/e2e/kafka-reader.ts';
-import { expectedLines, makeEvents, produce, produceEnd, seenOf, told } from '../test/e2e/stream-events.ts';
+import {
+  expectedLines,
+  type Kind,
+  makeEvents,
+  produce,
+  produceEnd,
+  seenOf,
+  told,
+} from '../test/e2e/stream-events.ts';
 import { freePort } from '../test/services/free-port.ts';
 import { startKafka } from '../test/services/kafka.ts';
 import { startRedis } from '../test/services/redis.ts';
@@ -21,7 +32,8 @@ const { values: options } = parseArgs({
     keys: { type: 'string', default: '10000' },
     exact: { type: 'string' },
     kills: { type: 'string', default: '20' },
-    window: { type: 'string', default: '{ tumbling: 1h }' },
+    window: { type: 'string' },
+    store: { type: 'string', default: 'redis' },
   },
 });
 const PARTITIONS = 6;
@@ -30,20 +42,25 @@ const KEYS = Number(options.keys);
 const folder = await mkdtemp(join(tmpdir(), 'postern-load-'));
 const [kafka, redis] = await Promise.all([startKafka(), startRedis()]);
 const { brokers } = kafka;
+const window = options.window ?? (options.exact === undefined ? '{ tumbling: 1h }' : '{ tumbling: 1m }');
+const dedupe =
+  options.store === 'sqlite'
+    ? `embedded: { path: '${join(folder, 'state')}' }`
+    : `redis: { url: '${redis.url}' }`;
 
 interface Dispatcher {
   child: ChildProcess & { pid: number };
   admin: string;
 }
 
-async function start(window: string, key = ''): Promise<Dispatcher> {
+async function start(): Promise<Dispatcher> {
   const port = await freePort();
   const config = join(folder, `postern-${port}.yaml`);
   await writeFile(
     config,
     `admin: { listen: 127.0.0.1:${port} }
 log: { kafka: { brokers: ['${brokers}'], create: { partitions: ${PARTITIONS} } } }
-dedupe: { redis: { url: '${redis.url}' } }
+dedupe: { ${dedupe} }
 streams:
   spend:
     topics: [orders]
@@ -51,7 +68,6 @@ streams:
     lateness: 30s
     aggregate: { n: count(), spent: sum(event.data.total) }
     emit: { topic: windows, type: spend }
-    ${key}
 `,
   );
   const child = await startNode(
@@ -71,7 +87,7 @@ async function metric({ admin }: Dispatcher, name: string): Promise<number> {
 async function cost(): Promise<void> {
   const count = Number(options.events);
   const events = makeEvents(count, KEYS);
-  const dispatcher = await start(options.window);
+  const dispatcher = await start();
   const half = Math.floor(count / 2);
   await produce(brokers, 'orders', events.slice(0, half));
   await counted(dispatcher, half);
@@ -92,7 +108,7 @@ async function cost(): Promise<void> {
     bytes += Number(await client.call('MEMORY', 'USAGE', key, 'SAMPLES', '0'));
   client.disconnect();
   console.table({
-    [options.window]: {
+    [window]: {
       'events/s': Math.round((count - done) / seconds),
       'CPU µs per event': Number(((cpu * 1e6) / (count - done)).toFixed(2)),
       'windows told of': await metric(dispatcher, 'postern_stream_emitted_total'),
@@ -109,8 +125,7 @@ async function counted(dispatcher: Dispatcher, count: number): Promise<void> {
 
 async function exact(): Promise<boolean> {
   const [count, kills] = [Number(options.exact), Number(options.kills)];
-  const window = '{ tumbling: 1m }';
-  const dispatchers = await Promise.all([start(window), start(window), start(window)]);
+  const dispatchers = await Promise.all(Array.from({ length: options.store === 'sqlite' ? 1 : 3 }, start));
   const events = makeEvents(count, KEYS);
   const producing = (async () => {
     const slice = Math.ceil(count / (kills + 1));
@@ -124,20 +139,33 @@ async function exact(): Promise<boolean> {
     const [victim] = dispatchers.splice(Math.floor(Math.random() * dispatchers.length), 1) as [Dispatcher];
     victim.child.kill('SIGKILL');
     await once(victim.child, 'exit');
-    dispatchers.push(await start(window));
+    dispatchers.push(await start());
     console.log(`kill ${kill + 1} of ${kills}`);
   }
   await producing;
   await produceEnd(brokers, 'orders', PARTITIONS);
-  const expected = expectedLines(seenOf(await readTopic(brokers, 'orders'), 'key'), { tumbling: 60_000 });
+  const expected = expectedLines(seenOf(await readTopic(brokers, 'orders'), 'key'), kindOf(window));
   const found = await told(brokers, 'windows', expected.length, 300_000);
   const [known, made] = [new Set(expected), new Set(found)];
   const missing = expected.filter((line) => !made.has(line)).length;
   const extra = found.filter((line) => !known.has(line)).length;
   const late = (await readTopic(brokers, 'spend.late')).length;
-  console.table({ [`${count} events, ${kills} kills`]: { windows: expected.length, missing, extra, late } });
+  console.table({
+    [`${window} on ${options.store}, ${count} events, ${kills} kills`]: {
+      windows: expected.length,
+      missing,
+      extra,
+      late,
+    },
+  });
   for (const { child } of dispatchers) await stopNode(child);
   return missing + extra + late === 0;
+}
+
+/** The durations of a window as the config has it, in milliseconds. */
+function kindOf(text: string): Kind {
+  const spans = Object.entries(parse(text) as Record<string, string>);
+  return Object.fromEntries(spans.map(([name, span]) => [name, parseDuration(span)])) as Kind;
 }
 
 try {
