@@ -15,7 +15,7 @@ afterAll(() => platform?.stop());
 
 describe('nothing is lost', () => {
   // The others take longer: `npm run chaos`.
-  it.each(['gateway-kill', 'redis-network', 'kafka-away-spool'])(
+  it.each(['gateway-kill', 'redis-network', 'kafka-away-spool', 'topic-refused'])(
     '%s',
     async (name) => {
       const scenario = { ...scenarioOf(name), rounds: 1 };

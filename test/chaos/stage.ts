@@ -23,7 +23,7 @@ export interface StageOptions<P extends Platform> {
   main?: string;
 }
 
-export interface Subscription {
+interface Subscription {
   name: string;
   topic: string;
   /** Its consumer group. */
