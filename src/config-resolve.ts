@@ -137,6 +137,7 @@ function readKafka(
     tls: raw.tls ? readTls(at('tls'), raw.tls, secret) : null,
     sasl: raw.sasl ? { ...raw.sasl, password: secret(at('sasl', 'password'), raw.sasl.password) } : null,
     compression: raw.compression,
+    client: raw.client,
     create: create === false ? null : create === true ? { partitions: 0, replication: 0 } : create,
   };
 }

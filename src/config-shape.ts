@@ -81,6 +81,7 @@ const kafka = object({
     }),
   ),
   compression: choice(['none', 'gzip'], 'none', 'Of what is appended.'),
+  client: choice(['kafkajs', 'platformatic'], 'kafkajs', 'The library that appends.'),
   create: Type.Unsafe<boolean | { partitions: number; replication: number }>({
     type: ['boolean', 'object'],
     properties: {

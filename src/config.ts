@@ -53,6 +53,8 @@ export interface KafkaConfig {
   tls: TlsConfig | null;
   sasl: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string } | null;
   compression: 'none' | 'gzip';
+  /** What appends. */
+  client: 'kafkajs' | 'platformatic';
   /** Create topics that are missing at start, with the broker's defaults unless given here. */
   create: { partitions: number; replication: number } | null;
 }

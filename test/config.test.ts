@@ -87,6 +87,7 @@ log:
     tls: {}
     sasl: { mechanism: plain, username: u, password: '\${PASSWORD}' }
     compression: gzip
+    client: platformatic
     create: { partitions: 6 }
 dedupe:
   redis: { url: 'file:/run/redis' }
@@ -119,6 +120,7 @@ subscriptions:
       tls: { verify: true },
       sasl: { mechanism: 'plain', username: 'u', password: 'p: [x' },
       compression: 'gzip',
+      client: 'platformatic',
       create: { partitions: 6, replication: 0 },
     },
   });

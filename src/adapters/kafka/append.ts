@@ -1,28 +1,36 @@
-import kafkajs, { CompressionTypes, type Producer } from 'kafkajs';
-import type { KafkaConfig } from '../../config.ts';
 import type { AppendVerdict, LogRecord } from '../../ports/event-log.ts';
-import { carry } from './carry.ts';
-import { type Client, kafkaClient, type OnLog, within } from './client.ts';
+import { type OnLog, within } from './client.ts';
 import { plan, type Round } from './plan.ts';
 import { rootCause, type TopicInfo } from './topics.ts';
 
-// Node finds only some of kafkajs' names in its CommonJS.
-const { KafkaJSNonRetriableError } = kafkajs;
-
 /** Milliseconds for one send with all its retries: enough for a leader to move or a broker to start again. */
 const SEND_MS = 12_000;
-/** Some 7 s in all, each try up to 1 s after the one before. */
-const SEND_RETRY = { initialRetryTime: 100, maxRetryTime: 1_000, retries: 10 };
 const CONNECT_MS = 5_000;
 /** Whoever waits for an append has closed before; what is left is the spool's, which keeps its records. */
 const CLOSE_MS = 1_000;
-/** Sequence numbers have 31 bits, and kafkajs wraps them one too early. */
+/** Sequence numbers have 31 bits; kafkajs wraps them one too early, and ours do not wrap. */
 const RECORDS_PER_PRODUCER = 1_000_000_000;
+
+/** What sends to one topic. Once a send failed it is thrown away. */
+export interface TopicProducer {
+  connect(): Promise<void>;
+  /** Sends each partition's records, after those of the sends before. */
+  send(round: Round): Sending;
+  /** Ends it at once: nothing is sent any more. */
+  discard(): void;
+}
+
+export interface Sending {
+  /** Resolves when all records are stored. */
+  done: Promise<void>;
+  /** Whether a broker has acknowledged all records of a partition. */
+  isStored(partition: number): boolean;
+}
 
 export interface TopicAppenderOptions {
   topic: string;
-  config: KafkaConfig;
   onLog: OnLog;
+  open(topic: string): Promise<TopicProducer>;
   /** Asks the broker about the topic; rejects when it gives no answer. */
   load(topic: string): Promise<TopicInfo>;
   /** Called when an append failed. */
@@ -34,14 +42,16 @@ export interface TopicAppenderOptions {
  * a time to a broker when idempotent, so that topics would wait for each other; one topic that is gone
  * fails its metadata requests for all; and a producer that failed has to be thrown away.
  *
- * It has to, because kafkajs then counts its sequence numbers back though the broker may have stored the
+ * It has to, because it would use the sequence numbers of what failed again, though the broker may have stored the
  * batch: the next one under the same numbers would be acknowledged as a duplicate and not be stored.
  */
 export class TopicAppender {
   readonly #options: TopicAppenderOptions;
   #info: TopicInfo | null = null;
-  #open: OpenProducer | null = null;
-  #opening: Promise<OpenProducer | null> | null = null;
+  #open: TopicProducer | null = null;
+  /** That went to the open producer. */
+  #sent = 0;
+  #opening: Promise<TopicProducer | null> | null = null;
   #retryAt = 0;
   #sticky = Math.floor(Math.random() * 1000);
   #last: Promise<unknown> = Promise.resolve();
@@ -88,31 +98,20 @@ export class TopicAppender {
   }
 
   /** One send; false when some of it is not known to be stored. */
-  async #send(open: OpenProducer, round: Round, verdicts: AppendVerdict[]): Promise<boolean> {
-    const { topic, config, onLog } = this.#options;
+  async #send(open: TopicProducer, round: Round, verdicts: AppendVerdict[]): Promise<boolean> {
+    const { topic, onLog } = this.#options;
     let left = 0;
     for (const { records } of round.values()) left += records.length;
-    open.records += left;
-    const messages = carry(round, config.compression, open.check);
+    this.#sent += left;
+    const sending = open.send(round);
     let failure: unknown = null;
     try {
-      await within(SEND_MS, async () => {
-        // When a partition moves between retries to a broker that has answered, kafkajs leaves it out and resolves.
-        while (!messages.isDone) {
-          await open.producer.send({
-            topic,
-            messages,
-            acks: -1,
-            timeout: 5_000,
-            compression: config.compression === 'gzip' ? CompressionTypes.GZIP : CompressionTypes.None,
-          });
-        }
-      });
+      await within(SEND_MS, () => sending.done);
     } catch (error) {
       failure = error;
     }
     for (const [partition, { places }] of round) {
-      if (!messages.isStored(partition)) continue;
+      if (!sending.isStored(partition)) continue;
       left -= places.length;
       for (const place of places) verdicts[place] = 'stored';
     }
@@ -125,12 +124,12 @@ export class TopicAppender {
       return left === 0;
     }
     this.error = null;
-    if (open.records > RECORDS_PER_PRODUCER) this.#discard();
+    if (this.#sent > RECORDS_PER_PRODUCER) this.#discard();
     return true;
   }
 
   /** The producer, or null when there is none now; between two tries to get one the answer comes at once. */
-  async #ready(): Promise<OpenProducer | null> {
+  async #ready(): Promise<TopicProducer | null> {
     if (this.#closed || Date.now() < this.#retryAt) return null;
     this.#opening ??= this.#connect().finally(() => {
       this.#opening = null;
@@ -138,18 +137,19 @@ export class TopicAppender {
     return this.#opening;
   }
 
-  async #connect(): Promise<OpenProducer | null> {
-    const { topic, config, load, onLog } = this.#options;
-    let open: OpenProducer | null = null;
+  async #connect(): Promise<TopicProducer | null> {
+    const { topic, load, onLog } = this.#options;
+    let producer: TopicProducer | null = null;
     try {
+      const opened = await this.#options.open(topic);
+      producer = opened;
       this.#info ??= await load(topic);
-      open = openProducer(config, onLog);
-      const { producer } = open;
-      await within(CONNECT_MS, () => producer.connect());
-      this.#open = open;
-      return open;
+      await within(CONNECT_MS, () => opened.connect());
+      this.#open = opened;
+      this.#sent = 0;
+      return opened;
     } catch (error) {
-      open?.discard();
+      producer?.discard();
       this.error = rootCause(error);
       this.#retryAt = Date.now() + 500 + Math.random() * 1_000;
       onLog('warn', 'topic cannot be appended to', { topic, error: this.error.message });
@@ -166,30 +166,4 @@ export class TopicAppender {
     this.#sticky = (this.#sticky + 1) % this.#info!.partitions;
     return this.#sticky;
   }
-}
-
-interface OpenProducer {
-  producer: Producer;
-  /** Sent so far. */
-  records: number;
-  /** Throws when it has been discarded. */
-  check(): void;
-  /** Ends it at once: nothing is sent any more. */
-  discard(): void;
-}
-
-function openProducer(config: KafkaConfig, onLog: OnLog): OpenProducer {
-  const client: Client = kafkaClient(config, onLog, SEND_RETRY);
-  let discarded = false;
-  return {
-    producer: client.kafka.producer({ idempotent: true, allowAutoTopicCreation: false }),
-    records: 0,
-    check: () => {
-      if (discarded) throw new KafkaJSNonRetriableError('producer is discarded');
-    },
-    discard: () => {
-      discarded = true;
-      client.destroy();
-    },
-  };
 }

@@ -10,10 +10,15 @@ export interface ProduceArguments {
   timeout: number;
   producerId: { toString(): string };
   producerEpoch: number;
-  topicData: {
-    topic: string;
-    partitions: { partition: number; firstSequence: number; messages: Message[] }[];
-  }[];
+  topicData: { topic: string; partitions: PartitionBatch[] }[];
+}
+
+export interface PartitionBatch {
+  partition: number;
+  firstSequence: number;
+  messages: Message[];
+  /** The messages as `encodeRecords` gives them, compressed with gzip. */
+  packed?: Buffer;
 }
 
 /** Length, attributes, deltas, sizes and header count of a record at the most. */
@@ -22,9 +27,11 @@ const BATCH_OVERHEAD = 70;
 /** From the batch's start to what its CRC covers, and to its records. */
 const CRC_AT = 17;
 const RECORDS_AT = 61;
+/** Attribute of a batch. */
+const GZIP = 1;
 
 /**
- * Encodes Produce requests (versions 3 to 7, no transaction, no compression) and their record batches
+ * Encodes Produce requests (versions 3 to 7, no transaction) and their record batches
  * (magic 2) into one buffer. kafkajs makes a zero-filled buffer for every record and every header, and
  * copies each four times: with the six headers of a CloudEvent that is most of what an event costs.
  * `room`: bytes to leave free before the request.
@@ -32,6 +39,11 @@ const RECORDS_AT = 61;
 export function produceEncoder(): (request: ProduceArguments, room?: number) => Buffer {
   const writer = new Writer(makeCrc32c());
   return (request, room = 0) => writer.request(request, room);
+}
+
+/** The records of a batch, which are what is compressed of it. */
+export function encodeRecords(messages: Message[]): Buffer {
+  return new Writer(() => 0).records(messages);
 }
 
 class Writer {
@@ -54,17 +66,28 @@ class Writer {
       this.#int16(Buffer.byteLength(topic));
       this.#at += this.#buffer.write(topic, this.#at);
       this.#int32(partitions.length);
-      for (const { partition, firstSequence, messages } of partitions) {
-        this.#int32(partition);
-        this.#batch(messages, BigInt(producerId.toString()), producerEpoch, firstSequence);
+      for (const batch of partitions) {
+        this.#int32(batch.partition);
+        this.#batch(batch, BigInt(producerId.toString()), producerEpoch);
       }
     }
+    return this.#taken();
+  }
+
+  records(messages: Message[]): Buffer {
+    this.#buffer = Buffer.allocUnsafe(boundOfRecords(messages));
+    this.#at = 0;
+    for (let i = 0; i < messages.length; i++) this.#record(messages[i]!, i);
+    return this.#taken();
+  }
+
+  #taken(): Buffer {
     const encoded = this.#buffer.subarray(0, this.#at);
     this.#buffer = Buffer.alloc(0);
     return encoded;
   }
 
-  #batch(messages: Message[], producerId: bigint, epoch: number, firstSequence: number): void {
+  #batch({ messages, packed, firstSequence }: PartitionBatch, producerId: bigint, epoch: number): void {
     const sizeAt = this.#at;
     this.#at += 4;
     const buffer = this.#buffer;
@@ -73,7 +96,7 @@ class Writer {
     buffer.writeBigInt64BE(0n, start);
     buffer.writeInt32BE(0, start + 12);
     buffer[start + 16] = 2;
-    buffer.writeInt16BE(0, start + 21);
+    buffer.writeInt16BE(packed === undefined ? 0 : GZIP, start + 21);
     buffer.writeInt32BE(messages.length - 1, start + 23);
     buffer.writeBigInt64BE(now, start + 27);
     buffer.writeBigInt64BE(now, start + 35);
@@ -82,7 +105,8 @@ class Writer {
     buffer.writeInt32BE(firstSequence, start + 53);
     buffer.writeInt32BE(messages.length, start + 57);
     this.#at = start + RECORDS_AT;
-    for (let i = 0; i < messages.length; i++) this.#record(messages[i]!, i);
+    if (packed === undefined) for (let i = 0; i < messages.length; i++) this.#record(messages[i]!, i);
+    else this.#at += packed.copy(buffer, this.#at);
     buffer.writeInt32BE(this.#at - start - 12, start + 8);
     buffer.writeUInt32BE(this.#crc32c(buffer, start + CRC_AT + 4, this.#at), start + CRC_AT);
     buffer.writeInt32BE(this.#at - start, sizeAt);
@@ -175,13 +199,17 @@ function boundOf(topicData: ProduceArguments['topicData']): number {
   let bytes = 64;
   for (const { topic, partitions } of topicData) {
     bytes += 16 + topic.length * 3;
-    for (const { messages } of partitions) {
-      bytes += BATCH_OVERHEAD;
-      for (const { key, value, headers } of messages) {
-        bytes += RECORD_OVERHEAD + (key?.length ?? 0) * 3 + (value?.length ?? 0);
-        for (const name in headers) bytes += 10 + name.length * 3 + headers[name]!.length * 3;
-      }
-    }
+    for (const { messages, packed } of partitions)
+      bytes += BATCH_OVERHEAD + (packed === undefined ? boundOfRecords(messages) : packed.length);
+  }
+  return bytes;
+}
+
+function boundOfRecords(messages: Message[]): number {
+  let bytes = 0;
+  for (const { key, value, headers } of messages) {
+    bytes += RECORD_OVERHEAD + (key?.length ?? 0) * 3 + (value?.length ?? 0);
+    for (const name in headers) bytes += 10 + name.length * 3 + headers[name]!.length * 3;
   }
   return bytes;
 }

@@ -2,10 +2,11 @@ import type { Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../config.ts';
 import { onAbort } from '../../lifecycle.ts';
 import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
-import { TopicAppender } from './append.ts';
+import { TopicAppender, type TopicProducer } from './append.ts';
 import { type OnLog, withAdmin } from './client.ts';
 import { KafkaConsumption } from './consume.ts';
 import type { GroupTiming } from './consumer.ts';
+import { kafkajsProducer } from './producer.ts';
 import { createMissing, loadTopics, rootCause, type TopicInfo } from './topics.ts';
 
 export interface KafkaEventLogOptions {
@@ -39,10 +40,17 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
     return info;
   };
 
+  // Only when it is wanted: it takes half a second and 50 MiB.
+  const other = config.client === 'platformatic' ? import('../platformatic/producer.ts') : null;
+  const open = async (topic: string): Promise<TopicProducer> =>
+    other === null
+      ? kafkajsProducer(config, topic, onLog)
+      : (await other).platformaticProducer(config, topic);
+
   const appenderOf = (topic: string): TopicAppender => {
     let appender = appenders.get(topic);
     if (appender === undefined) {
-      appender = new TopicAppender({ topic, config, onLog, load, onTrouble: () => lookNow() });
+      appender = new TopicAppender({ topic, onLog, open, load, onTrouble: () => lookNow() });
       appenders.set(topic, appender);
     }
     return appender;

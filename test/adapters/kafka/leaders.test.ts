@@ -1,9 +1,10 @@
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { KafkaConfig } from '../../../src/config.ts';
 import type { EventLog } from '../../../src/ports/event-log.ts';
 import { freePort } from '../../services/free-port.ts';
 import { type Kafka, startKafka } from '../../services/kafka.ts';
 import { type FaultyProxy, startToxiproxy, type Toxiproxy } from '../../services/toxiproxy.ts';
-import { counts, openLog, record, withPlainAdmin } from './setting.ts';
+import { CLIENTS, counts, openLog, record, withPlainAdmin } from './setting.ts';
 
 let toxiproxy: Toxiproxy;
 /** Two brokers, each of which clients reach through its proxy. */
@@ -47,14 +48,14 @@ afterAll(async () => {
 });
 
 /** A topic whose first partition is at the first broker, and the second at the second; and records of both. */
-async function open(topic: string, compression: 'none' | 'gzip' = 'none') {
+async function open(topic: string, changes: Partial<KafkaConfig>) {
   const { brokers } = nodes[0]!.kafka;
   await withPlainAdmin(brokers, async (admin) => {
     const replicaAssignment = [1, 2].map((id) => ({ partition: id - 1, replicas: [id] }));
     await admin.createTopics({ topics: [{ topic, replicaAssignment }], waitForLeaders: false });
     await vi.waitFor(() => admin.fetchTopicOffsets(topic), { timeout: 30_000 });
   });
-  ({ log } = openLog(`127.0.0.1:${nodes[0]!.proxy.port}`, [topic], { compression }));
+  ({ log } = openLog(`127.0.0.1:${nodes[0]!.proxy.port}`, [topic], changes));
   const append = (value: string) =>
     log.append([0, 1].map((toPartition) => ({ ...record(topic, value), toPartition })));
   const appended = async () => expect(await append('before')).toEqual(['stored', 'stored']);
@@ -65,35 +66,37 @@ async function open(topic: string, compression: 'none' | 'gzip' = 'none') {
 /** Cuts each connection to the second broker as soon as something is sent on it. */
 const cut = () => nodes[1]!.proxy.add({ type: 'limit_data', stream: 'upstream', attributes: { bytes: 1 } });
 
-test.each(['none', 'gzip'] as const)(
-  'C38 a partition that has its records is not sent them again when it moves to a broker that has not (%s)',
-  async (compression) => {
-    const topic = `moves-${compression}`;
-    const { brokers, append, before } = await open(topic, compression);
-    await cut();
-    const moves = append('moves');
-    const more = async () => expect((await counts(brokers, topic))[0]).toBeGreaterThan(before[0]!);
-    await vi.waitFor(more, { timeout: 10_000 });
-    await withPlainAdmin(brokers, async (admin) => {
-      const partitionAssignment = [{ partition: 0, replicas: [2] }];
-      await admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment }] });
-      const moved = async () => {
-        const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-        expect(topics[0]!.partitions.map(({ leader }) => leader)).toEqual([2, 2]);
-      };
-      await vi.waitFor(moved, { timeout: 10_000 });
-    });
-    await nodes[1]!.proxy.heal();
-    expect(await moves).toEqual(['stored', 'stored']);
-    expect(await append('after')).toEqual(['stored', 'stored']);
-    expect(await counts(brokers, topic)).toEqual(before.map((count) => count + 2));
-  },
-);
+describe.each(CLIENTS)('%s', (client) => {
+  test.each(['none', 'gzip'] as const)(
+    'C38 a partition that has its records is not sent them again when it moves to a broker that has not (%s)',
+    async (compression) => {
+      const topic = `moves-${client}-${compression}`;
+      const { brokers, append, before } = await open(topic, { client, compression });
+      await cut();
+      const moves = append('moves');
+      const more = async () => expect((await counts(brokers, topic))[0]).toBeGreaterThan(before[0]!);
+      await vi.waitFor(more, { timeout: 10_000 });
+      await withPlainAdmin(brokers, async (admin) => {
+        const partitionAssignment = [{ partition: 0, replicas: [2] }];
+        await admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment }] });
+        const moved = async () => {
+          const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+          expect(topics[0]!.partitions.map(({ leader }) => leader)).toEqual([2, 2]);
+        };
+        await vi.waitFor(moved, { timeout: 10_000 });
+      });
+      await nodes[1]!.proxy.heal();
+      expect(await moves).toEqual(['stored', 'stored']);
+      expect(await append('after')).toEqual(['stored', 'stored']);
+      expect(await counts(brokers, topic)).toEqual(before.map((count) => count + 2));
+    },
+  );
 
-test('C38 says stored of the partition that has its records, and failed of the one whose broker is away', async () => {
-  const { append, appended } = await open('half');
-  await cut();
-  expect(await append('half')).toEqual(['stored', 'failed']);
-  await nodes[1]!.proxy.heal();
-  await vi.waitFor(appended, { timeout: 20_000 });
+  test('C38 says stored of the partition that has its records, and failed of the one whose broker is away', async () => {
+    const { append, appended } = await open(`half-${client}`, { client });
+    await cut();
+    expect(await append('half')).toEqual(['stored', 'failed']);
+    await nodes[1]!.proxy.heal();
+    await vi.waitFor(appended, { timeout: 20_000 });
+  });
 });

@@ -1,9 +1,9 @@
-// Appends and reads a little, then ends: a process whose warnings a test looks at. Arguments: brokers, topic.
+// Appends and reads a little, then ends: a process whose warnings a test looks at. Arguments: brokers, topic, client.
 import { Collector } from '../../contracts/collector.ts';
 import { openLog, record } from './setting.ts';
 
-const [brokers, topic] = process.argv.slice(2) as [string, string];
-const { log } = openLog(brokers, [topic]);
+const [brokers, topic, client] = process.argv.slice(2) as [string, string, 'kafkajs' | 'platformatic'];
+const { log } = openLog(brokers, [topic], { client });
 for (let i = 0; i < 50; i++) await log.append([record(topic, `${i}`)]);
 const sink = new Collector();
 await log.consume({ group: topic, topics: [topic], from: 'earliest' }, sink);

@@ -14,10 +14,14 @@ export function kafkaConfig(brokers: string, changes: Partial<KafkaConfig> = {})
     tls: null,
     sasl: null,
     compression: 'none',
+    client: 'kafkajs',
     create: null,
     ...changes,
   };
 }
+
+/** What can append. */
+export const CLIENTS = ['kafkajs', 'platformatic'] as const;
 
 /** A group that notices changes soon. */
 export const timing = { session: 6_000, rebalance: 10_000, heartbeat: 200, wait: 100, metadata: 1_000 };

@@ -1,0 +1,183 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import {
+  createAPI,
+  GenericError,
+  initProducerIdV1,
+  metadataV6,
+  ProtocolError,
+  produceV7,
+  ResponseError,
+  Writer,
+} from '@platformatic/kafka';
+import type { KafkaConfig } from '../../config.ts';
+import type { Sending, TopicProducer } from '../kafka/append.ts';
+import {
+  encodeRecords,
+  type PartitionBatch,
+  type ProduceArguments,
+  produceEncoder,
+} from '../kafka/encode.ts';
+import type { Round } from '../kafka/plan.ts';
+import { Brokers } from './brokers.ts';
+
+/** Some 7 s in all: enough for a leader to move or a broker to start again. */
+const TRIES = 11;
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 1_000;
+const BROKER_MS = 5_000;
+
+const pack = promisify(gzip);
+
+/**
+ * An idempotent producer of one topic on the connections of @platformatic/kafka, with requests in our own encoding
+ * (the versions are those of Kafka 2.1). The library's own producer makes several objects for each header, and resends
+ * partitions that are stored under a new producer id when another one of the same request was not: they would be in
+ * the log twice. Here every partition is told stored or not, and only what is not is sent again, under the same numbers.
+ */
+export function platformaticProducer(config: KafkaConfig, topic: string): TopicProducer {
+  return new PlatformaticProducer(config, topic);
+}
+
+class PlatformaticProducer implements TopicProducer {
+  readonly #topic: string;
+  readonly #isGzip: boolean;
+  readonly #brokers: Brokers;
+  readonly #produce = produceApi();
+  /** Node id by partition. */
+  #leaders = new Map<number, number>();
+  /** The next one by partition. */
+  readonly #sequences = new Map<number, number>();
+  #producerId = -1n;
+  #producerEpoch = -1;
+  #discarded = false;
+
+  constructor(config: KafkaConfig, topic: string) {
+    this.#topic = topic;
+    this.#isGzip = config.compression === 'gzip';
+    this.#brokers = new Brokers(config);
+  }
+
+  async connect(): Promise<void> {
+    await this.#look();
+    const connection = await this.#brokers.any();
+    const { errorCode, ...producer } = await answerTo(initProducerIdV1.api.async(connection, null, 0));
+    if (errorCode !== 0) throw new ProtocolError(errorCode);
+    this.#producerId = producer.producerId;
+    this.#producerEpoch = producer.producerEpoch;
+  }
+
+  send(round: Round): Sending {
+    const stored = new Set<number>();
+    return { done: this.#send(round, stored), isStored: (partition) => stored.has(partition) };
+  }
+
+  discard(): void {
+    this.#discarded = true;
+    this.#brokers.destroy();
+  }
+
+  async #send(round: Round, stored: Set<number>): Promise<void> {
+    let left = await Promise.all(
+      [...round].map(([partition, { records }]) => this.#batch(partition, records)),
+    );
+    for (let tries = 1; ; tries++) {
+      const outcomes = await this.#try(left);
+      const again: PartitionBatch[] = [];
+      const failures: Error[] = [];
+      for (const batch of left) {
+        const { partition, firstSequence, messages } = batch;
+        const failure = outcomes.get(partition);
+        if (failure === null) {
+          stored.add(partition);
+          this.#sequences.set(partition, firstSequence + messages.length);
+        } else {
+          failures.push(failure ?? new Error(`partition ${partition} gave no answer`));
+          again.push(batch);
+        }
+      }
+      if (failures.length === 0) return;
+      const failure = failures.find((error) => !isPassing(error));
+      if (failure !== undefined || tries === TRIES) throw failure ?? failures[0];
+      left = again;
+      const wait = Math.min(FIRST_WAIT_MS * 2 ** (tries - 1), LONGEST_WAIT_MS);
+      await sleep(wait * (0.5 + Math.random() / 2));
+      if (this.#discarded) throw failures[0];
+      await this.#look().catch((error: Error) => {
+        if (!isPassing(error) || isUnknown(error)) throw error;
+      });
+    }
+  }
+
+  async #batch(partition: number, messages: PartitionBatch['messages']): Promise<PartitionBatch> {
+    const firstSequence = this.#sequences.get(partition) ?? 0;
+    const batch = { partition, firstSequence, messages };
+    return this.#isGzip ? { ...batch, packed: await pack(encodeRecords(messages)) } : batch;
+  }
+
+  /** One request to each leader; what became of each partition, null when it is stored. */
+  async #try(batches: PartitionBatch[]): Promise<Map<number, Error | null>> {
+    const outcomes = new Map<number, Error | null>();
+    const byLeader = Map.groupBy(batches, ({ partition }) => this.#leaders.get(partition) ?? -1);
+    const asked = [...byLeader].map(async ([leader, partitions]) => {
+      try {
+        const connection = await this.#brokers.of(leader);
+        const { responses } = await answerTo(
+          this.#produce.async(connection, {
+            acks: -1,
+            timeout: BROKER_MS,
+            producerId: this.#producerId,
+            producerEpoch: this.#producerEpoch,
+            topicData: [{ topic: this.#topic, partitions }],
+          }),
+        );
+        for (const { index, errorCode } of responses[0]?.partitionResponses ?? [])
+          outcomes.set(index, errorCode === 0 ? null : new ProtocolError(errorCode));
+      } catch (error) {
+        for (const { partition } of partitions) outcomes.set(partition, error as Error);
+      }
+    });
+    await Promise.all(asked);
+    return outcomes;
+  }
+
+  /** Asks where the partitions are. */
+  async #look(): Promise<void> {
+    const connection = await this.#brokers.any();
+    const { brokers, topics } = await answerTo(metadataV6.api.async(connection, [this.#topic], false));
+    this.#brokers.update(brokers);
+    const { errorCode, partitions } = topics[0]!;
+    if (errorCode !== 0) throw new ProtocolError(errorCode);
+    this.#leaders = new Map(partitions.map(({ partitionIndex, leaderId }) => [partitionIndex, leaderId]));
+  }
+}
+
+function produceApi() {
+  const encode = produceEncoder();
+  return createAPI<[ProduceArguments], ReturnType<typeof produceV7.parseResponse>>(
+    produceV7.api.key,
+    produceV7.api.version,
+    (request: ProduceArguments) => Writer.create().append(encode(request)),
+    produceV7.parseResponse,
+    false,
+    false,
+  );
+}
+
+/** The broker's answer, also when it tells of errors: the library makes one error of them all. */
+async function answerTo<T>(asked: Promise<T>): Promise<T> {
+  return asked.catch((error: unknown) => {
+    if (error instanceof ResponseError && error.response !== undefined) return error.response as T;
+    throw error;
+  });
+}
+
+/** Whether the same may go well a moment later. */
+function isPassing(error: Error): boolean {
+  return error instanceof GenericError && error.canRetry === true;
+}
+
+function isUnknown(error: Error): boolean {
+  return error instanceof ProtocolError && error.apiId === 'UNKNOWN_TOPIC_OR_PARTITION';
+}
