@@ -98,8 +98,8 @@ function recordsOf(bytes: Buffer, count: number, batch: Batch): Fetched[] {
 class Reader {
   readonly #bytes: Buffer;
   #at = 0;
-  /** The names of the headers of the record before, by place: most records of a topic have the same. */
-  readonly #names: { bytes: Buffer; text: string }[] = [];
+  /** The headers of the record before, by place: most records of a topic have the same names, and many values. */
+  readonly #before: { name: Buffer; text: string; value: Buffer }[] = [];
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -116,13 +116,13 @@ class Reader {
     const value = this.#field();
     const headers: Record<string, Buffer> = {};
     const count = this.#varint();
+    if (count > length) throw new RangeError('a record has more headers than bytes');
     for (let place = 0; place < count; place++) {
-      const name = this.#name(place);
-      const field = this.#field() ?? EMPTY;
-      if (name !== '__proto__') headers[name] = field;
-      else Object.defineProperty(headers, name, { value: field, enumerable: true });
+      const { text, value } = this.#header(place);
+      if (text !== '__proto__') headers[text] = value;
+      else Object.defineProperty(headers, text, { value, enumerable: true });
     }
-    this.#at = end;
+    if (this.#at !== end) throw new RangeError('a record does not end where it should');
     return {
       key,
       value,
@@ -134,21 +134,35 @@ class Reader {
     };
   }
 
-  /** The name of the header at this place. */
-  #name(place: number): string {
-    const length = this.#varint();
-    const bytes = this.#bytes;
-    const start = this.#at;
-    this.#at += length;
-    const known = this.#names[place];
-    if (known !== undefined && known.bytes.length === length) {
-      let i = 0;
-      while (i < length && known.bytes[i] === bytes[start + i]) i++;
-      if (i === length) return known.text;
+  /** The next header, which is at this place of its record. */
+  #header(place: number): { text: string; value: Buffer } {
+    const name = this.#same(this.#before[place]?.name) ?? this.#field() ?? EMPTY;
+    const before = this.#before[place];
+    if (before?.name !== name) {
+      const header = { name, text: name.toString(), value: this.#field() ?? EMPTY };
+      this.#before[place] = header;
+      return header;
     }
-    const text = bytes.toString('utf8', start, start + length);
-    this.#names[place] = { bytes: bytes.subarray(start, start + length), text };
-    return text;
+    before.value = this.#same(before.value) ?? this.#field() ?? EMPTY;
+    return before;
+  }
+
+  /** These bytes, when they come next; undefined, and nothing is read, when others do. */
+  #same(known: Buffer | undefined): Buffer | undefined {
+    const start = this.#at;
+    if (known === undefined || known.length > SHORT || this.#varint() !== known.length) {
+      this.#at = start;
+      return undefined;
+    }
+    const bytes = this.#bytes;
+    const at = this.#at;
+    for (let i = 0; i < known.length; i++) {
+      if (bytes[at + i] === known[i]) continue;
+      this.#at = start;
+      return undefined;
+    }
+    this.#at += known.length;
+    return known;
   }
 
   /** Bytes after their length; null when that is -1. */
@@ -176,3 +190,5 @@ class Reader {
 }
 
 const EMPTY = Buffer.alloc(0);
+/** Bytes up to which comparing is cheaper than another view of them. */
+const SHORT = 64;
