@@ -9,6 +9,7 @@ export interface ConfigOptions {
   spool: boolean;
   outage: 'accept' | 'refuse';
   create: boolean;
+  client: string;
   sources: readonly { name: string; topic: string }[];
   subscriptions: readonly { name: string; topic: string; group: string; dead: string }[];
 }
@@ -20,11 +21,11 @@ const CALLS: Record<string, string> = {
 
 /** The config of every process, as YAML. */
 export function configOf(options: ConfigOptions): string {
-  const { platform, prefix, fn, spool, outage, create, sources, subscriptions } = options;
+  const { platform, prefix, fn, spool, outage, create, client, sources, subscriptions } = options;
   const { brokers, redis } = platform.config;
   return `
 log:
-  kafka: { brokers: [${brokers}]${create ? ', create: { partitions: 4 }' : ''} }
+  kafka: { brokers: [${brokers}], client: ${client}${create ? ', create: { partitions: 4 }' : ''} }
   timeout: 4s
 ${spool ? "  spool: { path: '{folder}/spool', after: 1s }" : ''}
 dedupe:

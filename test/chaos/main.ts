@@ -18,6 +18,8 @@ const { values: options } = parseArgs({
     events: { type: 'string', default: '3000' },
     rate: { type: 'string', default: '800' },
     seed: { type: 'string' },
+    /** What appends to Kafka: `log.kafka.client`. */
+    client: { type: 'string', default: 'kafkajs' },
     /** Instead of scenarios: are faults found that are put into copies of the program? */
     prove: { type: 'boolean', default: false },
   },
@@ -28,6 +30,7 @@ const load = {
   events: Number(options.events),
   lasting: Number(options.minutes) * 60_000,
   rate: Number(options.rate),
+  client: options.client,
 };
 
 if (options.list) {

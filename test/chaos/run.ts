@@ -30,6 +30,8 @@ export interface RunOptions {
   lasting: number;
   /** New events a second. */
   rate: number;
+  /** `log.kafka.client` */
+  client?: string;
   /** Another `main.ts` than ours. */
   main?: string;
 }
@@ -71,6 +73,7 @@ export async function runScenario(options: RunOptions): Promise<Result> {
     outage: scenario.outage ?? 'accept',
     side: scenario.side ?? false,
     create: scenario.create ?? true,
+    client: options.client ?? 'kafkajs',
     ...(options.main === undefined ? {} : { main: options.main }),
   });
   try {

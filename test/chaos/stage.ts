@@ -19,6 +19,8 @@ export interface StageOptions<P extends Platform> {
   side?: boolean;
   /** False: Postern makes no topics. */
   create?: boolean;
+  /** `log.kafka.client` */
+  client: string;
   /** Another `main.ts` than ours. */
   main?: string;
 }
@@ -98,7 +100,7 @@ export async function startStage<P extends Platform>(options: StageOptions<P>): 
     subscription('b', topic, (n) => !isSide(n) && isLaneB(n)),
   ];
   if (side) subscriptions.push(subscription('side', `${prefix}.side`, isSide));
-  const yaml = configOf({ platform, prefix, fn, spool, outage, create, sources, subscriptions });
+  const yaml = configOf({ ...options, prefix, fn, spool, outage, create, sources, subscriptions });
   const topics = [
     ...sources.flatMap((source) => [source.topic, `${source.topic}.rejected`]),
     ...subscriptions.map(({ dead }) => dead),
