@@ -24,6 +24,11 @@ export const stream = object({
   time: choice(['event', 'arrival'], 'event', 'event: the attribute time; arrival: when the log took it.'),
   lateness: duration('30s', 'That an event may come after later ones.'),
   idle: duration('30s', 'Without events, after which windows close by the clock.'),
+  maxOpenWindows: count(
+    250_000,
+    10_000_000,
+    'Open at once for a partition; events that want more go to the late topic.',
+  ),
   aggregate: map(
     Type.String({ minLength: 1 }),
     'Results by name: count(), sum(x), min(x), max(x), avg(x), distinct(x), first(x), last(x), collect(x); x is CEL.',

@@ -26,6 +26,8 @@ export interface StreamConfig {
   lateness: number;
   /** Milliseconds without events after which a partition's windows close by the clock. */
   idle: number;
+  /** Windows of a partition that may be open at once; of sliding ones, panes. */
+  maxOpenWindows: number;
   /** Names of results, and the aggregate that makes each: `count()`, `sum(event.data.total)`. */
   aggregate: Record<string, string>;
   /** CEL over the results by name; null: every window. */

@@ -26,6 +26,7 @@ export function readStream(name: string, raw: RawStream, reader: Reader): Stream
     time: raw.time,
     lateness: time(at('lateness'), raw.lateness, 0),
     idle: time(at('idle'), raw.idle, 1_000),
+    maxOpenWindows: raw.maxOpenWindows,
     aggregate: raw.aggregate,
     having: raw.having ?? null,
     emit: raw.emit,

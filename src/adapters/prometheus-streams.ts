@@ -15,7 +15,7 @@ export interface StreamGauges {
   lag(): (StreamGauge & { topic: string; partition: number })[];
 }
 
-const COUNTS = ['events', 'emitted', 'late', 'future', 'keyless', 'tooLarge'] as const;
+const COUNTS = ['events', 'emitted', 'late', 'future', 'full', 'keyless', 'tooLarge'] as const;
 
 /** Metrics of streams, in a registry that is there; labels come from the config only. */
 export function streamMetrics(registry: Registry, gauges: StreamGauges): Report {
@@ -27,6 +27,7 @@ export function streamMetrics(registry: Registry, gauges: StreamGauges): Report 
     emitted: counter('emitted', 'Windows told of.'),
     late: counter('late', 'Events that came after all their windows had ended.'),
     future: counter('future', 'Events of a time to come, which are not counted in windows.'),
+    full: counter('full', 'Events for which no window was opened, as maxOpenWindows were open.'),
     keyless: counter('keyless', 'Events without a key, which are left out.'),
     tooLarge: counter(
       'too_large',

@@ -127,9 +127,10 @@ export interface StreamFacts {
   events?: number;
   /** Windows told of. */
   emitted?: number;
-  /** In the late topic: too late for all their windows, or of a time to come. */
+  /** In the late topic: too late for all their windows, of a time to come, or without room for a window. */
   late?: number;
   future?: number;
+  full?: number;
   /** Left out, as they have no key. */
   keyless?: number;
   /** Left out, as the log takes no record so large. */

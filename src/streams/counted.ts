@@ -49,6 +49,10 @@ export class CountedWindows implements Windows {
     return true;
   }
 
+  opens({ key }: Sample): boolean {
+    return !this.#byKey.has(key);
+  }
+
   close(): void {}
 
   /** What the store keeps of a window besides its states. */

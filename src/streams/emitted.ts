@@ -53,9 +53,10 @@ export function emittedRecord(
   };
 }
 
-export type LateReason = 'late' | 'future';
+/** `full`: as many windows are open as there may be. */
+export type LateReason = 'late' | 'future' | 'full';
 
-/** A record that came too late for all its windows, or is of a time to come: as it was, with where it was and why. */
+/** A record that came too late for all its windows, is of a time to come, or finds no room: as it was, with where it was and why. */
 export function lateRecord(
   stream: string,
   record: StoredRecord,

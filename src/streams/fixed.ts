@@ -47,6 +47,17 @@ export class FixedWindows implements Windows {
     return isTaken;
   }
 
+  opens({ time, key }: Sample, watermark: number): boolean {
+    const newest = Math.floor(time / this.#every) * this.#every;
+    for (
+      let start = newest;
+      start > time - this.#size && start + this.#size > watermark;
+      start -= this.#every
+    )
+      if (!this.#byStart.get(start)?.has(key)) return true;
+    return false;
+  }
+
   close(watermark: number): void {
     while (this.#starts.first + this.#size <= watermark) {
       const start = this.#starts.pop();

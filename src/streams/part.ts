@@ -4,13 +4,13 @@ import { asBuffer } from '../dispatcher/cloudevent.ts';
 import type { LogRecord, Partition, StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';
 import { Clock, type Mark, type Origin, readMark, writeMark } from './clock.ts';
-import { emittedRecord, type LateReason, lateRecord, resultsOf } from './emitted.ts';
 import { eventTime } from './event-time.ts';
 import { definitionOf, type MadeWindows, makeWindows, spanOf } from './make-windows.ts';
 import { type Came, readCame } from './origin.ts';
-import { emptyTally, isEmpty, type Tally } from './tally.ts';
+import { Output } from './output.ts';
+import type { Tally } from './tally.ts';
 import type { Values } from './values.ts';
-import type { Window, WindowEvents } from './windows.ts';
+import type { Sample, Window, WindowEvents } from './windows.ts';
 
 export interface PartOptions extends Partition {
   config: StreamConfig;
@@ -36,12 +36,11 @@ export class Part implements WindowEvents {
   #closed: number;
   #dirty: Window[] = [];
   #gone: string[] = [];
-  #out: LogRecord[] = [];
+  readonly #output: Output;
   /** The next offset to be read. */
   next: number;
   /** The mark in the store; null when there is none. */
   stored: string | null;
-  #tally: Tally = emptyTally();
 
   /** `mark` is what the store knows; null: state begins here, at the offset `next`. Throws when the entries are not ours. */
   constructor(options: PartOptions, mark: string | null, entries: ReadonlyMap<string, string>, next: number) {
@@ -50,6 +49,7 @@ export class Part implements WindowEvents {
     this.#definition = definitionOf(config);
     this.#own = `${topic}/${partition}`;
     this.#life = Math.max(WEEK_MS, 2 * (spanOf(config) + config.lateness + config.idle));
+    this.#output = new Output(config, values);
     this.stored = mark;
     const known: Mark | null = mark === null ? null : readMark(mark, config.lateness);
     const isOurs = known?.definition === this.#definition;
@@ -113,9 +113,7 @@ export class Part implements WindowEvents {
 
   /** What must be appended before the change is made. */
   takeOutput(): LogRecord[] {
-    const out = this.#out;
-    this.#out = [];
-    return out;
+    return this.#output.takeRecords();
   }
 
   /** What the store must learn. */
@@ -142,10 +140,7 @@ export class Part implements WindowEvents {
 
   /** What was done since it was last asked; null: nothing. */
   takeTally(): Tally | null {
-    const tally = this.#tally;
-    if (isEmpty(tally)) return null;
-    this.#tally = emptyTally();
-    return tally;
+    return this.#output.takeTally();
   }
 
   mark(): string {
@@ -170,22 +165,12 @@ export class Part implements WindowEvents {
   }
 
   grew(window: Window): void {
-    if (this.#options.config.emit.on === 'threshold' && !window.fired) window.fired = this.#tell(window);
+    if (this.#options.config.emit.on === 'threshold' && !window.fired)
+      window.fired = this.#output.tell(window);
   }
 
   closed(window: Window): void {
-    if (this.#options.config.emit.on === 'close') this.#tell(window);
-  }
-
-  /** False when nobody wants to know. */
-  #tell(window: Window): boolean {
-    const { config, values } = this.#options;
-    const results = resultsOf(values.names, values.aggregates, window);
-    if (!values.having(results)) return false;
-    const rough = values.names.filter((_, i) => values.aggregates[i]!.isRough(window.states[i]));
-    this.#out.push(emittedRecord(config, window, results, rough));
-    this.#tally.emitted++;
-    return true;
+    if (this.#options.config.emit.on === 'close') this.#output.tell(window);
   }
 
   #takeOwn(record: StoredRecord): void {
@@ -194,13 +179,13 @@ export class Part implements WindowEvents {
     const seen = values.seen(record);
     const wanted = values.wants(seen);
     if (this.#clock.isFuture(time, record.timestamp)) {
-      if (wanted) this.#late(record, 'future', `${this.#own}/${record.offset}`);
+      if (wanted) this.#output.late(record, 'future', `${this.#own}/${record.offset}`);
       return;
     }
     this.#clock.advance(this.#clock.expect(this.#own), time);
     if (!wanted) return;
     const { key } = record;
-    if (key === null || key.length === 0) this.#tally.keyless++;
+    if (key === null || key.length === 0) this.#output.count('keyless');
     else this.#add(record, seen, key, time, `${this.#own}/${record.offset}`);
   }
 
@@ -232,18 +217,24 @@ export class Part implements WindowEvents {
   }
 
   #add(record: StoredRecord, seen: object, key: Uint8Array, time: number, place: string): void {
-    this.#tally.events++;
+    this.#output.count('events');
     const sample = {
       key: asBuffer(key).toString('utf8'),
       time,
       values: this.#options.values.of(seen),
       place,
     };
-    if (!this.#made.windows.add(sample, this.#clock.watermark)) this.#late(record, 'late', place);
+    if (this.#isFull(sample)) this.#output.late(record, 'full', place);
+    else if (!this.#made.windows.add(sample, this.#clock.watermark)) this.#output.late(record, 'late', place);
   }
 
-  #late(record: StoredRecord, reason: LateReason, origin: string): void {
-    this.#tally[reason]++;
-    this.#out.push(lateRecord(this.#options.config.name, record, reason, origin));
+  /** Whether it wants a window more than there may be. Those that have ended do not count, whether closed yet or not. */
+  #isFull(sample: Sample): boolean {
+    const { windows } = this.#made;
+    const { watermark } = this.#clock;
+    const { maxOpenWindows } = this.#options.config;
+    if (windows.size < maxOpenWindows) return false;
+    windows.close(watermark);
+    return windows.size >= maxOpenWindows && windows.opens(sample, watermark);
   }
 }

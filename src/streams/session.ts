@@ -60,6 +60,11 @@ export class SessionWindows implements Windows {
     return true;
   }
 
+  opens({ key, time }: Sample, watermark: number): boolean {
+    const end = time + this.#gap;
+    return end > watermark && !this.#byKey.get(key)?.some((one) => time < one.end && end > one.start);
+  }
+
   close(watermark: number): void {
     while (this.#ends.first <= watermark) {
       const window = this.#ends.pop();

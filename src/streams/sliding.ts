@@ -55,6 +55,11 @@ export class SlidingWindows implements Windows {
     return true;
   }
 
+  opens({ time, key }: Sample, watermark: number): boolean {
+    const start = Math.floor(time / this.#every) * this.#every;
+    return start + this.#size > watermark && !this.#panes.get(start)?.has(key);
+  }
+
   close(watermark: number): void {
     for (let end = this.nextEnd; end <= watermark; end = this.nextEnd) {
       this.#closed = end;

@@ -32,6 +32,8 @@ export interface Sample {
 export interface Windows {
   /** False when all its windows are closed at this watermark: the event is late. */
   add(sample: Sample, watermark: number): boolean;
+  /** Whether `add` would open a window, after what ends at the watermark is closed. */
+  opens(sample: Sample, watermark: number): boolean;
   /** Closes what ends at the watermark or before; those that are due already are told of too. */
   close(watermark: number): void;
   /** Milliseconds since 1970 when the next window ends; infinite when none will by itself. */

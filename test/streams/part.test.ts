@@ -77,6 +77,62 @@ describe.each(Object.entries(kinds))('%s windows', (_name, window) => {
   });
 });
 
+describe.each(Object.entries({ ...kinds, count: { count: 2 } }))(
+  'with too many keys, %s windows',
+  (_name, window) => {
+    test('are no more than allowed; who finds no room is in the late topic, whatever the batches', () => {
+      const many = fc.array(fc.record({ key: fc.nat(30), second: fc.nat(20) }), {
+        minLength: 60,
+        maxLength: 200,
+      });
+      fc.assert(
+        fc.property(many, fc.integer({ min: 1, max: 9 }), (events, size) => {
+          let second = 0;
+          const records = events.map((event, i) => {
+            second += event.second;
+            return order(i, `key-${event.key}`, second);
+          });
+          const config = streamConfig({ window, maxOpenWindows: 5 });
+          const one = new Steps(config).step(records);
+          const steps = new Steps(config);
+          for (let at = 0; at < records.length; at += size) {
+            steps.step(records.slice(at, at + size)).reload();
+            expect(steps.part.open).toBeLessThanOrEqual(5);
+          }
+          const shown = ({ out }: Steps) =>
+            out.map(
+              ({ topic, headers, value }) => `${topic} ${headers.ce_id} ${headers.postern_origin} ${value}`,
+            );
+          expect(shown(steps).sort()).toEqual(shown(one).sort());
+          // No event is nowhere.
+          const { full = 0, events: counted = 0 } = one.part.takeTally()!;
+          expect(counted).toBe(records.length);
+          const late = one.out.filter(({ topic }) => topic === 'spend.late');
+          expect(late.length).toBe(full);
+          expect(
+            new Set(late.map(({ headers }) => headers.postern_reason)).isSubsetOf(new Set(['full'])),
+          ).toBe(true);
+          if ('tumbling' in window || 'session' in window) {
+            one.step([order(records.length, 'end', 1_000_000)]);
+            const told = one.data().reduce((sum, { n }) => sum + (n as number), 0);
+            expect(told + full).toBe(records.length);
+          }
+        }),
+        { numRuns: 40 },
+      );
+    });
+
+    test('go on for the keys that have one, and open again when others have ended', () => {
+      const steps = new Steps(streamConfig({ window, maxOpenWindows: 1 }));
+      steps.step([order(0, 'a', 1), order(1, 'b', 2), order(2, 'a', 3), order(3, 'b', 1_000)]);
+      const origins = steps.out.flatMap(({ headers }) => headers.postern_origin ?? []);
+      expect(origins).toEqual(['orders/0/1']);
+      expect(steps.data()[0]).toMatchObject({ key: 'a', n: 2 });
+      expect(steps.part.open).toBe(1);
+    });
+  },
+);
+
 test('sliding windows that tell of a threshold do so once each', () => {
   const steps = new Steps(
     streamConfig({

@@ -17,6 +17,7 @@ export function streamConfig(changes: Partial<StreamConfig> = {}): StreamConfig 
     time: 'event',
     lateness: 0,
     idle: 30_000,
+    maxOpenWindows: 250_000,
     aggregate: { n: 'count()', spent: 'sum(event.data.total)' },
     having: null,
     emit: { on: 'close', topic: 'alerts', type: 'spend.minute' },

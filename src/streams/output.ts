@@ -1,0 +1,55 @@
+import type { StreamConfig } from '../config-stream-types.ts';
+import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
+import { emittedRecord, type LateReason, lateRecord, resultsOf } from './emitted.ts';
+import { emptyTally, isEmpty, type Tally } from './tally.ts';
+import type { Values } from './values.ts';
+import type { Window } from './windows.ts';
+
+/** What a part makes of records: what is to be appended, and how much was done. */
+export class Output {
+  readonly #config: StreamConfig;
+  readonly #values: Values;
+  #records: LogRecord[] = [];
+  #tally = emptyTally();
+
+  constructor(config: StreamConfig, values: Values) {
+    this.#config = config;
+    this.#values = values;
+  }
+
+  /** Tells of a window; false when nobody wants to know. */
+  tell(window: Window): boolean {
+    const { names, aggregates, having } = this.#values;
+    const results = resultsOf(names, aggregates, window);
+    if (!having(results)) return false;
+    const rough = names.filter((_, i) => aggregates[i]!.isRough(window.states[i]));
+    this.#records.push(emittedRecord(this.#config, window, results, rough));
+    this.#tally.emitted++;
+    return true;
+  }
+
+  /** An event that is in no window; `origin`: where it was. */
+  late(record: StoredRecord, reason: LateReason, origin: string): void {
+    this.#tally[reason]++;
+    this.#records.push(lateRecord(this.#config.name, record, reason, origin));
+  }
+
+  count(name: 'events' | 'keyless'): void {
+    this.#tally[name]++;
+  }
+
+  /** The records since it was last asked. */
+  takeRecords(): LogRecord[] {
+    const records = this.#records;
+    this.#records = [];
+    return records;
+  }
+
+  /** What was done since it was last asked; null: nothing. */
+  takeTally(): Tally | null {
+    const tally = this.#tally;
+    if (isEmpty(tally)) return null;
+    this.#tally = emptyTally();
+    return tally;
+  }
+}
