@@ -89,7 +89,14 @@ export function logReport(logger: Logger, now: () => number = performance.now.bi
       if (facts.state === 'lost')
         logger.error(facts, 'state of a stream is lost: open windows are incomplete');
       else if (facts.state !== undefined) logger.warn(facts, 'state of a stream');
-      else if (facts.tooLarge || facts.late || facts.future || facts.full || facts.keyless) {
+      else if (
+        facts.tooLarge ||
+        facts.late ||
+        facts.future ||
+        facts.full ||
+        facts.tooManyHops ||
+        facts.keyless
+      ) {
         const leftOut = gate(`${facts.stream} stream`);
         if (leftOut !== null) logger.warn(leftOut === 0 ? facts : { ...facts, leftOut }, 'stream');
       }

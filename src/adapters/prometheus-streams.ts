@@ -15,7 +15,7 @@ export interface StreamGauges {
   lag(): (StreamGauge & { topic: string; partition: number })[];
 }
 
-const COUNTS = ['events', 'emitted', 'late', 'future', 'full', 'keyless', 'tooLarge'] as const;
+const COUNTS = ['events', 'emitted', 'late', 'future', 'full', 'tooManyHops', 'keyless', 'tooLarge'] as const;
 
 /** Metrics of streams, in a registry that is there; labels come from the config only. */
 export function streamMetrics(registry: Registry, gauges: StreamGauges): Report {
@@ -28,6 +28,10 @@ export function streamMetrics(registry: Registry, gauges: StreamGauges): Report 
     late: counter('late', 'Events that came after all their windows had ended.'),
     future: counter('future', 'Events of a time to come, which are not counted in windows.'),
     full: counter('full', 'Events for which no window was opened, as maxOpenWindows were open.'),
+    tooManyHops: counter(
+      'too_many_hops',
+      'Events in a loop of streams and replies, which are not counted in windows.',
+    ),
     keyless: counter('keyless', 'Events without a key, which are left out.'),
     tooLarge: counter(
       'too_large',

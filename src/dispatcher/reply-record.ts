@@ -44,7 +44,7 @@ function recordOf(
 }
 
 /** How many answers lie between a record and what came in from outside. */
-function hopsOf(record: StoredRecord): number {
+export function hopsOf(record: StoredRecord): number {
   const text = isStructured(contentTypeOf(record))
     ? cloudEvent(record).attributes[HOPS]
     : headerText(record, `ce_${HOPS}`);

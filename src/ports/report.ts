@@ -127,10 +127,11 @@ export interface StreamFacts {
   events?: number;
   /** Windows told of. */
   emitted?: number;
-  /** In the late topic: too late for all their windows, of a time to come, or without room for a window. */
+  /** In the late topic: too late for all their windows, of a time to come, or without room for a window, or in a loop. */
   late?: number;
   future?: number;
   full?: number;
+  tooManyHops?: number;
   /** Left out, as they have no key. */
   keyless?: number;
   /** Left out, as the log takes no record so large. */

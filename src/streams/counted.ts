@@ -61,11 +61,10 @@ export class CountedWindows implements Windows {
   }
 
   restore(name: string, value: string): void {
-    const { head, states, fired } = readWindow(value, this.#aggregates);
+    const { head, kept } = readWindow(value, this.#aggregates);
     const [count, id, start, end] = head as [string, string, string, string];
     const window = openWindow(this.#aggregates, name, name, Number(start), Number(end));
-    window.states = states;
-    window.fired = fired;
+    Object.assign(window, kept);
     window.id = id;
     this.#byKey.set(name, { window, count: Number(count) });
   }

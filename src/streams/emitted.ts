@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { StreamConfig } from '../config-stream-types.ts';
+import { HOPS } from '../event-attributes.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { Aggregate } from './aggregate.ts';
 import { textOf } from './aggregate.ts';
@@ -48,15 +49,16 @@ export function emittedRecord(
       ce_source: `/streams/${name}`,
       ce_type: emit.type,
       ce_time: end,
+      [`ce_${HOPS}`]: String(window.hops + 1),
       'content-type': 'application/json',
     },
   };
 }
 
-/** `full`: as many windows are open as there may be. */
-export type LateReason = 'late' | 'future' | 'full';
+/** `full`: as many windows are open as there may be; `too_many_hops`: what is made of it goes round in a loop. */
+export type LateReason = 'late' | 'future' | 'full' | 'too_many_hops';
 
-/** A record that came too late for all its windows, is of a time to come, or finds no room: as it was, with where it was and why. */
+/** A record that came too late for all its windows, is of a time to come, or may be in none: as it was, with where it was and why. */
 export function lateRecord(
   stream: string,
   record: StoredRecord,

@@ -74,9 +74,7 @@ export class FixedWindows implements Windows {
   restore(name: string, value: string): void {
     const space = name.indexOf(' ');
     const window = this.#find(Number.parseInt(name.slice(0, space), 36), name.slice(space + 1));
-    const { states, fired } = readWindow(value, this.#aggregates);
-    window.states = states;
-    window.fired = fired;
+    Object.assign(window, readWindow(value, this.#aggregates).kept);
   }
 
   *all(): Generator<Window> {

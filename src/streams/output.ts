@@ -30,7 +30,7 @@ export class Output {
 
   /** An event that is in no window; `origin`: where it was. */
   late(record: StoredRecord, reason: LateReason, origin: string): void {
-    this.#tally[reason]++;
+    this.#tally[reason === 'too_many_hops' ? 'tooManyHops' : reason]++;
     this.#records.push(lateRecord(this.#config.name, record, reason, origin));
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { StreamConfig } from '../config-stream-types.ts';
 import { asBuffer } from '../dispatcher/cloudevent.ts';
+import { hopsOf, MOST_HOPS } from '../dispatcher/reply-record.ts';
 import type { LogRecord, Partition, StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';
 import { Clock, type Mark, type Origin, readMark, writeMark } from './clock.ts';
@@ -218,13 +219,16 @@ export class Part implements WindowEvents {
 
   #add(record: StoredRecord, seen: object, key: Uint8Array, time: number, place: string): void {
     this.#output.count('events');
+    const hops = hopsOf(record);
     const sample = {
       key: asBuffer(key).toString('utf8'),
       time,
       values: this.#options.values.of(seen),
       place,
+      hops,
     };
-    if (this.#isFull(sample)) this.#output.late(record, 'full', place);
+    if (hops >= MOST_HOPS) this.#output.late(record, 'too_many_hops', place);
+    else if (this.#isFull(sample)) this.#output.late(record, 'full', place);
     else if (!this.#made.windows.add(sample, this.#clock.watermark)) this.#output.late(record, 'late', place);
   }
 

@@ -76,11 +76,10 @@ export class SessionWindows implements Windows {
 
   restore(name: string, value: string): void {
     const space = name.indexOf(' ');
-    const { head, states, fired } = readWindow(value, this.#aggregates);
+    const { head, kept } = readWindow(value, this.#aggregates);
     const start = Number.parseInt(name.slice(0, space), 36);
     const window = this.#open(name.slice(space + 1), start, start + Number.parseInt(head[0]!, 36));
-    window.states = states;
-    window.fired = fired;
+    Object.assign(window, kept);
   }
 
   *all(): Generator<Window> {

@@ -76,7 +76,7 @@ export class SlidingWindows implements Windows {
   restore(name: string, value: string): void {
     const space = name.indexOf(' ');
     const pane = this.#find(Number.parseInt(name.slice(0, space), 36), name.slice(space + 1));
-    pane.states = readWindow(value, this.#aggregates).states;
+    Object.assign(pane, readWindow(value, this.#aggregates).kept);
   }
 
   *all(): Generator<Window> {

@@ -5,13 +5,14 @@ export interface Tally {
   late: number;
   future: number;
   full: number;
+  tooManyHops: number;
   keyless: number;
 }
 
 export function emptyTally(): Tally {
-  return { events: 0, emitted: 0, late: 0, future: 0, full: 0, keyless: 0 };
+  return { events: 0, emitted: 0, late: 0, future: 0, full: 0, tooManyHops: 0, keyless: 0 };
 }
 
-export function isEmpty({ events, emitted, late, future, full, keyless }: Tally): boolean {
-  return events + emitted + late + future + full + keyless === 0;
+export function isEmpty(tally: Tally): boolean {
+  return Object.values(tally).every((count) => count === 0);
 }

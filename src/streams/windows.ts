@@ -15,6 +15,8 @@ export interface Window {
   dirty: boolean;
   /** What tells it from other windows of the key; null: its start. */
   id: string | null;
+  /** The most hops of its events. */
+  hops: number;
 }
 
 /** An event as the windows take it. */
@@ -26,6 +28,8 @@ export interface Sample {
   values: unknown[];
   /** Where it was read: tells windows of a count apart. */
   place: string;
+  /** How many answers and windows lie between it and what came in from outside. */
+  hops: number;
 }
 
 /** The open windows of a part. What becomes of an event depends on the events before it alone, never on when `close` is called. */
@@ -74,17 +78,24 @@ export function openWindow(
     name,
     dirty: false,
     id: null,
+    hops: 0,
   };
 }
 
-export function addTo(window: Window, aggregates: readonly Aggregate[], { values, time }: Sample): void {
+export function addTo(
+  window: Window,
+  aggregates: readonly Aggregate[],
+  { values, time, hops }: Sample,
+): void {
   const { states } = window;
+  window.hops = Math.max(window.hops, hops);
   for (let i = 0; i < states.length; i++) states[i] = aggregates[i]!.add(states[i], values[i], time);
 }
 
 /** Merges the later window's states into those of the earlier one. */
 export function mergeInto(window: Window, aggregates: readonly Aggregate[], later: Window): void {
   const { states } = window;
+  window.hops = Math.max(window.hops, later.hops);
   for (let i = 0; i < states.length; i++) states[i] = aggregates[i]!.merge(states[i], later.states[i]);
 }
 
@@ -95,6 +106,7 @@ export function writeWindow(
   head: (string | number)[],
 ): string {
   let text = window.fired ? '!' : '';
+  if (window.hops > 0) text += `>${window.hops}>`;
   text += head.join(' ');
   for (let i = 0; i < aggregates.length; i++) {
     const written = aggregates[i]!.write(window.states[i]);
@@ -108,13 +120,16 @@ export function writeWindow(
 export function readWindow(
   value: string,
   aggregates: readonly Aggregate[],
-): { head: string[]; states: unknown[]; fired: boolean } {
-  const fired = value.startsWith('!');
-  const [head, ...written] = (fired ? value.slice(1) : value).split('\t');
+): { head: string[]; kept: Pick<Window, 'states' | 'fired' | 'hops'> } {
+  const [first = '', ...written] = value.split('\t');
+  const [, fired, hops, head] = /^(!?)(?:>(\d+)>)?(.*)$/.exec(first)!;
   if (written.length !== aggregates.length) throw new Error('the state is that of other aggregates');
   return {
     head: head === '' ? [] : head!.split(' '),
-    states: aggregates.map((one, i) => one.read(JSON.parse(written[i]!))),
-    fired,
+    kept: {
+      states: aggregates.map((one, i) => one.read(JSON.parse(written[i]!))),
+      fired: fired === '!',
+      hops: Number(hops ?? 0),
+    },
   };
 }

@@ -233,3 +233,23 @@ test('another definition of the stream begins anew, where the one before ended',
   expect(next.data()).toMatchObject([{ key: 'a', most: 7 }]);
   expect(next.entries.size).toBe(1);
 });
+
+test('a stream that feeds itself by way of others ends after 16 hops, over restarts too', () => {
+  const steps = new Steps(streamConfig({ window: { session: 1_000 }, topics: ['orders'] }));
+  steps.step([order(0, 'a', 0)]);
+  const hops: (string | undefined)[] = [];
+  let offset = 1;
+  for (let seconds = 10; ; seconds += 10) {
+    // Ends the session, whose event comes back as one of the stream's own.
+    steps.reload().step([order(offset++, 'clock', seconds)]);
+    const told = steps.out.filter(({ key, topic }) => key === 'a' && topic === 'alerts');
+    if (told.length === hops.length) break;
+    const last = told.at(-1)!.headers.ce_posternhops as string;
+    hops.push(last);
+    const back = order(offset++, 'a', seconds);
+    steps.step([{ ...back, headers: { ...back.headers, ce_posternhops: Buffer.from(last) } }]);
+  }
+  expect(hops).toEqual(Array.from({ length: 16 }, (_, i) => String(i + 1)));
+  const looped = steps.out.filter(({ headers }) => headers.postern_reason === 'too_many_hops');
+  expect(looped).toMatchObject([{ topic: 'spend.late', headers: { postern_stream: 'spend' } }]);
+});
