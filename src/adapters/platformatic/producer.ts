@@ -27,6 +27,8 @@ const TRIES = 11;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 1_000;
 const BROKER_MS = 5_000;
+/** Error code: the topic is gone; a leader that moved is told of otherwise. */
+const UNKNOWN_TOPIC = 3;
 
 const pack = promisify(gzip);
 
@@ -60,12 +62,17 @@ class PlatformaticProducer implements TopicProducer {
   }
 
   async connect(): Promise<void> {
-    await this.#look();
-    const connection = await this.#brokers.any();
-    const { errorCode, ...producer } = await answerTo(initProducerIdV1.api.async(connection, null, 0));
-    if (errorCode !== 0) throw new ProtocolError(errorCode);
-    this.#producerId = producer.producerId;
-    this.#producerEpoch = producer.producerEpoch;
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#look();
+        await this.#begin();
+        return;
+      } catch (error) {
+        // What a broker answers while it starts passes; one that cannot be reached is told of at once.
+        if (!(error instanceof ProtocolError) || !isPassing(error) || tries === TRIES) throw error;
+        await this.#wait(tries, error);
+      }
+    }
   }
 
   send(round: Round): Sending {
@@ -101,11 +108,9 @@ class PlatformaticProducer implements TopicProducer {
       const failure = failures.find((error) => !isPassing(error));
       if (failure !== undefined || tries === TRIES) throw failure ?? failures[0];
       left = again;
-      const wait = Math.min(FIRST_WAIT_MS * 2 ** (tries - 1), LONGEST_WAIT_MS);
-      await sleep(wait * (0.5 + Math.random() / 2));
-      if (this.#discarded) throw failures[0];
+      await this.#wait(tries, failures[0]!);
       await this.#look().catch((error: Error) => {
-        if (!isPassing(error) || isUnknown(error)) throw error;
+        if (!isPassing(error)) throw error;
       });
     }
   }
@@ -142,13 +147,31 @@ class PlatformaticProducer implements TopicProducer {
     return outcomes;
   }
 
-  /** Asks where the partitions are. */
+  /** Between two tries. Rejects with `failure` when there will be no other. */
+  async #wait(tries: number, failure: Error): Promise<void> {
+    const most = Math.min(FIRST_WAIT_MS * 2 ** (tries - 1), LONGEST_WAIT_MS);
+    await sleep(most * (0.5 + Math.random() / 2));
+    if (this.#discarded) throw failure;
+  }
+
+  async #begin(): Promise<void> {
+    const connection = await this.#brokers.any();
+    const { errorCode, producerId, producerEpoch } = await answerTo(
+      initProducerIdV1.api.async(connection, null, 0),
+    );
+    if (errorCode !== 0) throw new ProtocolError(errorCode);
+    this.#producerId = producerId;
+    this.#producerEpoch = producerEpoch;
+  }
+
+  /** Asks where the partitions are. Rejects with an error that does not pass when the topic is not there. */
   async #look(): Promise<void> {
     const connection = await this.#brokers.any();
     const { brokers, topics } = await answerTo(metadataV6.api.async(connection, [this.#topic], false));
     this.#brokers.update(brokers);
     const { errorCode, partitions } = topics[0]!;
-    if (errorCode !== 0) throw new ProtocolError(errorCode);
+    if (errorCode !== 0)
+      throw new ProtocolError(errorCode, null, errorCode === UNKNOWN_TOPIC ? { canRetry: false } : {});
     this.#leaders = new Map(partitions.map(({ partitionIndex, leaderId }) => [partitionIndex, leaderId]));
   }
 }
@@ -176,8 +199,4 @@ async function answerTo<T>(asked: Promise<T>): Promise<T> {
 /** Whether the same may go well a moment later. */
 function isPassing(error: Error): boolean {
   return error instanceof GenericError && error.canRetry === true;
-}
-
-function isUnknown(error: Error): boolean {
-  return error instanceof ProtocolError && error.apiId === 'UNKNOWN_TOPIC_OR_PARTITION';
 }
