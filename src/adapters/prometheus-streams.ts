@@ -15,10 +15,22 @@ export interface StreamGauges {
   lag(): (StreamGauge & { topic: string; partition: number })[];
 }
 
-const COUNTS = ['events', 'emitted', 'late', 'future', 'full', 'tooManyHops', 'keyless', 'tooLarge'] as const;
+const COUNTS = [
+  'events',
+  'emitted',
+  'late',
+  'future',
+  'full',
+  'tooManyHops',
+  'filterErrors',
+  'keyless',
+  'tooLarge',
+] as const;
+
+const STATES = ['lost', 'replayed', 'restored', 'redefined'] as const;
 
 /** Metrics of streams, in a registry that is there; labels come from the config only. */
-export function streamMetrics(registry: Registry, gauges: StreamGauges): Report {
+export function streamMetrics(registry: Registry, streams: readonly string[], gauges: StreamGauges): Report {
   const registers = [registry];
   const counter = (name: string, help: string) =>
     new Counter({ name: `postern_stream_${name}_total`, help, labelNames: ['stream'] as const, registers });
@@ -32,6 +44,7 @@ export function streamMetrics(registry: Registry, gauges: StreamGauges): Report 
       'too_many_hops',
       'Events in a loop of streams and replies, which are not counted in windows.',
     ),
+    filterErrors: counter('filter_errors', 'Events for which the filter failed, which are left out.'),
     keyless: counter('keyless', 'Events without a key, which are left out.'),
     tooLarge: counter(
       'too_large',
@@ -44,6 +57,11 @@ export function streamMetrics(registry: Registry, gauges: StreamGauges): Report 
     labelNames: ['stream', 'state'] as const,
     registers,
   });
+  // From the start, so that the first of each is seen.
+  for (const stream of streams) {
+    for (const name of COUNTS) counters[name].inc({ stream }, 0);
+    for (const state of STATES) states.inc({ stream, state }, 0);
+  }
   gauge('open_windows', 'Windows of keys that are open; of sliding ones, panes.', gauges.open);
   gauge(
     'watermark_seconds',

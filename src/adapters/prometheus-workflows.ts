@@ -6,6 +6,8 @@ export interface WorkflowGauges {
   instances(): { workflow: string; status: string; value: number }[];
   /** Age in seconds of the oldest of them. */
   oldest(): { workflow: string; value: number }[];
+  /** Only partitions whose lag is known. */
+  lag(): { workflow: string; topic: string; partition: number; value: number }[];
 }
 
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -50,6 +52,16 @@ export function workflowMetrics(registry: Registry, gauges: WorkflowGauges): Rep
     collect() {
       this.reset();
       for (const { workflow, value } of gauges.oldest()) this.set({ workflow }, value);
+    },
+  });
+  new Gauge({
+    name: 'postern_workflow_lag_events',
+    help: 'Events of a partition that no instance was told of yet.',
+    labelNames: ['workflow', 'topic', 'partition'] as const,
+    registers,
+    collect() {
+      this.reset();
+      for (const { value, ...labels } of gauges.lag()) this.set(labels, value);
     },
   });
   return {

@@ -19,6 +19,12 @@ export interface Holding extends Partition {
   lost: boolean;
 }
 
+/** Events that are not concluded; null when that is not known. */
+export function lagOf({ tracker, end }: Holding): number | null {
+  const place = tracker.oldest ?? tracker.next;
+  return end === null || place === null ? null : Math.max(0, end - place);
+}
+
 export type Position = Partition & { offset: number };
 
 /** The partitions that are ours, and how far they are done. */

@@ -4,6 +4,7 @@ import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import { Breaker } from './breaker.ts';
+import { lagOf } from './commits.ts';
 import { type Filter, makeFilter } from './filter.ts';
 import type { Invoker } from './invoke/invoker.ts';
 import { makeInvoker } from './invoke/make.ts';
@@ -158,10 +159,10 @@ class Subscription {
 
   lag(): { subscription: string; topic: string; partition: number; value: number }[] {
     const known = [];
-    for (const { topic, partition, tracker, end } of this.run.holdings) {
-      const place = tracker.oldest ?? tracker.next;
-      if (end === null || place === null) continue;
-      known.push({ subscription: this.name, topic, partition, value: Math.max(0, end - place) });
+    for (const holding of this.run.holdings) {
+      const value = lagOf(holding);
+      const { topic, partition } = holding;
+      if (value !== null) known.push({ subscription: this.name, topic, partition, value });
     }
     return known;
   }

@@ -132,6 +132,8 @@ export interface StreamFacts {
   future?: number;
   full?: number;
   tooManyHops?: number;
+  /** Left out, as the filter cannot say anything of them. */
+  filterErrors?: number;
   /** Left out, as they have no key. */
   keyless?: number;
   /** Left out, as the log takes no record so large. */

@@ -45,12 +45,13 @@ export class Repartition extends Stage<Source> {
   }
 
   protected async step(ready: Source[]): Promise<void> {
-    const { told } = this.#options;
+    const { told, values } = this.#options;
     const made = ready.map((source) => source.take(STEP));
     if (!(await this.#append(made.flatMap(({ records }) => records)))) return;
     for (const { source, next } of made) if (!this.isLost(source)) source.safe = next;
     const [future, keyless] = [sum(made, 'future'), sum(made, 'keyless')];
-    if (future + keyless > 0) told({ future, keyless });
+    const filterErrors = values.takeErrors();
+    if (future + keyless + filterErrors > 0) told({ future, keyless, filterErrors });
     await this.#mark(ready.filter((source) => source.marksNext !== null && !this.isLost(source)));
   }
 

@@ -75,6 +75,8 @@ export class StreamRun extends Stage<Held> {
       const tally = part?.takeTally() ?? null;
       if (tally !== null) this.#options.told(tally);
     }
+    const filterErrors = this.#options.values.takeErrors();
+    if (filterErrors > 0) this.#options.told({ filterErrors });
   }
 
   /** Lets partitions that are idle go on by the clock. */

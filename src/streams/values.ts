@@ -19,9 +19,8 @@ export interface Values {
   key(seen: object): string | null;
   /** Whether a window with these results is told of. */
   having(results: Record<string, unknown>): boolean;
-  readonly hasHaving: boolean;
-  /** How often the filter failed so far. */
-  readonly errors: number;
+  /** How often the filter failed since it was last asked. */
+  takeErrors(): number;
 }
 
 type Read = (seen: object) => unknown;
@@ -47,14 +46,18 @@ export function compileValues(config: StreamConfig): Values {
   if (config.key !== null) members.add('data');
   const seen = eventMaker(isWhole ? null : members, filter === null);
   const having = config.having === null ? null : compileHaving(config.having, names);
+  let errors = 0;
   const pointer = config.key === null ? [] : parsePointer(config.key);
   return {
     names,
     aggregates: parsed.map(({ aggregate }) => aggregate),
-    errors: 0,
-    hasHaving: having !== null,
+    takeErrors() {
+      const taken = errors;
+      errors = 0;
+      return taken;
+    },
     seen,
-    wants(this: { errors: number }, event) {
+    wants(event) {
       if (filter === null) return true;
       try {
         const result = filter(event);
@@ -62,7 +65,7 @@ export function compileValues(config: StreamConfig): Values {
       } catch {
         // A member is missing: counted below.
       }
-      this.errors++;
+      errors++;
       return false;
     },
     of: (event) => reads.map((read) => (read === null ? undefined : tryRead(read, event))),

@@ -54,6 +54,11 @@ export class Starts implements Reading {
     return this.#reader.problem ?? this.#journal.problem;
   }
 
+  /** The partitions that are read here. */
+  get holdings(): Iterable<Holding> {
+    return this.#reader.commits.holdings;
+  }
+
   start(): Promise<void> {
     return this.#reader.start();
   }

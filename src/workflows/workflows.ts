@@ -1,4 +1,5 @@
 import type { WorkflowConfig } from '../config-workflow-types.ts';
+import { lagOf } from '../dispatcher/commits.ts';
 import { within } from '../lifecycle.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
@@ -42,6 +43,8 @@ export interface Workflows {
   instances(): { workflow: string; status: Status; value: number }[];
   /** Age in seconds of the oldest instance that is not over; only workflows that have one. */
   oldest(): { workflow: string; value: number }[];
+  /** Events per partition that no instance was told of yet; only partitions where it is known. */
+  lag(): { workflow: string; topic: string; partition: number; value: number }[];
   problem(): string | null;
   /** What is not finished in `graceMs` milliseconds is left for the next start. */
   stop(graceMs: number): Promise<void>;
@@ -83,6 +86,7 @@ export async function startWorkflows(options: WorkflowsOptions): Promise<Workflo
           ? []
           : [{ workflow, value: Math.max(0, now() - began) / 1000 }];
       }),
+    lag: () => [...all.values()].flatMap((one) => one.lag()),
     problem: () => [...all.values()].map(({ problem }) => problem).find((text) => text !== null) ?? null,
     async stop(graceMs) {
       await within(graceMs, Promise.all([...all.values()].map((one) => one.stop(graceMs))));
@@ -136,6 +140,14 @@ class Running {
     const ms = graceMs * CALLS_SHARE;
     await Promise.allSettled([this.#starts.stop(ms), this.run.stop(ms)]);
     await this.#invokers.close();
+  }
+
+  lag(): ReturnType<Workflows['lag']> {
+    return [...this.#starts.holdings].flatMap((holding) => {
+      const value = lagOf(holding);
+      const { topic, partition } = holding;
+      return value === null ? [] : [{ workflow: this.#name, topic, partition, value }];
+    });
   }
 
   list(): State[] {

@@ -11,6 +11,7 @@ test('steps and instances are counted by what came of them, and those under way 
       ...(failed > 0 ? [{ workflow: 'order', status: 'failed', value: failed }] : []),
     ],
     oldest: () => [{ workflow: 'order', value: 12.5 }],
+    lag: () => [{ workflow: 'order', topic: 'orders', partition: 1, value: 7 }],
   });
   const step = { workflow: 'order', step: 'charge', attempts: 2, ms: 40, status: 200, reason: null };
   report.step!({ ...step, outcome: 'done' });
@@ -25,6 +26,7 @@ test('steps and instances are counted by what came of them, and those under way 
     'postern_workflow_outcomes_total{workflow="order",outcome="failed"} 1',
     'postern_workflow_instances{workflow="order",status="running"} 3',
     'postern_workflow_instances{workflow="order",status="failed"} 1',
+    'postern_workflow_lag_events{workflow="order",topic="orders",partition="1"} 7',
     'postern_workflow_oldest_seconds{workflow="order"} 12.5',
   ])
     expect(text.split('\n')).toContain(line);

@@ -63,6 +63,19 @@ const HEALTHY: Series = {
   [`postern_deliveries_total{${DISPATCHER},subscription="fn",outcome="delivered"}`]: '0+6000',
   [`postern_deliveries_total{${DISPATCHER},subscription="fn",outcome="retry"}`]: '0+100',
   [`postern_deliveries_total{${DISPATCHER},subscription="fn",outcome="dead_letter"}`]: '3',
+  [stream('state_total', ',state="lost"')]: '0',
+  [stream('watermark_seconds')]: '1800',
+  [stream('lag_events', ',topic="t",partition="0"')]: '0',
+  [stream('events_total')]: '0+6000',
+  [stream('late_total')]: '0+30',
+  [stream('full_total')]: '7',
+  [stream('too_many_hops_total')]: '0',
+  [stream('too_large_total')]: '0',
+  [stream('filter_errors_total')]: '0+60',
+  [workflow('instances', ',status="running"')]: '50',
+  [workflow('instances', ',status="failed"')]: '0',
+  [workflow('oldest_seconds')]: '90000',
+  [workflow('lag_events', ',topic="t",partition="0"')]: '1500',
 };
 
 /** By alert: what makes it fire, and nothing else. */
@@ -101,7 +114,23 @@ const FAULTS: Record<string, Series> = {
   PosternDeadLetters: {
     [`postern_deliveries_total{${DISPATCHER},subscription="fn",outcome="dead_letter"}`]: '3+2',
   },
+  PosternStreamStateLost: { [stream('state_total', ',state="lost"')]: `0x${MINUTES - 2} 2 2 2` },
+  PosternStreamBehind: { [stream('lag_events', ',topic="t",partition="0"')]: '90' },
+  PosternStreamEventsLate: { [stream('late_total')]: '0+600' },
+  PosternStreamEventsLeftOut: { [stream('full_total')]: '7+1' },
+  PosternStreamFilterErrors: { [stream('filter_errors_total')]: '0+6000' },
+  PosternWorkflowFailed: { [workflow('instances', ',status="failed"')]: '1' },
+  PosternWorkflowOldest: { [workflow('oldest_seconds')]: '180000' },
+  PosternWorkflowLagGrowing: { [workflow('lag_events', ',topic="t",partition="0"')]: '1500+10' },
 };
+
+function stream(name: string, labels = ''): string {
+  return `postern_stream_${name}{${DISPATCHER},stream="spend"${labels}}`;
+}
+
+function workflow(name: string, labels = ''): string {
+  return `postern_workflow_${name}{${DISPATCHER},workflow="order"${labels}}`;
+}
 
 /** A histogram: half of the observations at most `half` seconds, the others at most `rest`. */
 function buckets(name: string, half: number, rest: number): Series {
@@ -179,6 +208,12 @@ test('all is quiet while all is well', async () => {
 test.each(Object.entries(FAULTS))('%s fires', async (alert, fault) => {
   for (const name of Object.keys(fault)) expect(Object.keys(HEALTHY)).toContain(name);
   await expectAlerts({ ...HEALTHY, ...fault }, { [MINUTES]: [alert] });
+});
+
+test('open windows that are lost at the start of a new process are told of, for a while', async () => {
+  const { [stream('state_total', ',state="lost"')]: _, ...others } = HEALTHY;
+  const lost = { [stream('state_total', ',state="lost"')]: `_x20 3x${MINUTES}` };
+  await expectAlerts({ ...others, ...lost }, { 15: [], 25: ['PosternStreamStateLost'], 40: [] });
 });
 
 test('what lasts a minute calls nobody', async () => {

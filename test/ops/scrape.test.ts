@@ -69,6 +69,19 @@ subscriptions:
   takes: { topics: [clicks], function: { http: { url: '${url}/ok' } }, filter: 'event.data.n > 3' }
   refuses: { topics: [hooks], function: { http: { url: '${url}/bad' } } }
   sleeps: { topics: [clicks], function: { http: { url: '${url}/down' } } }
+streams:
+  pages:
+    topics: [clicks]
+    key: /n
+    window: { tumbling: 1s }
+    lateness: 0s
+    aggregate: { views: count() }
+    emit: { topic: pages, type: pages }
+workflows:
+  visit: { on: { topics: [pages] }, steps: [{ name: count, function: { http: { url: '${url}/ok' } } }] }
+  stuck:
+    on: { topics: [clicks], filter: 'event.id == "0:0"' }
+    steps: [{ name: call, function: { http: { url: '${url}/down' } }, retry: { attempts: 100 } }]
 `,
   };
   const [first, second] = [await makeProject(options), await makeProject(options)];

@@ -10,6 +10,7 @@ import {
   rate,
   stat,
 } from './queries.ts';
+import { STREAM_PANELS, WORKFLOW_PANELS } from './streams.ts';
 
 const SUBSCRIPTION = `${AT},subscription=~"$subscription"`;
 const OUTCOME_COLORS = { delivered: 'green', filtered: 'blue', retry: 'orange', dead_letter: 'red' };
@@ -18,7 +19,7 @@ export function dispatcherDashboard(): object {
   return dashboard({
     uid: 'postern-dispatcher',
     title: 'Postern dispatcher',
-    description: 'Events out: deliveries, lag, dead letters.',
+    description: 'Events out: deliveries, lag, dead letters; streams and workflows.',
     variables: {
       ...PROCESSES,
       subscription:
@@ -178,6 +179,8 @@ export function dispatcherDashboard(): object {
         ),
         NOT_WELL,
       ],
+      Streams: STREAM_PANELS,
+      Workflows: WORKFLOW_PANELS,
       Processes: PROCESS_PANELS,
     },
   });
