@@ -14,8 +14,10 @@ export function checkShape(document: unknown, findings: Findings): ConfigDocumen
     useDefaults: true,
     allowUnionTypes: true,
     validateSchema: false,
+    // It runs once: making it quicker takes longer than it takes.
+    code: { optimize: false },
   });
-  const validate = ajv.compile<ConfigDocument>(JSON.parse(JSON.stringify(configShape)));
+  const validate = ajv.compile<ConfigDocument>(shapeFor(document));
   const root = { document };
   if (validate(root.document)) return root.document;
   if (validate.errors!.filter((error) => convert(root, error, findings)).length > 0) validate(root.document);
@@ -29,6 +31,18 @@ export function checkShape(document: unknown, findings: Findings): ConfigDocumen
     for (const error of validate.errors!) mend(root, error, pass < 3);
   }
   return validate(root.document) ? (root.document as ConfigDocument) : null;
+}
+
+/** The shape without what the members of maps look like that the document does not have. */
+function shapeFor(document: unknown): object {
+  const shape = JSON.parse(JSON.stringify(configShape)) as {
+    properties: Record<string, { additionalProperties?: unknown }>;
+  };
+  for (const [name, part] of Object.entries(shape.properties)) {
+    const isMap = typeof part.additionalProperties === 'object';
+    if (isMap && !Object.hasOwn(Object(document), name)) part.additionalProperties = true;
+  }
+  return shape;
 }
 
 function pathOf(error: ErrorObject): string[] {

@@ -1,5 +1,5 @@
-import { Type } from 'typebox';
 import { duration, names, object, optional, secret } from './config-fields.ts';
+import { Type } from './config-type.ts';
 
 /** The parts of the config's shape that say how Redis is reached; and TLS, as for Kafka. */
 

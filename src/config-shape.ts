@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox';
+import type { Static } from 'typebox';
 import {
   choice,
   count,
@@ -16,6 +16,7 @@ import { redis, tls } from './config-redis-shape.ts';
 import { source } from './config-source-shape.ts';
 import { stream } from './config-stream-shape.ts';
 import { attributeFilter, subscription } from './config-subscription-shape.ts';
+import { Type } from './config-type.ts';
 import { workflow } from './config-workflow-shape.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { Type } from 'typebox';
 import { choice, duration, object, optional, pointer, secret } from './config-fields.ts';
+import { Type } from './config-type.ts';
 import { SIZE_FORM, SIZE_PATTERN } from './units.ts';
 
 /** The shape of a source in the config. */

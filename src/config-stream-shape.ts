@@ -1,5 +1,5 @@
-import { Type } from 'typebox';
 import { choice, count, duration, map, names, object, optional, pointer } from './config-fields.ts';
+import { Type } from './config-type.ts';
 
 /** The part of the config's shape that says which windows of events become one event. */
 

@@ -1,4 +1,3 @@
-import { Type } from 'typebox';
 import {
   choice,
   count,
@@ -13,6 +12,7 @@ import {
 } from './config-fields.ts';
 import { tls } from './config-redis-shape.ts';
 import type { AttributeFilter } from './config-subscription-types.ts';
+import { Type } from './config-type.ts';
 
 /** The part of the config's shape that says which function gets which events. */
 

@@ -1,6 +1,6 @@
-import { Type } from 'typebox';
 import { count, duration, names, object, optional, section } from './config-fields.ts';
 import { functionShape } from './config-subscription-shape.ts';
+import { Type } from './config-type.ts';
 
 /** The part of the config's shape that says which functions run as one process. */
 

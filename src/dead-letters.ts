@@ -7,7 +7,7 @@ import { Listing, letterJson, letterText, redriveText } from './dead-letters-tex
 import { compileLetterFilter, type LetterFilter, readLetters } from './dispatcher/letters.ts';
 import { redrive } from './dispatcher/redrive.ts';
 import type { EventLog } from './ports/event-log.ts';
-import { openTopics } from './stores.ts';
+import { type OpenLog, openTopics } from './stores.ts';
 
 export interface DeadLettersOptions {
   config: Config;
@@ -137,9 +137,9 @@ function filterOf(text: string | undefined): LetterFilter | null {
 async function withLog(
   { config, base, logger }: DeadLettersOptions,
   topics: string[],
-  use: (opened: ReturnType<typeof openTopics>) => Promise<boolean>,
+  use: (opened: OpenLog) => Promise<boolean>,
 ): Promise<boolean> {
-  const opened = openTopics(config, base, logger, topics);
+  const opened = await openTopics(config, base, logger, topics);
   try {
     return await use(opened);
   } finally {

@@ -34,7 +34,7 @@ export async function replayCommand({
   const rate = countOf('rate', values.rate);
   const { topics, deadLetter, reply } = subscription;
   const written = reply === null ? [deadLetter] : [deadLetter, reply];
-  const { log, reader } = openTopics(config, base, logger, [...topics, ...written]);
+  const { log, reader } = await openTopics(config, base, logger, [...topics, ...written]);
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);

@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import { type Listener, listen } from './adapters/listen.ts';
 import { combineReports, logReport, makeLogger } from './adapters/logging.ts';
 import { nodePlatform } from './adapters/node-platform.ts';
-import { openTracing } from './adapters/opentelemetry.ts';
 import { prometheusReport } from './adapters/prometheus.ts';
 import { streamMetrics } from './adapters/prometheus-streams.ts';
 import { workflowMetrics } from './adapters/prometheus-workflows.ts';
@@ -11,12 +10,10 @@ import { tracedAppender, tracedLog } from './adapters/traced-log.ts';
 import type { WatchedDedupe } from './adapters/watch-dedupe.ts';
 import { health, makeAdmin } from './admin/app.ts';
 import type { Config } from './config.ts';
-import { type Dispatcher, startDispatcher } from './dispatcher/subscriptions.ts';
-import { type Gateway, makeGateway } from './gateway/app.ts';
-import { makeLimiter } from './gateway/rate.ts';
+import type { Dispatcher } from './dispatcher/subscriptions.ts';
+import type { Gateway } from './gateway/app.ts';
 import { within } from './lifecycle.ts';
 import { formatProblem, type Problem } from './problem.ts';
-import { openSchemas } from './schema/load.ts';
 import {
   bootstrapServers,
   dedupeOpener,
@@ -26,8 +23,8 @@ import {
   openSpool,
   openWindows,
 } from './stores.ts';
-import { type Streams, startStreams } from './streams/streams.ts';
-import { startWorkflows, type Workflows } from './workflows/workflows.ts';
+import type { Streams } from './streams/streams.ts';
+import type { Workflows } from './workflows/workflows.ts';
 
 export type Role = 'gateway' | 'dispatcher';
 
@@ -43,6 +40,8 @@ export interface RunOptions {
   drain?: number;
 }
 
+/** Where an OpenTelemetry SDK leaves what it registers, for all copies of its API. */
+const SDK = Symbol.for('opentelemetry.js.api.1');
 const DRAIN_MS = 1000;
 /** Milliseconds that a start waits for the dedupe store; without it the gateway runs as `outage` says. */
 const DEDUPE_MS = 3000;
@@ -58,17 +57,20 @@ export async function run(options: RunOptions): Promise<void> {
   const isDispatcher = options.roles.includes('dispatcher');
 
   const schemas = isGateway
-    ? await openSchemas(resolve(base, config.schemas), (problems) => logProblems(logger, problems))
+    ? await (await import('./schema/load.ts')).openSchemas(resolve(base, config.schemas), (problems) =>
+        logProblems(logger, problems),
+      )
     : null;
-  const tracing = openTracing(version);
+  const tracing =
+    SDK in globalThis ? (await import('./adapters/opentelemetry.ts')).openTracing(version) : null;
   const system = 'kafka' in config.log.store ? 'kafka' : 'sqlite';
-  const { log, reader } = openLog(config, data, logger);
-  const windows = isDispatcher ? openWindows(config, data, logger) : null;
-  const spool = isGateway ? openSpool(config, data, log, logger) : null;
-  const openDedupe = dedupeOpener(config, data, logger);
+  const { log, reader } = await openLog(config, data, logger);
+  const windows = isDispatcher ? await openWindows(config, data, logger) : null;
+  const spool = isGateway ? await openSpool(config, data, log, logger) : null;
+  const openDedupe = await dedupeOpener(config, data, logger);
   const dedupe = isGateway ? openDedupe(config.dedupe.window) : null;
   const deliveries = isDispatcher ? openDeliveries(config, openDedupe) : new Map<number, WatchedDedupe>();
-  const rates = isGateway ? openRates(config, logger) : null;
+  const rates = isGateway ? await openRates(config, logger) : null;
   let gateway: Gateway | null = null;
   let dispatcher: Dispatcher | null = null;
   let workflows: Workflows | null = null;
@@ -102,9 +104,8 @@ export async function run(options: RunOptions): Promise<void> {
   const workflowReport = workflowMetrics(metrics.registry, {
     instances: () => workflows?.instances() ?? [],
     oldest: () => workflows?.oldest() ?? [],
-    lag: () => workflows?.lag() ?? [],
   });
-  const streamReport = streamMetrics(metrics.registry, [...config.streams.keys()], {
+  const streamReport = streamMetrics(metrics.registry, {
     open: () => streams?.open() ?? [],
     watermark: () => streams?.watermark() ?? [],
     lag: () => streams?.lag() ?? [],
@@ -115,6 +116,10 @@ export async function run(options: RunOptions): Promise<void> {
   // Whoever sends again what a process before us has stored must not meet a gateway that does not know yet.
   await Promise.all([dedupe, ...deliveries.values()].map((store) => store?.opened(DEDUPE_MS)));
   if (schemas !== null && dedupe !== null) {
+    const [{ makeGateway }, { makeLimiter }] = await Promise.all([
+      import('./gateway/app.ts'),
+      import('./gateway/rate.ts'),
+    ]);
     gateway = makeGateway({
       config,
       schemas: schemas.set,
@@ -143,6 +148,7 @@ export async function run(options: RunOptions): Promise<void> {
   });
   if (isDispatcher) {
     const subscriptions = [...config.subscriptions.values()];
+    const { startDispatcher } = await import('./dispatcher/subscriptions.ts');
     dispatcher = await startDispatcher({
       subscriptions,
       log: tracing === null ? log : tracedLog(log, tracing, system),
@@ -151,7 +157,8 @@ export async function run(options: RunOptions): Promise<void> {
       remember: ({ dedupe: window }) => deliveries.get(window!)?.store ?? null,
       bootstrapServers: bootstrapServers(config),
     });
-    if (windows !== null)
+    if (windows !== null) {
+      const { startStreams } = await import('./streams/streams.ts');
       streams = await startStreams({
         streams: [...config.streams.values()],
         log: tracing === null ? log : tracedLog(log, tracing, system),
@@ -159,13 +166,17 @@ export async function run(options: RunOptions): Promise<void> {
         store: windows,
         report,
       });
-    workflows = await startWorkflows({
-      workflows: [...config.workflows.values()],
-      log: tracing === null ? log : tracedLog(log, tracing, system),
-      tracing,
-      report,
-      bootstrapServers: bootstrapServers(config),
-    });
+    }
+    if (config.workflows.size > 0) {
+      const { startWorkflows } = await import('./workflows/workflows.ts');
+      workflows = await startWorkflows({
+        workflows: [...config.workflows.values()],
+        log: tracing === null ? log : tracedLog(log, tracing, system),
+        tracing,
+        report,
+        bootstrapServers: bootstrapServers(config),
+      });
+    }
   }
   logger.info({ version, roles: options.roles, ingest: ingest?.port, admin: adminListener.port }, 'ready');
 

@@ -2,33 +2,25 @@ import { resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { OnLog } from './adapters/kafka/client.ts';
-import { kafkaEventLog } from './adapters/kafka/event-log.ts';
-import { kafkaLogReader } from './adapters/kafka/log-reader.ts';
-import { redisDedupeStore } from './adapters/redis/dedupe-store.ts';
-import { redisRateStore } from './adapters/redis/rate-store.ts';
-import { redisWindowStore } from './adapters/redis/window-store.ts';
-import { Spool } from './adapters/spool.ts';
-import { openDedupeDatabase, SqliteDedupeStore } from './adapters/sqlite/dedupe-store.ts';
-import { sqliteEventLog } from './adapters/sqlite/event-log.ts';
-import { SpoolFile } from './adapters/sqlite/spool-file.ts';
-import { sqliteWindowStore } from './adapters/sqlite/window-store.ts';
+import type { Spool } from './adapters/spool.ts';
 import { type WatchedDedupe, watchDedupe } from './adapters/watch-dedupe.ts';
 import type { Config } from './config.ts';
 import type { WorkflowConfig } from './config-workflow-types.ts';
-import { rejectedRecord } from './gateway/pipeline.ts';
 import type { EventLog } from './ports/event-log.ts';
 import type { LogReader } from './ports/log-reader.ts';
 import type { RateStore } from './ports/rate-store.ts';
 import type { WindowStore } from './ports/window-store.ts';
-import { topicsOf } from './streams/streams.ts';
-import { progressTopic } from './workflows/compile.ts';
+
+// What a config does not name is not loaded: modules are most of a start's time and of the memory at rest.
+
+export interface OpenLog {
+  log: EventLog;
+  /** Reads any topic; closed with the log. */
+  reader: LogReader;
+}
 
 /** The log that the config names, and what reads any topic of it. Opens at once; it connects by itself. */
-export function openLog(
-  config: Config,
-  folder: string,
-  logger: Logger,
-): { log: EventLog; reader: LogReader } {
+export async function openLog(config: Config, folder: string, logger: Logger): Promise<OpenLog> {
   const topics = new Set<string>();
   for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
   for (const subscription of config.subscriptions.values()) {
@@ -38,30 +30,38 @@ export function openLog(
     for (const topic of subscription.topics) topics.add(topic);
   }
   for (const workflow of config.workflows.values())
-    for (const topic of workflowTopics(workflow)) topics.add(topic);
-  for (const stream of config.streams.values())
+    for (const topic of await workflowTopics(workflow)) topics.add(topic);
+  for (const stream of config.streams.values()) {
+    const { topicsOf } = await import('./streams/streams.ts');
     for (const topic of [...stream.topics, ...topicsOf(stream)]) topics.add(topic);
+  }
   return openTopics(config, folder, logger, [...topics]);
 }
 
-function workflowTopics({ name, on, steps, result, deadLetter }: WorkflowConfig): string[] {
+async function workflowTopics({ name, on, steps, result, deadLetter }: WorkflowConfig): Promise<string[]> {
+  const { progressTopic } = await import('./workflows/compile.ts');
   const waitedFor = steps.flatMap((step) => ('waitFor' in step ? step.waitFor.topics : []));
   return [progressTopic(name), deadLetter, ...on.topics, ...waitedFor, ...(result === null ? [] : [result])];
 }
 
 /** The same for only these topics, and what reads any topic. `reader` is closed with the log. */
-export function openTopics(
+export async function openTopics(
   config: Config,
   folder: string,
   logger: Logger,
   topics: string[],
-): { log: EventLog; reader: LogReader } {
+): Promise<OpenLog> {
   const { store } = config.log;
   if ('kafka' in store) {
+    const [{ kafkaEventLog }, { kafkaLogReader }] = await Promise.all([
+      import('./adapters/kafka/event-log.ts'),
+      import('./adapters/kafka/log-reader.ts'),
+    ]);
     const onLog: OnLog = (level, message, extra) => logger[level](extra, message);
     const log = kafkaEventLog({ config: store.kafka, topics, onLog });
     return { log, reader: kafkaLogReader(store.kafka, onLog) };
   }
+  const { sqliteEventLog } = await import('./adapters/sqlite/event-log.ts');
   const { path, retention } = store.embedded;
   const log = sqliteEventLog({
     path: resolve(folder, path),
@@ -80,19 +80,24 @@ export function bootstrapServers({ log: { store } }: Config): string {
  * What opens dedupe stores, each of which remembers for `window` milliseconds; those of the embedded kind share a
  * file, which is closed with the first of them.
  */
-export function dedupeOpener(
+export async function dedupeOpener(
   config: Config,
   folder: string,
   logger: Logger,
-): (window: number) => WatchedDedupe {
+): Promise<(window: number) => WatchedDedupe> {
   const { store, lease } = config.dedupe;
   const onError = (error: Error) => logger.error({ err: error }, 'dedupe store');
+  if ('redis' in store) {
+    const { redis } = store;
+    const { redisDedupeStore } = await import('./adapters/redis/dedupe-store.ts');
+    return (window) => watchDedupe(redisDedupeStore({ ...redis, window, lease, onError }));
+  }
+  const { path } = store.embedded;
+  const { openDedupeDatabase, SqliteDedupeStore } = await import('./adapters/sqlite/dedupe-store.ts');
   let file: DatabaseSync | null = null;
   return (window) => {
-    const times = { window, lease, onError };
-    if ('redis' in store) return watchDedupe(redisDedupeStore({ ...store.redis, ...times }));
-    file ??= openDedupeDatabase(resolve(folder, store.embedded.path));
-    return watchDedupe(new SqliteDedupeStore(file, times));
+    file ??= openDedupeDatabase(resolve(folder, path));
+    return watchDedupe(new SqliteDedupeStore(file, { window, lease, onError }));
   };
 }
 
@@ -106,13 +111,17 @@ export function openDeliveries(
 }
 
 /** Where streams keep their windows; null when there are none. */
-export function openWindows(
+export async function openWindows(
   { streams, dedupe: { store } }: Config,
   folder: string,
   logger: Logger,
-): WindowStore | null {
+): Promise<WindowStore | null> {
   if (streams.size === 0) return null;
-  if (!('redis' in store)) return sqliteWindowStore({ path: resolve(folder, store.embedded.path) });
+  if (!('redis' in store)) {
+    const { sqliteWindowStore } = await import('./adapters/sqlite/window-store.ts');
+    return sqliteWindowStore({ path: resolve(folder, store.embedded.path) });
+  }
+  const { redisWindowStore } = await import('./adapters/redis/window-store.ts');
   return redisWindowStore({
     ...store.redis,
     onError: (error) => logger.error({ err: error }, 'window store'),
@@ -120,9 +129,13 @@ export function openWindows(
 }
 
 /** Where gateways share the rates of their sources; null when no source has one, or there is no other gateway. */
-export function openRates({ sources, dedupe: { store } }: Config, logger: Logger): RateStore | null {
+export async function openRates(
+  { sources, dedupe: { store } }: Config,
+  logger: Logger,
+): Promise<RateStore | null> {
   const limited = [...sources.values()].some(({ rate }) => rate.all !== null || rate.key !== null);
   if (!limited || !('redis' in store)) return null;
+  const { redisRateStore } = await import('./adapters/redis/rate-store.ts');
   return redisRateStore({
     ...store.redis,
     onError: (error) => logger.error({ err: error }, 'rate store'),
@@ -130,9 +143,19 @@ export function openRates({ sources, dedupe: { store } }: Config, logger: Logger
 }
 
 /** The spool in front of the log; null when the config has none. */
-export function openSpool(config: Config, folder: string, log: EventLog, logger: Logger): Spool | null {
+export async function openSpool(
+  config: Config,
+  folder: string,
+  log: EventLog,
+  logger: Logger,
+): Promise<Spool | null> {
   const { spool } = config.log;
   if (spool === null) return null;
+  const [{ Spool }, { SpoolFile }, { rejectedRecord }] = await Promise.all([
+    import('./adapters/spool.ts'),
+    import('./adapters/sqlite/spool-file.ts'),
+    import('./gateway/pipeline.ts'),
+  ]);
   const file = new SpoolFile(resolve(folder, spool.path), (aside, error) =>
     logger.error(
       { aside, err: error },

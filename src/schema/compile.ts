@@ -206,6 +206,7 @@ class Compilation {
         patterns: this.#patterns,
         fuel,
         source: this.#ahead !== null,
+        optimize: true,
       };
       const made = engines.get(name) ?? new Engine(emitter.schemas, options);
       engines.set(name, made);

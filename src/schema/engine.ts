@@ -16,6 +16,8 @@ export interface EngineOptions {
   fuel: Fuel;
   /** Keeps the code, for `source`. */
   source: boolean;
+  /** Spends time on making the functions quicker. */
+  optimize: boolean;
 }
 
 /** Turns rewritten schemas into functions. Nothing in it changes a payload: no coercion, defaults or removal. */
@@ -38,6 +40,7 @@ export class Engine {
       code: {
         regExp: Object.assign(regExp, { code: 'regExp' }),
         source: options.source,
+        optimize: options.optimize,
         formats: _`formats`,
       },
     });

@@ -18,7 +18,7 @@ export class MetaChecks {
       const uri = dialectOf(draft);
       const emitter = new Emitter(linker, false);
       const key = emitter.target(linker.add(uri, uri, metaSchema(uri)!, draft).root);
-      const options = { allErrors: true, tracks: false, formats: false, source: false };
+      const options = { allErrors: true, tracks: false, formats: false, source: false, optimize: false };
       const engine = new Engine(emitter.schemas, { ...options, patterns: new Patterns(), fuel: { left: 0 } });
       check = engine.compile(key);
       this.#checks.set(draft, check);

@@ -1,4 +1,4 @@
-import type { LambdaClient } from '@aws-sdk/client-lambda';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import type { LambdaFunction } from '../../config-subscription-types.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
 import type { CallFault } from '../conclude.ts';
@@ -26,8 +26,6 @@ export interface LambdaInvokerOptions {
 /** Calls a function of AWS Lambda. Rejects with TypeError when no region is known. */
 export async function lambdaInvoker(options: LambdaInvokerOptions): Promise<Invoker> {
   const { lambda, timeout, concurrency, bootstrapServers, wantsReply } = options;
-  // A third of a second and 20 MB, for those who call such a function.
-  const { LambdaClient, InvokeCommand } = await import('@aws-sdk/client-lambda');
   const client = new LambdaClient({
     ...(lambda.region === null ? {} : { region: lambda.region }),
     ...(lambda.endpoint === null ? {} : { endpoint: lambda.endpoint }),

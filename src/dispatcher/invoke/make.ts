@@ -2,7 +2,6 @@ import type { HttpAuth, SubscriptionConfig } from '../../config-subscription-typ
 import type { TokenSource } from './auth.ts';
 import { httpInvoker } from './http.ts';
 import type { Invoker, WantsReply } from './invoker.ts';
-import { lambdaInvoker } from './lambda.ts';
 
 /** What of a subscription its calls go by. Without a name, the ids of its events are those of its calls. */
 export type CallConfig = Pick<SubscriptionConfig, 'name' | 'function' | 'timeout' | 'concurrency'>;
@@ -19,6 +18,8 @@ export async function makeInvoker(
   const { name, function: target, timeout, concurrency } = config;
   if ('lambda' in target) {
     const { lambda } = target;
+    // A third of a second and 20 MB, for those who call such a function.
+    const { lambdaInvoker } = await import('./lambda.ts');
     return lambdaInvoker({ lambda, timeout, concurrency, bootstrapServers, wantsReply });
   }
   const { http } = target;
