@@ -104,8 +104,9 @@ export async function run(options: RunOptions): Promise<void> {
   const workflowReport = workflowMetrics(metrics.registry, {
     instances: () => workflows?.instances() ?? [],
     oldest: () => workflows?.oldest() ?? [],
+    lag: () => workflows?.lag() ?? [],
   });
-  const streamReport = streamMetrics(metrics.registry, {
+  const streamReport = streamMetrics(metrics.registry, [...config.streams.keys()], {
     open: () => streams?.open() ?? [],
     watermark: () => streams?.watermark() ?? [],
     lag: () => streams?.lag() ?? [],
