@@ -36,8 +36,10 @@ const GZIP = 1;
  * copies each four times: with the six headers of a CloudEvent that is most of what an event costs.
  * `room`: bytes to leave free before the request.
  */
-export function produceEncoder(): (request: ProduceArguments, room?: number) => Buffer {
-  const writer = new Writer(makeCrc32c());
+export function produceEncoder(
+  crc32c: Crc32c = makeCrc32c(),
+): (request: ProduceArguments, room?: number) => Buffer {
+  const writer = new Writer(crc32c);
   return (request, room = 0) => writer.request(request, room);
 }
 
