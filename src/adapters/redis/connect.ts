@@ -31,16 +31,29 @@ export function connect(target: Target, timeout: number): Redis {
   }
   const { nodes, name, sentinelPassword, ...login } = target.sentinel;
   const sentinelTLS = tlsOptions(login.tls);
-  return new Redis({
+  const redis = new Redis({
     ...options,
     sentinels: nodes,
     name,
     sentinelCommandTimeout: timeout,
     sentinelRetryStrategy: backoff,
+    // A primary that is relieved takes writes for ten more seconds, which are lost.
+    failoverDetector: true,
     ...(sentinelPassword === null ? {} : { sentinelPassword }),
     ...loginOptions(login),
     ...(sentinelTLS === null ? {} : { enableTLSForSentinelMode: true, sentinelTLS }),
   });
+  // The sentinels are connected to on their own to hear of a new primary; ioredis writes their errors to stderr.
+  redis.on('connect', () => {
+    const { failoverDetector } = (redis as unknown as { connector: Connector }).connector;
+    for (const { client } of failoverDetector?.sentinels ?? []) client.on('error', () => {});
+  });
+  return redis;
+}
+
+/** The part of ioredis' connector that has no public name. */
+interface Connector {
+  failoverDetector: { sentinels: { client: Redis }[] } | null;
 }
 
 function loginOptions(

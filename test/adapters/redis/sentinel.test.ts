@@ -101,6 +101,30 @@ describe('faults', { timeout: 60_000 }, () => {
     expect(await store.claim(before, 'b')).toEqual(before.map(() => 'duplicate'));
   });
 
+  test('C32 goes to the primary that the sentinels choose while the old one still takes writes, and forgets nothing', async () => {
+    const other = openStore({ prefix: 'next:' });
+    await answering(other);
+    const old = await rig.primary();
+    const next = rig.servers.find((server) => server !== old)!;
+    await rig.cli(rig.sentinels[0]!.port, '-a', rig.sentinelPassword, 'sentinel', 'failover', rig.name);
+    await expect.poll(async () => (await rig.primary()).port, { timeout: 20_000 }).toBe(next.port);
+    const isThere = async () => {
+      await answering(other);
+      const [one] = ids(1);
+      await other.claim([one!], 'a').catch(() => {});
+      return rig.cli(next.port, 'exists', `next:${one!.key}`);
+    };
+    await expect.poll(isThere, { timeout: 30_000 }).toContain('1');
+    expect(await rig.cli(old.port, 'info', 'replication')).toContain('role:master');
+    const claims = ids(100);
+    await other.claim(claims, 'b');
+    await other.confirm(claims, 'b');
+    await whole();
+    await answering(other);
+    expect(await other.claim(claims, 'c')).toEqual(claims.map(() => 'duplicate'));
+    await other.close();
+  });
+
   test('a sentinel that hangs, and one that is gone, keep nobody from the primary', async () => {
     rig.sentinels[0]!.kill('SIGSTOP');
     rig.sentinels[1]!.kill('SIGKILL');
