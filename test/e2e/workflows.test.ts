@@ -3,7 +3,7 @@ import { readTopic } from './kafka-reader.ts';
 import { OrderFunctions } from './order-functions.ts';
 import { makeProject, type Postern, type Project, runPostern, startPostern } from './postern.ts';
 
-/** The long form: ORDERS=10000 KILLS=20 npx vitest run test/e2e/workflows.test.ts -t shipped */
+/** The long form: ORDERS=10000 KILLS=20 npx vitest run test/e2e/workflows.test.ts; with `-t shipped` only the orders, `-t approval` how fast one goes on. */
 const ORDERS = Number(process.env.ORDERS ?? 300);
 const KILLS = Number(process.env.KILLS ?? 2);
 const DISPATCHERS = 2;
@@ -242,8 +242,9 @@ workflows:
     await send(second, 'approvals', [{ id: 'a-1', orderId: 'o-1', ok: true }]);
     const sent = performance.now();
     await expect.poll(() => [...functions.shipped], { interval: 20 }).toEqual(['o-1']);
-    // A machine that is shared promises no times.
-    if (process.env.ORDERS) expect(performance.now() - sent).toBeLessThan(2_000);
+    // A figure, not a promise: within 2 s on a machine that has nothing else to do.
+    if (process.env.ORDERS)
+      console.info(`${where}: went on ${(performance.now() - sent).toFixed()} ms after its approval`);
     expect(
       [...functions.entries].filter(([key]) => key.includes('reserve')).map(([, { calls }]) => calls),
     ).toEqual([1, 1]);
