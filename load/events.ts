@@ -1,4 +1,4 @@
-/** Bodies for the load scenarios: unique ids, varied content, about 700 B (clickstream) and 250 B (IoT) an event. */
+/** Bodies for the load scenarios: unique ids, varied content, about 520 B (clickstream) and 250 B (IoT) an event. */
 
 const PAGES = ['/', '/shoes', '/shoes/trail-runner-9', '/cart', '/checkout', '/help/returns?from=mail'];
 const AGENTS = [
@@ -23,14 +23,14 @@ function clickText(run: string, n: number): string {
     page: {
       url: `https://shop.example${page}`,
       path: page,
-      title: `Trail shoes and more, page ${n % 97}`,
+      title: `Trail shoes, page ${n % 97}`,
       referrer: n % 3 === 0 ? 'https://search.example/?q=trail+running+shoes' : 'https://shop.example/',
     },
     context: {
       userAgent: AGENTS[n % 2],
       locale: n % 5 === 0 ? 'de-DE' : 'en-GB',
       screen: { width: 1280 + (n % 640), height: 720 + (n % 360), density: 2 },
-      campaign: { source: 'newsletter', medium: 'email', name: `autumn-${n % 12}` },
+      campaign: `autumn-${n % 12}`,
     },
     properties: { position: n % 40, loggedIn: n % 2 === 0, tags: ['outdoor', 'sale', `t${n % 31}`] },
   });
@@ -48,6 +48,7 @@ function iotText(run: string, n: number): string {
     ],
     battery: 100 - (n % 60),
     firmware: '2.14.1',
+    site: `plant-${n % 40}`,
   });
 }
 

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import kafkajs from 'kafkajs';
 import { freePort } from '../test/services/free-port.ts';
 import { type Kafka, startKafka } from '../test/services/kafka.ts';
 import { type RedisServer, startRedis } from '../test/services/redis.ts';
@@ -15,44 +16,78 @@ export interface Rig {
   gateway: ChildProcess & { pid: number };
   kafka: Kafka;
   redis: RedisServer;
+  /** Starts a further gateway on the same Kafka and Redis. */
+  another(): Promise<Gateway>;
+  /** Makes a topic as the gateway does. */
+  create(topic: string): Promise<void>;
+  /** Events of a topic. */
+  storedIn(topic: string): Promise<number>;
   stop(): Promise<void>;
 }
 
-/** Starts all three; `node` are arguments for the gateway's Node, `log` further settings of the log in YAML. */
-export async function startRig(node: string[], log = ''): Promise<Rig> {
+export interface Gateway {
+  url: string;
+  admin: string;
+  gateway: ChildProcess & { pid: number };
+}
+
+/**
+ * Starts all three; `node` are arguments for the gateway's Node, `log` further settings of the log in YAML,
+ * `sources` the number of further sources click0, click1..., each with a topic of its own.
+ */
+export async function startRig(node: string[], log = '', sources = 0): Promise<Rig> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-load-'));
   const [kafka, redis] = await Promise.all([startKafka(), startRedis()]);
-  const port = await freePort();
-  const adminPort = await freePort();
   await writeFile(join(folder, 'click.json'), JSON.stringify(schemas.click));
   await writeFile(join(folder, 'iot.json'), JSON.stringify(schemas.iot));
-  const config = join(folder, 'postern.yaml');
-  await writeFile(
-    config,
-    `gateway: { listen: 127.0.0.1:${port} }
+  const more = Array.from({ length: sources }, (_, i) => clickSource(`click${i}`)).join('');
+  const running: Gateway[] = [];
+
+  async function another(): Promise<Gateway> {
+    const [port, adminPort] = [await freePort(), await freePort()];
+    const config = join(folder, `postern-${port}.yaml`);
+    await writeFile(
+      config,
+      `gateway: { listen: 127.0.0.1:${port} }
 admin: { listen: 127.0.0.1:${adminPort} }
 log: { kafka: { brokers: ['${kafka.brokers}'], create: { partitions: 4 } }${log} }
 dedupe: { redis: { url: '${redis.url}' } }
 schemas: ${folder}
 sources:
-  click: { protocol: events, topic: click, id: [/id], type: /type, time: /timestamp, key: /anonymousId, schema: click, keys: [load-click] }
   iot: { protocol: events, topic: iot, id: [/id], type: sensor.reading, time: /ts, key: /deviceId, schema: iot, keys: [load-iot] }
-`,
-  );
-  const gateway = await startNode(
-    [...node, 'src/main.ts', 'serve', '--role', 'gateway', '--config', config],
-    /"msg":"ready"/,
-  );
+${clickSource('click')}${more}`,
+    );
+    const args = [...node, 'src/main.ts', 'serve', '--role', 'gateway', '--config', config];
+    const gateway = await startNode(args, /"msg":"ready"/);
+    const one = { url: `http://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}`, gateway };
+    running.push(one);
+    return one;
+  }
+
+  const first = await another();
+  const admin = new kafkajs.Kafka({ clientId: 'load', brokers: [kafka.brokers], logLevel: 0 }).admin();
+  await admin.connect();
   return {
-    url: `http://127.0.0.1:${port}`,
-    admin: `http://127.0.0.1:${adminPort}`,
-    gateway,
+    ...first,
     kafka,
     redis,
+    another,
+    async create(topic) {
+      await admin.createTopics({ topics: [{ topic, numPartitions: 4 }] });
+    },
+    async storedIn(topic) {
+      const offsets = await admin.fetchTopicOffsets(topic);
+      return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
+    },
     async stop() {
-      await stopNode(gateway);
+      await admin.disconnect();
+      await Promise.all(running.map(({ gateway }) => stopNode(gateway)));
       await Promise.all([kafka.stop(), redis.stop()]);
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+function clickSource(name: string): string {
+  return `  ${name}: { protocol: events, topic: ${name}, id: [/id], type: /type, time: /timestamp, key: /anonymousId, schema: click, keys: [load-${name}] }\n`;
 }

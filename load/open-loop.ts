@@ -1,0 +1,61 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Pool } from 'undici';
+import { eventText } from './events.ts';
+import { quantile } from './report.ts';
+
+export interface OpenLoop {
+  run: string;
+  /** Requests a second, each with one clickstream event. */
+  rate: number;
+  seconds: number;
+}
+
+/** Milliseconds from the planned time of a request to its answer; `late`: how much later than planned it was sent. */
+export interface OpenLoopOutcome {
+  p50: number;
+  p99: number;
+  max: number;
+  late: number;
+}
+
+/**
+ * Sends at fixed times, whether or not earlier requests are answered, so that a server that stalls is not spared the
+ * load of that time. Rejects when a request is not answered 202.
+ */
+export async function openLoop(url: string, { run, rate, seconds }: OpenLoop): Promise<OpenLoopOutcome> {
+  const { origin, pathname, search } = new URL(url);
+  const pool = new Pool(origin, { connections: 256 });
+  const headers = { 'content-type': 'application/json', authorization: 'Bearer load-click' };
+  const count = Math.ceil(rate * seconds);
+  const times: number[] = [];
+  const lates: number[] = [];
+  const answers: Promise<void>[] = [];
+  const started = performance.now() + 10;
+
+  async function send(n: number): Promise<void> {
+    const planned = started + (n * 1000) / rate;
+    lates.push(performance.now() - planned);
+    const body = eventText('click', run, n);
+    const reply = await pool.request({ path: pathname + search, method: 'POST', headers, body });
+    await reply.body.dump();
+    if (reply.statusCode !== 202) throw new Error(`HTTP ${reply.statusCode} at a constant rate`);
+    times.push(performance.now() - planned);
+  }
+
+  while (answers.length < count) {
+    const due = Math.floor(((performance.now() - started) * rate) / 1000) + 1;
+    while (answers.length < Math.min(due, count)) answers.push(send(answers.length));
+    await sleep(1);
+  }
+  try {
+    await Promise.all(answers);
+  } finally {
+    await pool.destroy();
+  }
+  return {
+    p50: quantile(times, 0.5),
+    p99: quantile(times, 0.99),
+    max: Math.max(...times),
+    late: quantile(lates, 0.99),
+  };
+}

@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { redisDedupeStore } from '../src/adapters/redis/dedupe-store.ts';
+import { startRedis } from '../test/services/redis.ts';
+import { type Row, rowOf } from './report.ts';
+import { cpuMicros } from './scenario.ts';
+
+const BYTES = 100;
+/** Ids in a call: as many as are in a group under load. */
+const CALL = 500;
+const HOUR = 3_600_000;
+
+export const rememberedNames = ['redis memory'];
+
+/** Memory that Redis takes for an id that is remembered. */
+export async function rememberedRow(ids: number): Promise<Row> {
+  const server = await startRedis();
+  const redis = new Redis(server.url);
+  const settings = { prefix: 'postern:', timeout: 5_000, window: 24 * HOUR, lease: 30_000 };
+  const store = redisDedupeStore({ url: server.url, ...settings, onError: console.error });
+  const used = async () => Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
+  try {
+    // It connects by itself.
+    while ((await store.claim([claimOf(-1)], 'load').catch(() => null)) === null) await redis.ping();
+    const before = { bytes: await used(), micros: cpuMicros(server.pid) };
+    for (let from = 0; from < ids; from += CALL) {
+      const claims = Array.from({ length: Math.min(CALL, ids - from) }, (_, i) => claimOf(from + i));
+      await store.claim(claims, 'load');
+      await store.confirm(claims, 'load');
+    }
+    const bytes = ((await used()) - before.bytes) / ids;
+    return rowOf('redis memory', 'bytes/id', [[bytes, null]], {
+      target: BYTES,
+      more: { ids, 'us/id': (cpuMicros(server.pid) - before.micros) / ids },
+    });
+  } finally {
+    await store.close();
+    redis.disconnect();
+    await server.stop();
+  }
+}
+
+function claimOf(n: number) {
+  return { key: createHash('sha256').update(`click/${n}`).digest('base64url').slice(0, 22), print: n | 0 };
+}

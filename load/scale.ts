@@ -1,0 +1,117 @@
+// `npm run load:scale`: how the cost of an event changes with the size of requests, and the number of sources, subscriptions and processes.
+import { readFile, writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { timed } from './ingest.ts';
+import { markdown, setting, short, writeSection } from './report.ts';
+import { type Gateway, startRig } from './rig.ts';
+import { cpuMicros, type Outcome, runScenario, type Scenario } from './scenario.ts';
+import { subscriptionCost } from './subscriptions.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    /** Of the usual number of events. */
+    scale: { type: 'string', default: '1' },
+    /** requests, sources, subscriptions or processes. */
+    only: { type: 'string', multiple: true },
+    /** A file whose tables are renewed. */
+    results: { type: 'string' },
+  },
+});
+const scale = Number(options.scale);
+const wants = (name: string) => options.only?.includes(name) ?? true;
+const batches: Scenario = { name: 'scale', kind: 'click', batch: 100, connections: 16, requests: 600 };
+
+const lines = [['curve', 'at', 'CPU us/event', 'Redis us', 'Kafka us']];
+if (wants('requests')) await requests();
+if (wants('sources')) await sources();
+if (wants('processes')) await processes();
+if (wants('subscriptions')) {
+  for (const count of [1, 10, 100]) {
+    const micros = await subscriptionCost(count, Math.ceil(20_000 * scale));
+    add('subscriptions on a topic, one matches', count, [micros]);
+  }
+}
+const about = Object.entries(setting()).map(([name, value]) => `${name} ${value}`);
+const text = `${about.join(', ')}.\n\n${markdown(lines)}`;
+if (options.results !== undefined) {
+  await writeFile(options.results, writeSection(await readFile(options.results, 'utf8'), 'scale', text));
+}
+console.log(`\n${text}`);
+
+async function requests(): Promise<void> {
+  const rig = await startRig([]);
+  try {
+    for (const batch of [1, 10, 100, 1_000]) {
+      const connections = batch === 1 ? 64 : 16;
+      const amount = Math.ceil(scale * Math.min(30_000, 60_000 / batch));
+      const scenario = { ...batches, batch, connections, requests: Math.max(connections, amount) };
+      const run = (name: string) => runScenario(urlOf(rig, 'click'), scenario, `${name}-${batch}`);
+      await run('warm');
+      const { micros } = await timed([rig.gateway.pid, rig.redis.pid, rig.kafka.pid], () => run('run'));
+      add('events a request', batch, micros);
+    }
+  } finally {
+    await rig.stop();
+  }
+}
+
+async function sources(): Promise<void> {
+  const most = 64;
+  const rig = await startRig([], '', most);
+  try {
+    for (const count of [1, 8, most]) {
+      const share = { ...batches, connections: Math.ceil(64 / count), requests: requestsOf(count) };
+      const run = (name: string) =>
+        together(
+          Array.from({ length: count }, (_, i) =>
+            runScenario(urlOf(rig, `click${i}`), share, `${name}-${count}-${i}`),
+          ),
+        );
+      await run('warm');
+      const { micros } = await timed([rig.gateway.pid, rig.redis.pid, rig.kafka.pid], () => run('run'));
+      add('sources, a topic each', count, micros);
+    }
+  } finally {
+    await rig.stop();
+  }
+}
+
+async function processes(): Promise<void> {
+  const rig = await startRig([]);
+  const gateways: Gateway[] = [rig];
+  try {
+    for (const count of [1, 2, 3, 4]) {
+      while (gateways.length < count) gateways.push(await rig.another());
+      const share = { ...batches, requests: requestsOf(count) };
+      const run = (name: string) =>
+        together(gateways.map((one, i) => runScenario(urlOf(one, 'click'), share, `${name}-${count}-${i}`)));
+      await run('warm');
+      const cpu = () => gateways.reduce((sum, { gateway }) => sum + cpuMicros(gateway.pid), 0);
+      const before = cpu();
+      const { outcome, micros } = await timed([rig.redis.pid, rig.kafka.pid], () => run('run'));
+      add('processes on one Redis and Kafka', count, [(cpu() - before) / outcome.events, ...micros]);
+    }
+  } finally {
+    await rig.stop();
+  }
+}
+
+/** Requests of each of so many that share the load. */
+function requestsOf(count: number): number {
+  return Math.max(16, Math.ceil((batches.requests * scale) / count));
+}
+
+function urlOf({ url }: Gateway, source: string): string {
+  return `${url}/events/${source}?key=load-${source}`;
+}
+
+async function together(runs: Promise<Outcome>[]): Promise<Outcome> {
+  const outcomes = await Promise.all(runs);
+  return { ...outcomes[0]!, events: outcomes.reduce((sum, { events }) => sum + events, 0) };
+}
+
+function add(curve: string, at: number, micros: number[]): void {
+  const line = [curve, String(at), ...micros.map(short)];
+  lines.push([...line, ...Array.from({ length: 5 - line.length }, () => '')]);
+  console.error(line.join(', '));
+}
