@@ -82,8 +82,8 @@ describe.each(Object.entries({ ...kinds, count: { count: 2 } }))(
   (_name, window) => {
     test('are no more than allowed; who finds no room is in the late topic, whatever the batches', () => {
       const many = fc.array(fc.record({ key: fc.nat(30), second: fc.nat(20) }), {
-        minLength: 60,
-        maxLength: 200,
+        minLength: 40,
+        maxLength: 100,
       });
       fc.assert(
         fc.property(many, fc.integer({ min: 1, max: 9 }), (events, size) => {
@@ -118,7 +118,7 @@ describe.each(Object.entries({ ...kinds, count: { count: 2 } }))(
             expect(told + full).toBe(records.length);
           }
         }),
-        { numRuns: 40 },
+        { numRuns: 20 },
       );
     });
 
