@@ -129,7 +129,7 @@ export async function appendEvents(
   const client = new kafkajs.Kafka({ clientId: 'load', brokers: [brokers], logLevel: 0 });
   const [admin, producer] = [client.admin(), client.producer()];
   await Promise.all([admin.connect(), producer.connect()]);
-  await admin.createTopics({ topics: [{ topic, numPartitions: 4 }] });
+  await admin.createTopics({ topics: [{ topic, numPartitions: 4 }], waitForLeaders: false });
   for (let from = 0; from < count; from += APPEND) {
     const messages = Array.from({ length: Math.min(APPEND, count - from) }, (_, i) => {
       const n = from + i;

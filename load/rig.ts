@@ -73,7 +73,7 @@ ${clickSource('click')}${more}`,
     redis,
     another,
     async create(topic) {
-      await admin.createTopics({ topics: [{ topic, numPartitions: 4 }] });
+      await admin.createTopics({ topics: [{ topic, numPartitions: 4 }], waitForLeaders: false });
     },
     async storedIn(topic) {
       const offsets = await admin.fetchTopicOffsets(topic);
