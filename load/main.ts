@@ -20,6 +20,7 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
     /** A file whose table is renewed. */
     results: { type: 'string' },
+    /** `log.kafka.client` */
     client: { type: 'string', default: 'kafkajs' },
     /** The program that load/peer is built to. */
     peer: { type: 'string' },
@@ -31,7 +32,6 @@ const { values: options } = parseArgs({
 });
 const [rounds, scale] = [Number(options.rounds), Number(options.scale)];
 const node = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`];
-const log = options.client === 'kafkajs' ? '' : `, client: ${options.client}`;
 const names = [...ingestNames, ...latencyNames, ...dispatchNames, ...rememberedNames, ...memoryNames];
 const wanted = names.filter((name) => options.only?.some((one) => name.startsWith(one)) ?? true);
 if (wanted.length === 0) {
@@ -44,7 +44,7 @@ const rows: Row[] = [];
 if ([...ingestNames, ...latencyNames].some(wants)) rows.push(...(await posted()));
 rows.push(...(await dispatchRows({ rounds, scale, node, wants })));
 if (rememberedNames.some(wants)) rows.push(await rememberedRow(Number(options.ids)));
-if (memoryNames.some(wants)) rows.push(await memoryRow(node, log));
+if (memoryNames.some(wants)) rows.push(await memoryRow(node, options.client));
 
 const run = { ...setting(), client: options.client, rounds: String(rounds) };
 const text = `${Object.entries(run)
@@ -57,7 +57,7 @@ if (options.results !== undefined) {
 console.log(options.json ? JSON.stringify({ ...run, rows }, null, 2) : `\n${text}`);
 
 async function posted(): Promise<Row[]> {
-  const rig = await startRig(node, log);
+  const rig = await startRig(node, '', 0, options.client);
   const peer = options.peer === undefined ? null : await startPeer(options.peer, rig);
   if (peer === null) console.error('no --peer: its rows are left out');
   try {

@@ -12,9 +12,9 @@ const full: Scenario[] = [
 
 export const memoryNames = ['memory'];
 
-/** The most memory that a gateway takes with many idle connections beside full load. `log`: settings in YAML. */
-export async function memoryRow(node: string[], log: string): Promise<Row> {
-  const rig = await startRig(node, log);
+/** The most memory that a gateway takes with many idle connections beside full load. `client`: what appends. */
+export async function memoryRow(node: string[], client: string): Promise<Row> {
+  const rig = await startRig(node, '', 0, client);
   const megabytes = () => rssMiB(rig.gateway.pid) * 1.048576;
   const start = megabytes();
   let most = 0;

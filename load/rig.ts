@@ -33,9 +33,9 @@ export interface Gateway {
 
 /**
  * Starts all three; `node` are arguments for the gateway's Node, `log` further settings of the log in YAML,
- * `sources` the number of further sources click0, click1..., each with a topic of its own.
+ * `sources` the number of further sources click0, click1..., each with a topic of its own, `client` what appends.
  */
-export async function startRig(node: string[], log = '', sources = 0): Promise<Rig> {
+export async function startRig(node: string[], log = '', sources = 0, client = 'kafkajs'): Promise<Rig> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-load-'));
   const [kafka, redis] = await Promise.all([startKafka(), startRedis()]);
   await writeFile(join(folder, 'click.json'), JSON.stringify(schemas.click));
@@ -50,7 +50,7 @@ export async function startRig(node: string[], log = '', sources = 0): Promise<R
       config,
       `gateway: { listen: 127.0.0.1:${port} }
 admin: { listen: 127.0.0.1:${adminPort} }
-log: { kafka: { brokers: ['${kafka.brokers}'], create: { partitions: 4 } }${log} }
+log: { kafka: { brokers: ['${kafka.brokers}'], client: ${client}, create: { partitions: 4 } }${log} }
 dedupe: { redis: { url: '${redis.url}' } }
 schemas: ${folder}
 sources:
