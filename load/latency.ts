@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import kafkajs from 'kafkajs';
 import { eventText } from './events.ts';
-import { openLoop } from './open-loop.ts';
+import { type OpenLoopOutcome, openLoop } from './open-loop.ts';
 import { median, quantile, type Row, rowOf } from './report.ts';
 import type { Rig } from './rig.ts';
 
@@ -21,7 +21,7 @@ export interface LatencyOptions {
 export async function latencyRow({ rig, rounds, seconds }: LatencyOptions): Promise<Row> {
   const url = `${rig.url}/events/click`;
   await openLoop(url, { run: 'warm-latency', rate: RATE, seconds: 5 });
-  const found: { p50: number; p99: number; max: number; late: number; kafka: number; redis: number }[] = [];
+  const found: (OpenLoopOutcome & { kafka: number; redis: number })[] = [];
   for (let round = 0; round < rounds; round++) {
     const kafka = quantile(await kafkaTrips(rig.kafka.brokers), 0.99);
     const redis = quantile(await redisTrips(rig.redis.url), 0.99);
@@ -29,7 +29,8 @@ export async function latencyRow({ rig, rounds, seconds }: LatencyOptions): Prom
   }
   const mid = (pick: (one: (typeof found)[number]) => number) => median(found.map(pick));
   const pairs = found.map(({ p99, kafka, redis }) => [p99, kafka + redis] as const);
-  return rowOf('latency', 'ms p99', pairs, {
+  const failed = found.reduce((sum, one) => sum + one.failed, 0);
+  const row = rowOf('latency', 'ms p99', pairs, {
     against: 'Kafka + Redis p99',
     target: 2,
     more: {
@@ -38,8 +39,10 @@ export async function latencyRow({ rig, rounds, seconds }: LatencyOptions): Prom
       'Kafka p99 ms': mid(({ kafka }) => kafka),
       'Redis p99 ms': mid(({ redis }) => redis),
       'sent late p99 ms': mid(({ late }) => late),
+      failed,
     },
   });
+  return { ...row, holds: row.holds && failed === 0 };
 }
 
 /** Milliseconds of appends of one event, acks=all, one after the other. */

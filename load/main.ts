@@ -5,7 +5,7 @@ import { dispatchNames, dispatchRows } from './dispatch.ts';
 import { ingestNames, ingestRows } from './ingest.ts';
 import { latencyNames, latencyRow } from './latency.ts';
 import { memoryNames, memoryRow } from './memory.ts';
-import { startPeer } from './peer.ts';
+import { type Peer, startPeer } from './peer.ts';
 import { rememberedNames, rememberedRow } from './remembered.ts';
 import { type Row, setting, tableOf, writeSection } from './report.ts';
 import { startRig } from './rig.ts';
