@@ -58,9 +58,10 @@ console.log(options.json ? JSON.stringify({ ...run, rows }, null, 2) : `\n${text
 
 async function posted(): Promise<Row[]> {
   const rig = await startRig(node, '', 0, options.client);
-  const peer = options.peer === undefined ? null : await startPeer(options.peer, rig);
-  if (peer === null) console.error('no --peer: its rows are left out');
+  let peer: Peer | null = null;
   try {
+    if (options.peer === undefined) console.error('no --peer: its rows are left out');
+    else peer = await startPeer(options.peer, rig);
     const driver = options.client === 'kafkajs' ? 'kafkajs' : 'other';
     const found = await ingestRows({ rig, rounds, scale, peer, driver, wants });
     if (latencyNames.some(wants)) found.push(await latencyRow({ rig, rounds, seconds: 10 * scale }));
