@@ -25,6 +25,7 @@ export function nodePlatform(): Platform & { stop(): void } {
     digest: (text) => hash('sha256', text, 'base64').slice(0, 22),
     sha256: (bytes) => hash('sha256', bytes, 'hex'),
     checksum: (bytes) => zlib.crc32(bytes),
+    codings: ['gzip', 'deflate', 'br', 'zstd'],
     inflate,
     readBody: (_request, env, options) => readBody(env as NodeEnv, options, readings),
     header: (_request, env, name) => (env as NodeEnv).incoming.headers[name] as string | undefined,

@@ -10,19 +10,17 @@ const CODINGS: Record<string, Coding> = {
   zstd: 'zstd',
 };
 
-/** The content-coding of a request, null for none. Throws RequestError `unsupported_encoding`. */
-export function codingOf(header: string | undefined): Coding | null {
+/** The content-coding of a request, null for none. Throws RequestError `unsupported_encoding` unless it is taken. */
+export function codingOf(header: string | undefined, taken: readonly Coding[]): Coding | null {
   if (header === undefined) return null;
   const name = header.trim().toLowerCase();
   if (name === '' || name === 'identity') return null;
-  if (Object.hasOwn(CODINGS, name)) return CODINGS[name]!;
-  throw new RequestError(
-    'unsupported_encoding',
-    'Content-Encoding must be one of gzip, deflate, br, zstd, identity',
-    {
-      'accept-encoding': 'gzip, deflate, br, zstd',
-    },
-  );
+  const coding = Object.hasOwn(CODINGS, name) ? CODINGS[name]! : null;
+  if (coding !== null && taken.includes(coding)) return coding;
+  const list = taken.join(', ');
+  throw new RequestError('unsupported_encoding', `Content-Encoding must be one of ${list}, identity`, {
+    'accept-encoding': list,
+  });
 }
 
 /** Bytes that the request announces, or null. Throws RequestError `body_too_large` before any is read. */

@@ -41,12 +41,17 @@ export interface Framing {
 }
 
 /** Throws RequestError when the head alone is a reason to refuse. */
-export function framingOf(head: Head, headerCount: number, limits: Limits): Framing {
+export function framingOf(
+  head: Head,
+  headerCount: number,
+  limits: Limits,
+  codings: readonly Coding[],
+): Framing {
   if (headerCount > limits.headers) {
     throw new RequestError('headers_too_many', `more than ${limits.headers} header fields`);
   }
   return {
-    coding: codingOf(head.header('content-encoding')),
+    coding: codingOf(head.header('content-encoding'), codings),
     announced: announcedLength(head.header('content-length'), limits),
   };
 }

@@ -124,7 +124,12 @@ export class Journey {
       this.#letIn(early, head, hold);
     }
     protocol.inspect(head);
-    const { coding, announced } = framingOf(head, platform.headerCount(c.req.raw, c.env), limits);
+    const { coding, announced } = framingOf(
+      head,
+      platform.headerCount(c.req.raw, c.env),
+      limits,
+      platform.codings,
+    );
     room.enter(announced ?? 0);
     hold.entered = true;
     hold.bytes = announced ?? 0;

@@ -21,7 +21,7 @@ export function makeOpenApiPage(
   return (known) => {
     const set = schemas();
     if (set !== from) {
-      body = JSON.stringify(describeApi(routes, config, set));
+      body = JSON.stringify(describeApi(routes, config, set, platform.codings));
       headers = {
         'content-type': 'application/json',
         etag: `"${platform.digest(body)}"`,

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts';
 import type { SourceConfig } from '../config-source-types.ts';
+import type { Coding } from '../ports/platform.ts';
 import type { PlainSchemas, SchemaSet } from '../schema/registry.ts';
 import { bodyOf, bodySchemas, headersOf } from './openapi-bodies.ts';
 import { examplesOf, schemaNames } from './openapi-examples.ts';
@@ -12,22 +13,25 @@ export type Json = Record<string, unknown>;
 /** Characters of senders' schemas in the document: it is public, and made from files that may be large. */
 const MAX_SCHEMAS = 1_000_000;
 
-const INTRODUCTION = `Send events: each is checked, let through once and stored.
+const introduction = (
+  codings: readonly Coding[],
+) => `Send events: each is checked, let through once and stored.
 
 - **A 2xx reply means stored.** Anything else can be sent again: what was stored already counts as a duplicate.
 - **Each event has its own verdict**: accepted, duplicate, rejected or retry. Replies list those that were not accepted.
 - **An event is known by its id.** Where the id comes from is said at each source.
-- **Bodies may be compressed** (Content-Encoding: gzip, deflate, br or zstd).
+- **Bodies may be compressed** (Content-Encoding: ${codings.join(', ')}).
 - **Errors are problems** (RFC 9457); programs can decide by their type.`;
 
 /**
  * The OpenAPI 3.1 description of the routes. It names sources, where their ids are, and the schemas that the
- * config names: what a sender has to know. Of topics, keys, rates and origins it tells nothing.
+ * config names, and the content-codings that are taken: what a sender has to know. Of topics, keys, rates and origins it tells nothing.
  */
 export function describeApi(
   routes: Route[],
   config: Pick<Config, 'gateway' | 'sources'>,
   set: SchemaSet,
+  codings: readonly Coding[],
 ): Json {
   const all = [...config.sources.values()];
   const security = new Security();
@@ -41,7 +45,7 @@ export function describeApi(
   const reserved = { ...replySchemas(), ...bodySchemas(all) };
   return {
     openapi: '3.1.0',
-    info: { title: 'Events', version: '1.0.0', description: INTRODUCTION },
+    info: { title: 'Events', version: '1.0.0', description: introduction(codings) },
     paths,
     components: {
       schemas: { ...Object.fromEntries(plain.schemas), ...reserved },

@@ -6,8 +6,10 @@ export interface Platform {
   sha256(bytes: Uint8Array): string;
   /** A 32-bit checksum (CRC-32). */
   checksum(bytes: Uint8Array): number;
+  /** The content-codings that it can undo. */
+  readonly codings: readonly Coding[];
   /**
-   * Undoes one content-coding. Rejects with a RequestError: `body_too_large` over `limit` bytes,
+   * Undoes one of its content-codings. Rejects with a RequestError: `body_too_large` over `limit` bytes,
    * `bad_encoding` when cut short, damaged or followed by other bytes.
    */
   inflate(coding: Coding, bytes: Uint8Array, limit: number): Promise<Uint8Array>;

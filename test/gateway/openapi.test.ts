@@ -81,7 +81,7 @@ function documentOf(yaml: string, schemas: Record<string, unknown> = {}): Docume
   const { set } = compileSchemas(files);
   const routes = makeRoutes(makeDoors(config!, platform), platform);
   platform.stop();
-  return describeApi(routes, config!, set) as unknown as Document;
+  return describeApi(routes, config!, set, platform.codings) as unknown as Document;
 }
 
 /** Compiles a schema of the document as any reader of it would. */

@@ -214,6 +214,10 @@ describe('between client and origin', () => {
       headers: { 'content-type': 'application/json', 'content-encoding': 'br' },
     });
     expect([response.status, response.headers.get('accept-encoding')]).toEqual([415, 'gzip, deflate']);
+    const { info } = (await (await fetch(`${edge.url}/openapi.json`)).json()) as {
+      info: { description: string };
+    };
+    expect(info.description).toContain('(Content-Encoding: gzip, deflate)');
   });
 
   it('fetches the keys of token issuers', async () => {

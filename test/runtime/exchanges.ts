@@ -269,6 +269,7 @@ const REFUSALS: Exchange[] = [
     name: 'a type that is none',
     send: () => json('/events/s', '{}', { 'content-type': 'image/png' }),
     status: 415,
+    ownWords: 'it names the codings that the runtime can undo',
   },
   { name: 'an unknown source', send: () => json('/events/nowhere', {}), status: 404 },
   { name: 'an unknown path', send: () => ({ path: '/nowhere' }), status: 404 },
@@ -340,7 +341,12 @@ const KEYS: Exchange[] = [
     }),
     status: 200,
   },
-  { name: 'the description', send: () => ({ path: '/openapi.json' }), status: 200 },
+  {
+    name: 'the description',
+    send: () => ({ path: '/openapi.json' }),
+    status: 200,
+    ownWords: 'it names the codings that the runtime can undo',
+  },
 ];
 
 const PROTOCOLS: Exchange[] = [
