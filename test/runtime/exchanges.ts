@@ -182,7 +182,12 @@ const FORMATS: Exchange[] = [
     send: () => packed('gzip', new Uint8Array(gzipSync('['.padEnd(300_000)))),
     status: 413,
   },
-  { name: 'an unknown coding', send: () => packed('lzma', bytes('x')), status: 415 },
+  {
+    name: 'an unknown coding',
+    send: () => packed('lzma', bytes('x')),
+    status: 415,
+    ownWords: 'it names the codings that the runtime can undo',
+  },
   {
     name: 'a client that wants no body',
     send: (tag) => json('/events/s', reading(tag, 17), { prefer: 'return=minimal' }),
@@ -269,7 +274,6 @@ const REFUSALS: Exchange[] = [
     name: 'a type that is none',
     send: () => json('/events/s', '{}', { 'content-type': 'image/png' }),
     status: 415,
-    ownWords: 'it names the codings that the runtime can undo',
   },
   { name: 'an unknown source', send: () => json('/events/nowhere', {}), status: 404 },
   { name: 'an unknown path', send: () => ({ path: '/nowhere' }), status: 404 },
