@@ -64,7 +64,11 @@ async function sources(): Promise<void> {
       const run = (name: string) =>
         together(
           Array.from({ length: count }, (_, i) =>
-            runScenario(urlOf(rig, `click${i}`), share, `${name}-${count}-${i}`),
+            runScenario(
+              urlOf(rig, `click${i}`),
+              { ...share, key: `load-click${i}` },
+              `${name}-${count}-${i}`,
+            ),
           ),
         );
       await run('warm');
@@ -96,13 +100,13 @@ async function processes(): Promise<void> {
   }
 }
 
-/** Requests of each of so many that share the load. */
+/** Requests of each of so many that share the load; no fewer than the connections of one. */
 function requestsOf(count: number): number {
-  return Math.max(16, Math.ceil((batches.requests * scale) / count));
+  return Math.max(64, Math.ceil((batches.requests * scale) / count));
 }
 
 function urlOf({ url }: Gateway, source: string): string {
-  return `${url}/events/${source}?key=load-${source}`;
+  return `${url}/events/${source}`;
 }
 
 async function together(runs: Promise<Outcome>[]): Promise<Outcome> {

@@ -11,6 +11,8 @@ export interface Scenario {
   requests: number;
   /** Requests a second over all connections, for latency without coordinated omission; absent: as fast as it goes. */
   rate?: number;
+  /** Of a source other than that of the kind. */
+  key?: string;
 }
 
 export interface Outcome {
@@ -55,7 +57,10 @@ export async function runScenario(
     amount: requests,
     timeout: 10,
     method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer load-${kind}` },
+    headers: {
+      'content-type': 'application/json',
+      authorization: `Bearer ${scenario.key ?? `load-${kind}`}`,
+    },
     ...(scenario.rate === undefined ? {} : { overallRate: scenario.rate }),
     ...(expected === undefined ? {} : { verifyBody: (body: unknown) => String(body) === expected }),
     requests: [{ setupRequest: (request) => ({ ...request, body: bodies[next++ % bodies.length]! }) }],
