@@ -9,7 +9,21 @@
 {{- end }}
 {{- range $name, $one := .Values.config.streams }}
 {{- $group := $one.group | default (printf "postern.stream.%s" $name) }}
-{{- $readers = append $readers (dict "group" $group "from" ($one.from | default "earliest") "topics" $one.topics) }}
+{{- $from := $one.from | default "earliest" }}
+{{- if or $one.key (gt (len $one.topics) 1) }}
+{{- /* Its events are put under its key first. */}}
+{{- $readers = append $readers (dict "group" (printf "%s.repartition" $group) "from" $from "topics" $one.topics) }}
+{{- $readers = append $readers (dict "group" $group "from" "earliest" "topics" (list (printf "%s.by-key" $name))) }}
+{{- else }}
+{{- $readers = append $readers (dict "group" $group "from" $from "topics" $one.topics) }}
+{{- end }}
+{{- end }}
+{{- range $name, $one := .Values.config.workflows }}
+{{- $topics := $one.on.topics }}
+{{- range $step := $one.steps }}
+{{- $topics = concat $topics (dig "waitFor" "topics" list $step) }}
+{{- end }}
+{{- $readers = append $readers (dict "group" (printf "postern.workflow.%s.in" $name) "from" "earliest" "topics" (uniq $topics)) }}
 {{- end }}
 {{- range $reader := $readers }}
 {{- range $topic := $reader.topics }}

@@ -159,17 +159,22 @@ test('the admin port is in no Service but the headless one, and closed to all bu
   expect(JSON.stringify(the(closed, 'NetworkPolicy').spec.ingress)).not.toContain('admin');
 });
 
-test('C70 lag is counted per group and topic, from where the subscription begins', async () => {
-  const scaled = { ...FULL, dispatcher: { autoscaling: { enabled: true, minReplicas: 0 } } };
-  const { spec } = the(await render(scaled, KEDA), 'ScaledObject');
-  expect(spec.minReplicaCount).toBe(0);
-  const seen = spec.triggers.map(({ type, metadata }: Manifest) => [
+/** What a ScaledObject counts: group, topic, and where that begins. */
+const lagsOf = ({ spec }: Manifest) =>
+  spec.triggers.map(({ type, metadata }: Manifest) => [
     type,
     metadata.consumerGroup,
     metadata.topic,
     metadata.offsetResetPolicy,
   ]);
-  expect(seen).toEqual([
+
+test('C70 lag is counted per group and topic, from where the subscription begins', async () => {
+  const scaled = { ...FULL, dispatcher: { autoscaling: { enabled: true, minReplicas: 0 } } };
+  const object = the(await render(scaled, KEDA), 'ScaledObject');
+  const { spec } = object;
+  // A window that nobody ends any more would wait for the next event.
+  expect(spec.minReplicaCount).toBe(1);
+  expect(lagsOf(object)).toEqual([
     ['kafka', 'postern.late', 'clickstream', 'latest'],
     ['kafka', 'postern.late', 'late.redrive', 'latest'],
     ['kafka', 'postern.stream.rate', 'clickstream', 'earliest'],
@@ -177,8 +182,43 @@ test('C70 lag is counted per group and topic, from where the subscription begins
   for (const { metadata } of spec.triggers) {
     expect(metadata).toMatchObject({ bootstrapServers: 'kafka:9092', scaleToZeroOnInvalidOffset: 'false' });
   }
+  const plain = { ...scaled, config: { ...FULL.config, streams: {} } };
+  expect(the(await render(plain, KEDA), 'ScaledObject').spec.minReplicaCount).toBe(0);
   // Lag is a number of messages there, so a HPA can start at one.
   expect(the(await render(scaled), 'HorizontalPodAutoscaler').spec.minReplicas).toBe(1);
+});
+
+test('C70 lag is counted in the groups that streams and workflows read with', async () => {
+  const { rate } = FULL.config.streams;
+  const call = { name: 'a', function: { http: { url: 'http://fn/' } } };
+  const config = {
+    ...FULL.config,
+    subscriptions: {},
+    streams: {
+      keyed: { ...rate, key: '/user', from: 'latest' },
+      two: { ...rate, topics: ['clickstream', 'more'], group: 'mine' },
+    },
+    workflows: {
+      order: {
+        on: { topics: ['clickstream', 'orders'] },
+        steps: [
+          call,
+          { name: 'b', waitFor: { topics: ['orders', 'answers'], filter: 'event.id == workflow.id' } },
+        ],
+      },
+    },
+  };
+  const scaled = { ...FULL, config, dispatcher: { autoscaling: { enabled: true } } };
+  expect(lagsOf(the(await render(scaled, KEDA), 'ScaledObject'))).toEqual([
+    ['kafka', 'postern.stream.keyed.repartition', 'clickstream', 'latest'],
+    ['kafka', 'postern.stream.keyed', 'keyed.by-key', 'earliest'],
+    ['kafka', 'mine.repartition', 'clickstream', 'earliest'],
+    ['kafka', 'mine.repartition', 'more', 'earliest'],
+    ['kafka', 'mine', 'two.by-key', 'earliest'],
+    ['kafka', 'postern.workflow.order.in', 'clickstream', 'earliest'],
+    ['kafka', 'postern.workflow.order.in', 'orders', 'earliest'],
+    ['kafka', 'postern.workflow.order.in', 'answers', 'earliest'],
+  ]);
 });
 
 test('the text of a schema and of the config is the same whatever its type', async () => {
