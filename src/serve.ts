@@ -43,6 +43,8 @@ export interface RunOptions {
 /** Where an OpenTelemetry SDK leaves what it registers, for all copies of its API. */
 const SDK = Symbol.for('opentelemetry.js.api.1');
 const DRAIN_MS = 1000;
+/** Milliseconds until connections that stay idle after that are closed. */
+const IDLE_MS = 5000;
 /** Milliseconds that a start waits for the dedupe store; without it the gateway runs as `outage` says. */
 const DEDUPE_MS = 3000;
 
@@ -212,8 +214,10 @@ export async function run(options: RunOptions): Promise<void> {
 
   async function closeDoor(): Promise<void> {
     if (ingest === null) return;
-    await new Promise((next) => setTimeout(next, Math.min(options.drain ?? DRAIN_MS, config.grace / 4)));
-    await ingest.close();
+    const isQuick = options.drain === 0;
+    await new Promise((next) => setTimeout(next, isQuick ? 0 : Math.min(DRAIN_MS, config.grace / 4)));
+    // Each answer now ends its connection; one that gets none would rather be used than closed under a request.
+    await ingest.close(isQuick ? 0 : Math.min(IDLE_MS, config.grace / 4));
     await gateway?.settled();
   }
 }

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, Server as NetServer } from 'node:net';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import type { Address } from '../config.ts';
 import { type ErrorCode, errorRow } from '../errors.ts';
@@ -17,8 +17,11 @@ export interface ListenOptions {
 
 export interface Listener {
   port: number;
-  /** Stops accepting; resolves when the last request is answered. Idle connections are closed. */
-  close(): Promise<void>;
+  /**
+   * Stops accepting; resolves when the last request is answered and all connections are closed. One that is idle is
+   * closed after `idle` ms (default 0): a request may be on its way on it.
+   */
+  close(idle?: number): Promise<void>;
   /** Ends what is left. */
   destroy(): void;
 }
@@ -71,15 +74,19 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   });
   return {
     port: (server.address() as AddressInfo).port,
-    close: () => closeServer(server),
+    close: (idle = 0) => closeServer(server, idle),
     destroy: () => server.closeAllConnections(),
   };
 }
 
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server, idle: number): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
+    const timer = setTimeout(() => server.close(), idle);
+    // The HTTP server's own would begin with the idle connections.
+    NetServer.prototype.close.call(server, () => {
+      clearTimeout(timer);
+      resolve();
+    });
   });
 }
 
