@@ -40,7 +40,8 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
     return info;
   };
 
-  // Only when it is wanted: to load it takes half a second and 45 MiB.
+  // Only when it is wanted: to load it takes half a second and 45 MiB. kafkajs reads in any case: the other's consumer
+  // tells of a rebalance when it gives its partitions up, and waits for nobody to finish.
   const other = config.client === 'platformatic' ? import('../platformatic/producer.ts') : null;
   const open = async (topic: string): Promise<TopicProducer> =>
     other === null
