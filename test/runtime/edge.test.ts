@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { brotliCompressSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
 import { readTopic } from '../e2e/kafka-reader.ts';
 import { makeProject, type Postern, type Project, startPostern } from '../e2e/postern.ts';
 import { issuer, JWKS, SCHEMAS, sourcesFor, stranger, tokenOf } from './exchanges.ts';
@@ -265,10 +265,16 @@ describe('between client and origin', () => {
     }
     const answered = held.map((outgoing) => once(outgoing.end(), 'close'));
     came = () => held.at(-1)!.end();
-    const told = await post(`${edge.url}/events/s`, { id: 'after-leavers' });
-    // There is room; only that this origin is no Postern.
-    expect(told).toMatchObject({ status: 503, type: 'urn:postern:problem:log_unavailable' });
     await Promise.all(answered);
+    // The edge has still to hear of the answers. Then there is room; only that this origin is no Postern.
+    await vi.waitFor(
+      async () =>
+        expect(await post(`${edge.url}/events/s`, { id: 'after-leavers' })).toMatchObject({
+          status: 503,
+          type: 'urn:postern:problem:log_unavailable',
+        }),
+      { timeout: 10_000 },
+    );
     server.closeAllConnections();
     server.close();
   });

@@ -97,7 +97,7 @@ export class TopicAppender {
     for (const round of rounds) if (!(await this.#send(open, round, verdicts))) return;
   }
 
-  /** One send; false when some of it is not known to be stored. */
+  /** One send; false when it failed, and the producer with it. */
   async #send(open: TopicProducer, round: Round, verdicts: AppendVerdict[]): Promise<boolean> {
     const { topic, onLog } = this.#options;
     let left = 0;
@@ -121,7 +121,7 @@ export class TopicAppender {
       this.error = rootCause(failure);
       onLog('error', 'append failed', { topic, error: this.error.message, records: left });
       this.#options.onTrouble();
-      return left === 0;
+      return false;
     }
     this.error = null;
     if (this.#sent > RECORDS_PER_PRODUCER) this.#discard();

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import Pool from 'undici/lib/dispatcher/pool.js';
+import { Pool } from 'undici';
 import type { TlsConfig } from '../../config.ts';
 import type { HttpFunction } from '../../config-subscription-types.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
