@@ -7,7 +7,7 @@ import {
 } from '../../ports/dedupe-store.ts';
 import { type Arguments, bulk, type Script } from './call.ts';
 import { type Keyspace, openKeyspace, partsOf } from './keyspace.ts';
-import { claimScript, confirmScript, outcomes, releaseScript } from './scripts.ts';
+import { claimScript, confirmScript, PENDING, releaseScript } from './scripts.ts';
 
 export type RedisDedupeOptions = RedisConfig & {
   /** Milliseconds that a confirmed id is remembered. */
@@ -25,20 +25,23 @@ export function redisDedupeStore(options: RedisDedupeOptions): DedupeStore {
   return {
     async claim(claims, owner) {
       const found: (ClaimOutcome | null)[] = new Array(claims.length).fill(null);
-      const error = await callAll(keys, claimScript, claims, [lease, `${owner}:`], (reply, at) => {
+      const error = await callAll(keys, claimScript, claims, [lease, `${owner}:`], false, (reply, at) => {
         for (const index of at) found[index] = 'claimed';
-        for (let i = 1; i < reply.length; i++) found[at[reply[i]! >> 2]!] = outcomes[reply[i]! & 3]!;
+        for (let i = 1; i < reply.length; i += 2) {
+          const index = at[reply[i]!]!;
+          found[index] = outcomeOf(reply[i + 1]!, claims[index]!);
+        }
       });
       if (error === null) return found as ClaimOutcome[];
       const some = found.some((outcome) => outcome !== null);
       throw new StoreUnavailable((error as Error).message, { cause: error }, some ? found : null);
     },
     async confirm(claims, owner) {
-      const error = await callAll(keys, confirmScript, claims, [window, `${owner}:`]);
+      const error = await callAll(keys, confirmScript, claims, [window, `${owner}:`, lease], true);
       if (error !== null) throw error;
     },
     async release(claims, owner) {
-      const error = await callAll(keys, releaseScript, claims, [0, `${owner}:`]);
+      const error = await callAll(keys, releaseScript, claims, [0, `${owner}:`], false);
       if (error !== null) throw error;
     },
     async close() {
@@ -47,15 +50,25 @@ export function redisDedupeStore(options: RedisDedupeOptions): DedupeStore {
   };
 }
 
+/** What it means that an id holds this checksum, or is somebody else's. */
+function outcomeOf(held: number, claim: Claim): ClaimOutcome {
+  if (held === PENDING) return 'pending';
+  return held === (claim.print | 0) ? 'duplicate' : 'changed';
+}
+
 /** What a script says of the claims that were at these positions. */
 type Told = (reply: number[], at: readonly number[]) => void;
 
-/** Calls a script for each place that the claims are in; resolves, when all are settled, with a failure if there was one. */
+/**
+ * Calls a script for each place that the claims are in, `printed` with their checksums; resolves, when all are settled,
+ * with a failure if there was one.
+ */
 async function callAll(
   keys: Keyspace,
   script: Script,
   claims: readonly Claim[],
   head: (string | number)[],
+  printed: boolean,
   told: Told = () => {},
 ): Promise<Error | null> {
   if (claims.length === 0) return null;
@@ -64,7 +77,7 @@ async function callAll(
     const { prefix } = keys.places[place]!;
     try {
       const reply = await keys.call(place, script, (deadline) =>
-        scriptArguments(items, prefix, [deadline, ...head]),
+        scriptArguments(items, prefix, [deadline, ...head], printed),
       );
       told(reply, at);
     } catch (error) {
@@ -81,16 +94,23 @@ async function callAll(
 }
 
 /** The arguments after the script: number of keys, keys, `head`, checksums. */
-function scriptArguments(claims: readonly Claim[], prefix: string, head: (string | number)[]): Arguments {
+function scriptArguments(
+  claims: readonly Claim[],
+  prefix: string,
+  head: (string | number)[],
+  printed: boolean,
+): Arguments {
   const prefixed = Buffer.byteLength(prefix);
   let text = bulk(String(claims.length));
   // Keys are digests, in ASCII.
   for (const { key } of claims) text += `$${prefixed + key.length}\r\n${prefix}${key}\r\n`;
   for (const value of head) text += bulk(String(value));
+  const count = 1 + claims.length + head.length;
+  if (!printed) return { count, text };
   for (const claim of claims) {
     // As a signed number: an engine writes those of 32 bits several times faster than others.
     const print = String(claim.print | 0);
     text += `$${print.length}\r\n${print}\r\n`;
   }
-  return { count: 1 + claims.length * 2 + head.length, text };
+  return { count: count + claims.length, text };
 }

@@ -2,54 +2,54 @@ import { script } from './call.ts';
 
 /**
  * The scripts of the dedupe store. Values: a confirmed id holds the decimal checksum of its payload, which
- * Redis keeps as an integer without further memory; a claim holds `owner:checksum`.
+ * Redis keeps as an integer without further memory; a claim holds its owner, which is no number.
  *
- * KEYS are the ids, ARGV is [deadline, life in ms, 'owner:', checksums...]. After the deadline whoever called has
+ * KEYS are the ids, ARGV is [deadline, life in ms, owner, ...]. After the deadline whoever called has
  * given up: a command that lay in the socket of a frozen server must not mark ids then.
  * A late release is still right: it frees nothing but what its owner holds.
  */
 const clock = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local owner = ARGV[3]
+local call, KEYS, ARGV = redis.call, KEYS, ARGV
+local life, owner = ARGV[2], ARGV[3]
 `;
 const unlessLate = `${clock}
 if now > tonumber(ARGV[1]) then return {now, -1} end
 `;
 
-/** Replies with `position * 4 + outcome` of those not claimed, positions from 0; see `outcomes`. */
+/** In place of a checksum: somebody else has claimed the id. Checksums have 32 bits. */
+export const PENDING = 2 ** 32;
+
+/** Replies with position (from 0) and checksum of those not claimed, one after the other. */
 export const claimScript = script(`${unlessLate}
 local reply = {now}
 for i = 1, #KEYS do
-  local mine = owner .. ARGV[i + 3]
-  if not redis.call('SET', KEYS[i], mine, 'NX', 'PX', ARGV[2]) then
-    local held = redis.call('GET', KEYS[i])
-    local outcome
-    if held == ARGV[i + 3] then
-      outcome = 1
-    elseif tonumber(held) then
-      outcome = 2
-    elseif string.sub(held, 1, #owner) ~= owner then
-      outcome = 3
-    end
-    if outcome then
-      reply[#reply + 1] = (i - 1) * 4 + outcome
+  local key = KEYS[i]
+  if not call('SET', key, owner, 'NX', 'PX', life) then
+    local held = call('GET', key)
+    if held == owner then
+      call('SET', key, owner, 'PX', life)
     else
-      redis.call('SET', KEYS[i], mine, 'PX', ARGV[2])
+      reply[#reply + 1] = i - 1
+      reply[#reply + 1] = tonumber(held) or ${PENDING}
     end
   end
 end
 return reply
 `);
 
-/** What the claim script's numbers mean, modulo 4. */
-export const outcomes = ['claimed', 'duplicate', 'changed', 'pending'] as const;
-
+/**
+ * ARGV goes on with the life of a claim and the checksums. What was somebody else's is so again: that is rare, and to
+ * look first would cost every id a command. It only lives on for as long as if it were new.
+ */
 export const confirmScript = script(`${unlessLate}
+local lease = ARGV[4]
 for i = 1, #KEYS do
-  local held = redis.call('GET', KEYS[i])
-  if not held or string.sub(held, 1, #owner) == owner then
-    redis.call('SET', KEYS[i], ARGV[i + 3], 'PX', ARGV[2])
+  local key = KEYS[i]
+  local held = call('SET', key, ARGV[i + 4], 'PX', life, 'GET')
+  if held and held ~= owner then
+    call('SET', key, held, 'PX', tonumber(held) and life or lease)
   end
 end
 return {now}
@@ -57,8 +57,7 @@ return {now}
 
 export const releaseScript = script(`${clock}
 for i = 1, #KEYS do
-  local held = redis.call('GET', KEYS[i])
-  if held and string.sub(held, 1, #owner) == owner then redis.call('DEL', KEYS[i]) end
+  if call('GET', KEYS[i]) == owner then call('DEL', KEYS[i]) end
 end
 return {now}
 `);

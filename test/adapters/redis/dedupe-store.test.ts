@@ -78,12 +78,36 @@ describe('redisDedupeStore', { timeout: 30_000 }, () => {
   test('keeps a confirmed id as an integer under its prefix, with the window as its life', async () => {
     const [id] = [{ key: 'k', print: 4_294_967_295 }];
     await store.claim([id], 'a');
-    expect(await redis((client) => client.get('t:k'))).toBe('a:-1');
+    expect(await redis((client) => client.get('t:k'))).toBe('a:');
     await store.confirm([id], 'a');
     await redis(async (client) => {
       expect(await client.get('t:k')).toBe('-1');
       expect(await client.object('ENCODING', 't:k')).toBe('int');
       expect(await client.pttl('t:k')).toBeGreaterThan(30_000);
+    });
+  });
+
+  test('gives a late confirm nothing of what others hold, and keeps that no longer than if it were new', async () => {
+    const [claimed, confirmed] = [
+      { key: 'claimed', print: 1 },
+      { key: 'confirmed', print: 1 },
+    ];
+    await store.claim([claimed, confirmed], 'b');
+    await store.confirm([confirmed], 'b');
+    await store.confirm(
+      [
+        { ...claimed, print: 2 },
+        { ...confirmed, print: 2 },
+      ],
+      'a',
+    );
+    await redis(async (client) => {
+      expect(await client.mget('t:claimed', 't:confirmed')).toEqual(['b:', '1']);
+      const [lease, window] = [await client.pttl('t:claimed'), await client.pttl('t:confirmed')];
+      expect(lease).toBeGreaterThan(0);
+      expect(lease).toBeLessThanOrEqual(30_000);
+      expect(window).toBeGreaterThan(30_000);
+      expect(window).toBeLessThanOrEqual(60_000);
     });
   });
 
