@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { type Listener, listen } from './adapters/listen.ts';
-import { combineReports, logReport, makeLogger } from './adapters/logging.ts';
+import { combineReports, logReport, logWarnings, makeLogger } from './adapters/logging.ts';
 import { nodePlatform } from './adapters/node-platform.ts';
 import { prometheusReport } from './adapters/prometheus.ts';
 import { streamMetrics } from './adapters/prometheus-streams.ts';
@@ -53,6 +53,7 @@ export async function run(options: RunOptions): Promise<void> {
   const { config, base, version } = options;
   const data = options.data ?? base;
   const logger = makeLogger(config.logLevel);
+  logWarnings(logger);
   const platform = nodePlatform();
   const state = { stopping: false };
   const isGateway = options.roles.includes('gateway');

@@ -27,6 +27,15 @@ export function makeLogger(level: string, stream: DestinationStream = standardOu
   );
 }
 
+/** Makes Node's warnings lines of the log; by itself it writes them as text to standard error. */
+export function logWarnings(logger: Logger): void {
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => {
+    // Of kafkajs, for every connection: its timers without a delay have a negative one.
+    if (warning.name !== 'TimeoutNegativeWarning') logger.warn({ err: warning }, warning.message);
+  });
+}
+
 /** An error without what libraries hang on it: a Redis client's errors hold the command, password and all. */
 function plainError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;

@@ -70,6 +70,8 @@ describe('SIGTERM with requests in flight', () => {
     expect(acknowledged.length).toBeGreaterThan(0);
     const stored = (await readTopic(kafka.brokers, 'stop')).map((record) => record.headers.ce_id!);
     expect(stored.filter((id) => id.startsWith('term-')).sort()).toEqual(acknowledged.sort());
+    // Warnings of Node and of libraries are lines too, or not there.
+    for (const line of postern.output().trim().split('\n')) expect(line).toMatch(/^\{.*\}$/);
   });
 
   it('C68 with Kafka out of reach answers 503 and ends within the grace time', async () => {
