@@ -32,14 +32,14 @@ export function gatewayDashboard(): object {
         stat(
           'To be sent again',
           'percentunit',
-          `${events(',verdict="retry"')} / ${events('')}`,
+          `${events(',verdict="retry"')} / (${events('')} > 0)`,
           'Share of events that no store took; clients send them again.',
           { limits: [0.001, 0.01] },
         ),
         stat(
           'Rejected',
           'percentunit',
-          `${events(',verdict="rejected"')} / ${events('')}`,
+          `${events(',verdict="rejected"')} / (${events('')} > 0)`,
           'Share of events that were refused; they are kept in the .rejected topic.',
           { limits: [0.05, 0.2] },
         ),
@@ -76,7 +76,7 @@ export function gatewayDashboard(): object {
           'percentunit',
           [
             [
-              `sum by (source) (${rate('postern_events_total', `${SOURCE},verdict="rejected"`)}) / sum by (source) (${rate('postern_events_total', SOURCE)})`,
+              `sum by (source) (${rate('postern_events_total', `${SOURCE},verdict="rejected"`)}) / (sum by (source) (${rate('postern_events_total', SOURCE)}) > 0)`,
               '{{source}}',
             ],
           ],
@@ -107,7 +107,7 @@ export function gatewayDashboard(): object {
           'short',
           [
             [
-              `sum(${rate('postern_group_events_sum', AT)}) / sum(${rate('postern_group_events_count', AT)})`,
+              `sum(${rate('postern_group_events_sum', AT)}) / (sum(${rate('postern_group_events_count', AT)}) > 0)`,
               'mean',
             ],
             [quantile(0.99, 'group_events'), 'p99'],
