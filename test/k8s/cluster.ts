@@ -68,6 +68,7 @@ async function rig(scripts: string): Promise<Cluster> {
       ? []
       : ['kube']),
     ...(built.includes('coredns') ? [] : ['coredns']),
+    ...(built.includes('metrics-server') ? [] : ['metrics']),
   ];
   // A quarter of an hour where nothing is cached.
   if (missing.length > 0) await script('build.sh', missing, { loud: true });

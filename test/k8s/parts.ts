@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { autoscaling } from './autoscaling.ts';
 import { judge } from './judge.ts';
 import { fullValues } from './manifests.ts';
 import { outages, spool } from './outages.ts';
 import type { LoadPod, Setting, Stage } from './stage.ts';
 
-export const PARTS: Record<string, (setting: Setting) => Promise<void>> = { trial, full, outages, spool };
+export const PARTS: Record<string, (setting: Setting) => Promise<void>> = {
+  trial,
+  full,
+  autoscaling,
+  outages,
+  spool,
+};
 
 /** Nothing but `helm install`: takes an event, and is locked up as tightly as it says. */
 async function trial({ stage, say }: Setting): Promise<void> {
