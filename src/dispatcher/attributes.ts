@@ -1,17 +1,18 @@
 import type { StoredRecord } from '../ports/event-log.ts';
-import { asBuffer, type CloudEvent, cloudEvent, contentTypeOf, isStructured } from './cloudevent.ts';
+import {
+  asBuffer,
+  type CloudEvent,
+  cloudEvent,
+  contentTypeOf,
+  isAttributeName,
+  isStructured,
+} from './cloudevent.ts';
 
 /** Those that every CloudEvent has, or that it gets from its place in the log. */
 const GIVEN = new Set(['id', 'source', 'type', 'specversion', 'time']);
-const NAME = /^[a-z0-9]+$/;
 const LETTER_C = 0x63;
 /** Where `application/cloudevents` has a letter that `application/json` has not. */
 const TELLING = 12;
-
-/** Names that CloudEvents allows for attributes, but for those that are never one here. */
-function isAttributeName(name: string): boolean {
-  return NAME.test(name) && name !== 'data' && name !== 'constructor';
-}
 
 /** The event in a record of structured mode, which must be parsed to know anything of it; null for all other records. */
 export function structuredEvent(record: StoredRecord): CloudEvent | null {

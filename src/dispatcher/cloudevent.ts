@@ -10,11 +10,10 @@ export interface CloudEvent {
   /** Context attributes without `datacontenttype`; always with id, source, type and specversion. */
   attributes: Attributes;
   contentType: string | null;
-  /** The data's bytes; null for an event without data. */
+  /** The data's bytes, in binary mode the record's value; null for an event without data. */
   data: Uint8Array | null;
 }
 
-/** Names that the CloudEvents specification allows; `data` is forbidden for attributes. */
 const ATTRIBUTE = /^[a-z0-9]+$/;
 const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;
 /** What an HTTP header can carry; anything else in a foreign record is not a media type. */
@@ -77,16 +76,34 @@ export function cloudEvent(record: StoredRecord): CloudEvent {
   }
   const attributes: Attributes = { specversion: '1.0' };
   const { headers } = record;
-  for (const name in headers) {
-    if (!name.startsWith('ce_') || name === 'ce_datacontenttype') continue;
-    setAttribute(attributes, name.slice(3), asBuffer(headers[name]!).toString('utf8'));
+  for (const header in headers) {
+    const name = attributeIn(header);
+    if (name !== null) attributes[name] = asBuffer(headers[header]!).toString('utf8');
   }
   return { attributes: complete(attributes, record), contentType, data: record.value };
 }
 
-function setAttribute(attributes: Attributes, name: string, value: string): void {
-  // Anybody who can write to the topic names these: `constructor` would hide what the object is.
-  if (ATTRIBUTE.test(name) && name !== 'data' && name !== 'constructor') attributes[name] = value;
+/** What headers are called by is told once, for as many of them as there are in practice. */
+const known = new Map<string, string | null>();
+const MOST_KNOWN = 1_000;
+
+/** The attribute that a header holds; null for none. */
+function attributeIn(header: string): string | null {
+  let name = known.get(header);
+  if (name === undefined) {
+    name = header.startsWith('ce_') && header !== 'ce_datacontenttype' ? header.slice(3) : null;
+    if (name !== null && !isAttributeName(name)) name = null;
+    if (known.size < MOST_KNOWN) known.set(header, name);
+  }
+  return name;
+}
+
+/**
+ * Names that CloudEvents allows for attributes, but for those that are never one here: anybody who can write to the
+ * topic names these, and `constructor` would hide what the object is.
+ */
+export function isAttributeName(name: string): boolean {
+  return ATTRIBUTE.test(name) && name !== 'data' && name !== 'constructor';
 }
 
 function complete(attributes: Attributes, record: StoredRecord): Attributes {
@@ -107,7 +124,7 @@ function fromStructured(record: StoredRecord): CloudEvent | null {
   const attributes: Attributes = { specversion: '1.0' };
   for (const [name, value] of Object.entries(members)) {
     const plain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-    if (plain && name !== 'datacontenttype') setAttribute(attributes, name, String(value));
+    if (plain && name !== 'datacontenttype' && isAttributeName(name)) attributes[name] = String(value);
   }
   const type = members.datacontenttype;
   const contentType = typeof type === 'string' && PRINTABLE.test(type) ? type : null;

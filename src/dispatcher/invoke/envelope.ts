@@ -1,16 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
+import { isJson } from '../../json-bytes.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
-import {
-  asBuffer,
-  type CloudEvent,
-  cloudEvent,
-  contentTypeOf,
-  headerText,
-  isJsonType,
-  isStructured,
-  parseJson,
-} from '../cloudevent.ts';
+import { asBuffer, type CloudEvent, cloudEvent, headerText, isJsonType } from '../cloudevent.ts';
 
 /** One request, but for what is the same in all: `headers` are name, value, name, value. */
 export interface Message {
@@ -55,50 +47,58 @@ export function structuredMessage(record: StoredRecord, subscription: string): M
   const event = cloudEvent(record);
   const identity = identityOf(event, subscription);
   headers.push('idempotency-key', idempotencyKey(identity));
-  return { headers, body: Buffer.concat(envelope(record, event)), identity };
+  const parts: Uint8Array[] = [];
+  const rest = envelope(record, event, '', parts);
+  return { headers, body: Buffer.concat([...parts, Buffer.from(rest)]), identity };
 }
 
 /** Events as a CloudEvents batch. */
 export function batchMessage(records: readonly StoredRecord[], subscription: string): Message {
   const headers = ['content-type', 'application/cloudevents-batch+json; charset=utf-8'];
-  const parts: Buffer[] = [];
+  const parts: Uint8Array[] = [];
   const keys: string[] = [];
+  let text = '[';
   for (const record of records) {
     const event = cloudEvent(record);
-    parts.push(parts.length === 0 ? OPEN : COMMA, ...envelope(record, event));
+    text = envelope(record, event, keys.length === 0 ? text : `${text},`, parts);
     keys.push(identityOf(event, subscription));
   }
-  parts.push(CLOSE);
+  parts.push(Buffer.from(`${text}]`));
   if (records.length === 1) pushTrace(headers, records[0]!);
   const identity = JSON.stringify(keys);
   headers.push('idempotency-key', `"${hash('sha256', identity, 'base64url')}"`);
   return { headers, body: Buffer.concat(parts), identity };
 }
 
-const OPEN = Buffer.from('[');
-const COMMA = Buffer.from(',');
-const CLOSE = Buffer.from(']');
-const END = Buffer.from('}');
-
-/** The JSON event format in pieces, with JSON data byte for byte, so that no number changes. */
-function envelope(record: StoredRecord, { attributes, contentType, data }: CloudEvent): Buffer[] {
-  if (isStructured(contentTypeOf(record)) && isObject(record.value)) return [asBuffer(record.value!)];
-  let head = '{';
+/**
+ * Writes `before` and the event in the JSON event format, with JSON data byte for byte, so that no number changes.
+ * Gives back the end of it that is not in `parts` yet.
+ */
+function envelope(
+  record: StoredRecord,
+  { attributes, contentType, data }: CloudEvent,
+  before: string,
+  parts: Uint8Array[],
+): string {
+  // Of a record in structured mode, which is the whole event.
+  if (data !== record.value) {
+    parts.push(Buffer.from(before), record.value!);
+    return '';
+  }
+  let head = `${before}{`;
   for (const name in attributes) head += `"${name}":${JSON.stringify(attributes[name])},`;
   if (contentType !== null) head += `"datacontenttype":${JSON.stringify(contentType)},`;
-  if (data === null) return [Buffer.from(`${head.slice(0, -1)}}`)];
-  const json = contentType === null || isJsonType(contentType);
+  if (data === null) return `${head.slice(0, -1)}}`;
+  const claimsJson = contentType === null || isJsonType(contentType);
   // A record that only claims to be JSON would spoil its whole batch.
-  if (json && parseJson(data) !== undefined) return [Buffer.from(`${head}"data":`), asBuffer(data), END];
-  if (!json && contentType.toLowerCase().startsWith('text/') && isUtf8(data)) {
-    return [Buffer.from(`${head}"data":${JSON.stringify(asBuffer(data).toString('utf8'))}}`)];
+  if (claimsJson && isJson(data)) {
+    parts.push(Buffer.from(`${head}"data":`), data);
+    return '}';
   }
-  return [Buffer.from(`${head}"data_base64":"${asBuffer(data).toString('base64')}"}`)];
-}
-
-function isObject(value: Uint8Array | null): boolean {
-  const json = value === null ? undefined : parseJson(value);
-  return typeof json === 'object' && json !== null && !Array.isArray(json);
+  if (!claimsJson && contentType.toLowerCase().startsWith('text/') && isUtf8(data)) {
+    return `${head}"data":${JSON.stringify(asBuffer(data).toString('utf8'))}}`;
+  }
+  return `${head}"data_base64":"${asBuffer(data).toString('base64')}"}`;
 }
 
 /**
