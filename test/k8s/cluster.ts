@@ -57,7 +57,8 @@ async function rig(scripts: string): Promise<Cluster> {
   const script = (name: string, args: string[], options: CommandOptions = {}) =>
     command('bash', [join(scripts, name), ...args], {
       ...options,
-      env: { ...options.env, PATH, RIG: folder },
+      // npm has a variable of this name too; here it asks for a node beside the API server.
+      env: { ...options.env, PATH, RIG: folder, NODE: '1' },
     });
   const built = existsSync(join(folder, 'bin')) ? await readdir(join(folder, 'bin')) : [];
   if (!built.includes('etcd')) await script('deps.sh', [], { loud: true });
