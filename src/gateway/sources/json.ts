@@ -42,11 +42,15 @@ export function decodeArray(
     if (error instanceof ScanError) throw notJson(bytes, error.message);
     throw error;
   }
+  const text = asciiText(bytes);
   return spans.map((span, index) => {
     const event = emptyEvent(index, context, bytes.subarray(span.start, span.end));
     // An element over a cap is not parsed: refusing it must cost little.
     if (sizeFits(event, span.end - span.start, context) && depthFits(event, span, context)) {
-      event.json = parseBody(bytes, span.start, span.end);
+      event.json =
+        text === null
+          ? parseBody(bytes, span.start, span.end)
+          : parseText(bytes, text.slice(span.start, span.end));
       fill(event, context);
     }
     return event;
@@ -130,6 +134,21 @@ export function parseBody(bytes: Uint8Array, start: number, end: number): unknow
   } catch {
     throw notJson(bytes, null);
   }
+  return parseText(bytes, text);
+}
+
+/** All of the text when each byte of it is a character, as in most bodies; else null. */
+function asciiText(bytes: Uint8Array): string | null {
+  try {
+    const text = textOf(bytes);
+    return text.length === bytes.length ? text : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Parses the text of a piece of the body. Throws RequestError `not_json`. */
+function parseText(bytes: Uint8Array, text: string): unknown {
   try {
     return parseJson(text);
   } catch (error) {
