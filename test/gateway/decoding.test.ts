@@ -82,6 +82,21 @@ describe('bytes and text', () => {
     expect([middle.status, middle.accepted, middle.rejected, middle.events[0]!.line]).toEqual([207, 1, 1, 2]);
   });
 
+  it('takes each event of a batch as it was sent, whatever bytes its characters have', async () => {
+    const events = [
+      '{"id":"w1","t":"a"}',
+      '{"id":"w2","t":"é日😀"}',
+      '{"id":"wé","t":"\\u00e9"}',
+      '{"id":"w4"}',
+    ];
+    expect((await send('s', `[${events.join(' , ')}]`)).accepted).toBe(4);
+    const values = await stored('s');
+    expect(['w1', 'w2', 'wé', 'w4'].map((id) => values.get(id))).toEqual(events);
+    const broken = await send('s', bytes('[{"id":"w5"},{"id":"w6","t":"', [0xff], '"}]'));
+    expect([broken.status, broken.detail]).toEqual([400, expect.stringContaining('not UTF-8')]);
+    expect((await stored('s')).has('w5')).toBe(false);
+  });
+
   it('C02 refuses other charsets with 415 and bytes that are no UTF-8 with 400', async () => {
     const latin = await send('s', bytes('{"id":"', [0xe9], '"}'), {
       'content-type': 'application/json; charset=iso-8859-1',
