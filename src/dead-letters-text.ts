@@ -39,7 +39,7 @@ export class Listing {
   text({ name, deadLetter }: SubscriptionConfig, passed: PassedOver, wanted: LetterFilter | null): string {
     this.#cut();
     const table = [COLUMNS, ...this.#rows.map(({ cells }) => cells)];
-    const widths = COLUMNS.map((_, i) => Math.max(...table.map((row) => row[i]!.length)));
+    const widths = COLUMNS.map((_, i) => table.reduce((most, row) => Math.max(most, row[i]!.length), 0));
     const lines = table.map((row) =>
       row
         .map((text, i) => text.padEnd(widths[i]!))

@@ -55,6 +55,15 @@ passed over: 1 record that is no dead letter`,
   expect(new Listing(5).text(config, nothing, null)).toBe('0 dead letters of mail in mail.dead');
 });
 
+test('a list may be as long as the topic', () => {
+  const listing = new Listing(1_000_000);
+  const one = letter(0);
+  for (let i = 0; i < 150_000; i++) listing.add(one, false);
+  expect(listing.text(config, nothing, null)).toContain(
+    '\n150000 dead letters of mail in mail.dead: 150000 refused',
+  );
+});
+
 test('what somebody else wrote neither steers the terminal nor fills it', () => {
   const listing = new Listing(5);
   listing.add(letter(0, { ce_id: `a\u001b[2J\nb${'c'.repeat(100)}`, ce_type: 'x\u202ey' }), false);

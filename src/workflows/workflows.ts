@@ -81,7 +81,10 @@ export async function startWorkflows(options: WorkflowsOptions): Promise<Workflo
       ),
     oldest: () =>
       [...all].flatMap(([workflow, one]) => {
-        const began = Math.min(...one.list().map((state) => state.began));
+        // Of as many as there are: more than a call may have arguments.
+        const began = one
+          .list()
+          .reduce((first, state) => Math.min(first, state.began), Number.POSITIVE_INFINITY);
         return began === Number.POSITIVE_INFINITY
           ? []
           : [{ workflow, value: Math.max(0, now() - began) / 1000 }];
