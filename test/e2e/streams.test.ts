@@ -57,11 +57,27 @@ async function counted(postern: Postern): Promise<number> {
   );
 }
 
+/** How many read each stream, once the partitions are shared among them; before that 0. */
+async function membersOfGroups(): Promise<number[]> {
+  const admin = kafkaClient(brokers).admin();
+  await admin.connect();
+  try {
+    const { groups } = await admin.describeGroups(
+      Object.keys(kinds).map((name) => `postern.stream.${prefix}.${name}`),
+    );
+    return groups.map(({ state, members }) => (state === 'Stable' ? members.length : 0));
+  } finally {
+    await admin.disconnect();
+  }
+}
+
 test('each window is told of exactly, whoever is killed and whoever joins', {
   timeout: 300_000,
 }, async () => {
   const [first, second] = await Promise.all([start(), start()]);
   const events = makeEvents(EVENTS, 500);
+  // Whoever comes first would have counted all before the other has a part.
+  await expect.poll(membersOfGroups).toEqual(Object.keys(kinds).map(() => 2));
   await produce(brokers, `${prefix}.orders`, events.slice(0, EVENTS / 2));
   await expect.poll(() => counted(first)).toBeGreaterThan(0);
   first.kill('SIGKILL');
