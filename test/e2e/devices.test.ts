@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { buildGo } from '../services/go.ts';
 import { acceptedOf, counterOf } from './counters.ts';
@@ -76,6 +77,18 @@ describe('the CloudEvents SDK for Go', () => {
     }
   });
 });
+
+/** Ids that are claimed and not confirmed: those hold no number. */
+async function claimed(): Promise<string[]> {
+  const client = new Redis(redis);
+  try {
+    const keys = await client.keys(`${prefix}:*`);
+    const values = keys.length === 0 ? [] : await client.mget(keys);
+    return keys.filter((_, i) => !/^-?\d+$/.test(values[i] ?? '0'));
+  } finally {
+    client.disconnect();
+  }
+}
 
 /** Counts up 50 times a second, and sends what it counted to both sources. */
 const telegrafConfig = (port: number) => `
@@ -157,6 +170,7 @@ describe('telegraf', () => {
     // What is between append and confirm at a kill may be stored twice, as the promise says: none is.
     proxy.mode = 'closed';
     await expect.poll(() => proxy.busy).toBe(0);
+    await expect.poll(claimed).toEqual([]);
     const turned = proxy.turned;
     postern.kill('SIGKILL');
     expect(await postern.exited).toBe('SIGKILL');
