@@ -83,9 +83,13 @@ export function cloudEvent(record: StoredRecord): CloudEvent {
   return { attributes: complete(attributes, record), contentType, data: record.value };
 }
 
-/** What headers are called by is told once, for as many of them as there are in practice. */
+/**
+ * What headers are called by is told once, for as many of them as there are in practice. Anybody who can write to the
+ * topic names these: long ones are not kept.
+ */
 const known = new Map<string, string | null>();
 const MOST_KNOWN = 1_000;
+const LONGEST_KNOWN = 64;
 
 /** The attribute that a header holds; null for none. */
 function attributeIn(header: string): string | null {
@@ -93,15 +97,12 @@ function attributeIn(header: string): string | null {
   if (name === undefined) {
     name = header.startsWith('ce_') && header !== 'ce_datacontenttype' ? header.slice(3) : null;
     if (name !== null && !isAttributeName(name)) name = null;
-    if (known.size < MOST_KNOWN) known.set(header, name);
+    if (known.size < MOST_KNOWN && header.length <= LONGEST_KNOWN) known.set(header, name);
   }
   return name;
 }
 
-/**
- * Names that CloudEvents allows for attributes, but for those that are never one here: anybody who can write to the
- * topic names these, and `constructor` would hide what the object is.
- */
+/** Names that CloudEvents allows for attributes, but for those that are never one here: `constructor` would hide what the object is. */
 export function isAttributeName(name: string): boolean {
   return ATTRIBUTE.test(name) && name !== 'data' && name !== 'constructor';
 }

@@ -24,8 +24,8 @@ export interface DedupeStore {
    */
   claim(claims: readonly Claim[], owner: string): Promise<ClaimOutcome[]>;
   /**
-   * Claim -> remembered for the window. An id that somebody else has claimed or confirmed meanwhile is
-   * left alone; one whose claim has run out is remembered all the same.
+   * Claim -> remembered for the window. An id that somebody else has claimed or confirmed meanwhile stays
+   * theirs, if for as long as if it were new; one whose claim has run out is remembered all the same.
    */
   confirm(claims: readonly Claim[], owner: string): Promise<void>;
   /** Forgets claims of this owner at once; never those of another, never confirmed ids. */
