@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { redisDedupeStore } from '../src/adapters/redis/dedupe-store.ts';
+import { claimKey } from '../src/ports/dedupe-store.ts';
 import { startRedis } from '../test/services/redis.ts';
 import { type Row, rowOf } from './report.ts';
 import { cpuMicros } from './scenario.ts';
@@ -16,7 +17,7 @@ export const rememberedNames = ['redis memory'];
 export async function rememberedRow(ids: number): Promise<Row> {
   const server = await startRedis();
   const redis = new Redis(server.url);
-  const settings = { prefix: 'postern:', timeout: 5_000, window: 24 * HOUR, lease: 30_000 };
+  const settings = { prefix: 'p:', timeout: 5_000, window: 24 * HOUR, lease: 30_000 };
   const store = redisDedupeStore({ url: server.url, ...settings, onError: console.error });
   const used = async () => Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
   try {
@@ -41,5 +42,5 @@ export async function rememberedRow(ids: number): Promise<Row> {
 }
 
 function claimOf(n: number) {
-  return { key: createHash('sha256').update(`click/${n}`).digest('base64url').slice(0, 22), print: n | 0 };
+  return { key: claimKey(createHash('sha256').update(`click/${n}`).digest('base64')), print: n };
 }

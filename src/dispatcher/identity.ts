@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { claimKey } from '../ports/dedupe-store.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { attributeReader, structuredEvent } from './attributes.ts';
 
@@ -17,6 +18,6 @@ export function identityOf(record: StoredRecord, group: string): string {
   const name = id.text(record, event)!;
   const isPlace = name === `${record.topic}-${record.partition}-${record.offset}`;
   const print = record.value === null ? '' : crc32(record.value);
-  const text = `${group}\n${from.length}:${from}${name}\n${isPlace ? record.timestamp : ''}:${print}`;
-  return `delivered:${hash('sha256', text, 'base64url').slice(0, 22)}`;
+  const text = `delivered:${group}\n${from.length}:${from}${name}\n${isPlace ? record.timestamp : ''}:${print}`;
+  return claimKey(hash('sha256', text, 'base64'));
 }

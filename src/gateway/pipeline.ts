@@ -1,4 +1,5 @@
 import type { DecodedEvent, EventError, Verdict } from '../event.ts';
+import { claimKey } from '../ports/dedupe-store.ts';
 import type { LogRecord } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
 import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
@@ -96,7 +97,7 @@ function replyOf(event: DecodedEvent, verdict: Verdict, changed: boolean): Event
 
 function itemOf(event: DecodedEvent, source: Source, platform: Platform): Item {
   const claim = {
-    key: platform.digest(event.identity),
+    key: claimKey(platform.digest(event.identity)),
     print: event.print ?? (event.data === null ? 0 : platform.checksum(event.data)),
   };
   return makeItem(recordOf(event, source), claim, 'accepted');

@@ -1,6 +1,14 @@
+/** Characters of a claim's key: 96 bits, so that among 100 million ids one in 10^21 new ones is taken for another. */
+const KEY = 16;
+
+/** The key of a claim: the first 16 of the base64 characters (not base64url) of a digest, which may be cut short. */
+export function claimKey(digest: string): string {
+  return digest.slice(0, KEY);
+}
+
 /** One event id to be claimed. */
 export interface Claim {
-  /** Fixed-size digest of source and id. */
+  /** Digest of source and id, see `claimKey`. */
   key: string;
   /** 32-bit checksum of the payload: tells a resend from another event under the same id. */
   print: number;

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Claim, ClaimOutcome, DedupeStore } from '../../src/ports/dedupe-store.ts';
+import { type Claim, type ClaimOutcome, claimKey, type DedupeStore } from '../../src/ports/dedupe-store.ts';
 
 /** One store's storage. */
 export interface StoreUnderTest {
@@ -34,7 +34,7 @@ export function dedupeStoreContract(name: string, make: () => Promise<StoreUnder
     });
 
     const ids = (count: number, print = 1): Claim[] =>
-      Array.from({ length: count }, () => ({ key: randomUUID().slice(0, 22), print }));
+      Array.from({ length: count }, () => ({ key: claimKey(hash('sha256', randomUUID(), 'base64')), print }));
     const changed = (claims: Claim[]) => claims.map(({ key, print }) => ({ key, print: print + 1 }));
     /** Claims again and again until the outcome is no longer `old`; the test's time limit ends it. */
     const after = async (old: ClaimOutcome, one: DedupeStore, claims: Claim[], owner: string) => {

@@ -111,7 +111,7 @@ sources:
 /** Claims in flight: their values are `owner:print`, those of stored ids are numbers. */
 async function pendingClaims(url: string): Promise<number> {
   const client = new Redis(url);
-  const keys = await client.keys('*');
+  const keys = await client.keysBuffer('*');
   const values = keys.length === 0 ? [] : await client.mget(keys);
   client.disconnect();
   return values.filter((value) => value?.includes(':')).length;

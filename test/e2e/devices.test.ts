@@ -79,10 +79,10 @@ describe('the CloudEvents SDK for Go', () => {
 });
 
 /** Ids that are claimed and not confirmed: those hold no number. */
-async function claimed(): Promise<string[]> {
+async function claimed(): Promise<Buffer[]> {
   const client = new Redis(redis);
   try {
-    const keys = await client.keys(`${prefix}:*`);
+    const keys = await client.keysBuffer(`${prefix}:*`);
     const values = keys.length === 0 ? [] : await client.mget(keys);
     return keys.filter((_, i) => !/^-?\d+$/.test(values[i] ?? '0'));
   } finally {

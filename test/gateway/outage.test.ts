@@ -76,7 +76,7 @@ describe('while Redis is away', { timeout: 60_000 }, () => {
   /** Values of stored ids are numbers, those of claims are not. */
   async function confirmed(): Promise<number> {
     const client = new Redis(server.url);
-    const keys = await client.keys('o:*');
+    const keys = await client.keysBuffer('o:*');
     const values = keys.length === 0 ? [] : await client.mget(keys);
     client.disconnect();
     return values.filter((value) => !value!.includes(':')).length;

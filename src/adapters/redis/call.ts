@@ -18,6 +18,8 @@ export function script(text: string): Script {
 export interface Arguments {
   count: number;
   text: string;
+  /** With `latin1` each character of the text is a byte. */
+  encoding: 'utf8' | 'latin1';
 }
 
 /**
@@ -25,16 +27,19 @@ export interface Arguments {
  * the client goes through again and again would cost as much as all the rest.
  */
 export class ScriptCall extends Command {
-  readonly #text: string;
+  readonly #bytes: Buffer;
 
   /** By digest (`evalsha`) or in full (`eval`). */
   constructor(name: 'evalsha' | 'eval', script: string, args: Arguments) {
     super(name);
-    this.#text = `*${args.count + 2}\r\n${bulk(name)}${bulk(script)}${args.text}`;
+    this.#bytes = Buffer.from(
+      `*${args.count + 2}\r\n${bulk(name)}${bulk(script)}${args.text}`,
+      args.encoding,
+    );
   }
 
-  override toWritable(): string {
-    return this.#text;
+  override toWritable(): Buffer {
+    return this.#bytes;
   }
 
   /** Whoever calls a script watches the time itself. */

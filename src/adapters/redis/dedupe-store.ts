@@ -7,7 +7,7 @@ import {
 } from '../../ports/dedupe-store.ts';
 import { type Arguments, bulk, type Script } from './call.ts';
 import { type Keyspace, openKeyspace, partsOf } from './keyspace.ts';
-import { claimScript, confirmScript, PENDING, releaseScript } from './scripts.ts';
+import { claimScript, confirmScript, PENDING, PRINTS, releaseScript } from './scripts.ts';
 
 export type RedisDedupeOptions = RedisConfig & {
   /** Milliseconds that a confirmed id is remembered. */
@@ -53,7 +53,7 @@ export function redisDedupeStore(options: RedisDedupeOptions): DedupeStore {
 /** What it means that an id holds this checksum, or is somebody else's. */
 function outcomeOf(held: number, claim: Claim): ClaimOutcome {
   if (held === PENDING) return 'pending';
-  return held === (claim.print | 0) ? 'duplicate' : 'changed';
+  return held === claim.print % PRINTS ? 'duplicate' : 'changed';
 }
 
 /** What a script says of the claims that were at these positions. */
@@ -100,17 +100,28 @@ function scriptArguments(
   head: (string | number)[],
   printed: boolean,
 ): Arguments {
-  const prefixed = Buffer.byteLength(prefix);
+  const names = keyNames(
+    prefix,
+    claims.map(({ key }) => key),
+  );
   let text = bulk(String(claims.length));
-  // Keys are digests, in ASCII.
-  for (const { key } of claims) text += `$${prefixed + key.length}\r\n${prefix}${key}\r\n`;
+  for (const name of names) text += `$${name.length}\r\n${name}\r\n`;
   for (const value of head) text += bulk(String(value));
   const count = 1 + claims.length + head.length;
-  if (!printed) return { count, text };
+  if (!printed) return { count, text, encoding: 'latin1' };
   for (const claim of claims) {
-    // As a signed number: an engine writes those of 32 bits several times faster than others.
-    const print = String(claim.print | 0);
+    const print = String(claim.print % PRINTS);
     text += `$${print.length}\r\n${print}\r\n`;
   }
-  return { count: count + claims.length, text };
+  return { count: count + claims.length, text, encoding: 'latin1' };
+}
+
+/** Bytes of a key, of its 16 base64 characters. */
+const KEY = 12;
+
+/** What Redis calls the keys of claims, each character a byte: with a prefix of two, 14 bytes, the most that a string of its smallest kind holds. */
+export function keyNames(prefix: string, keys: readonly string[]): string[] {
+  const before = Buffer.from(prefix).toString('latin1');
+  const bytes = Buffer.from(keys.join(''), 'base64').toString('latin1');
+  return keys.map((_, i) => before + bytes.slice(i * KEY, (i + 1) * KEY));
 }

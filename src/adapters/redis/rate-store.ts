@@ -74,5 +74,6 @@ function argumentsOf(asks: readonly TokenAsk[], prefix: string, deadline: number
     deadline,
     ...asks.flatMap(({ rate, owed, want }) => [rate, owed, want]),
   ];
-  return { count: values.length, text: values.map((value) => bulk(String(value))).join('') };
+  const text = values.map((value) => bulk(String(value))).join('');
+  return { count: values.length, text, encoding: 'utf8' };
 }

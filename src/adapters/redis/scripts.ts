@@ -1,8 +1,8 @@
 import { script } from './call.ts';
 
 /**
- * The scripts of the dedupe store. Values: a confirmed id holds the decimal checksum of its payload, which
- * Redis keeps as an integer without further memory; a claim holds its owner, which is no number.
+ * The scripts of the dedupe store. Values: a confirmed id holds its payload's checksum, less than `PRINTS`: Redis
+ * has such small numbers once for all keys, unless it evicts by use (LRU, LFU). A claim holds its owner, which is no number.
  *
  * KEYS are the ids, ARGV is [deadline, life in ms, owner, ...]. After the deadline whoever called has
  * given up: a command that lay in the socket of a frozen server must not mark ids then.
@@ -18,8 +18,10 @@ const unlessLate = `${clock}
 if now > tonumber(ARGV[1]) then return {now, -1} end
 `;
 
-/** In place of a checksum: somebody else has claimed the id. Checksums have 32 bits. */
-export const PENDING = 2 ** 32;
+/** Numbers from 0 of which Redis has one each for all keys (OBJ_SHARED_INTEGERS). */
+export const PRINTS = 10_000;
+/** In place of a checksum: somebody else has claimed the id. */
+export const PENDING = PRINTS;
 
 /** Replies with position (from 0) and checksum of those not claimed, one after the other. */
 export const claimScript = script(`${unlessLate}

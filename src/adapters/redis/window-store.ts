@@ -127,9 +127,10 @@ function changeArguments(changes: readonly Change[], prefix: string, deadline: n
     text += set + gone;
     count += head.length + sets + entries.size;
   }
-  return { count, text };
+  return { count, text, encoding: 'utf8' };
 }
 
 function listed(values: (string | number)[]): Arguments {
-  return { count: values.length, text: values.map((value) => bulk(String(value))).join('') };
+  const text = values.map((value) => bulk(String(value))).join('');
+  return { count: values.length, text, encoding: 'utf8' };
 }

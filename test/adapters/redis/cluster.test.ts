@@ -1,13 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { redisDedupeStore } from '../../../src/adapters/redis/dedupe-store.ts';
 import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
 import { makePlaces, placeOf, slotOf } from '../../../src/adapters/redis/slots.ts';
-import { type ClaimOutcome, type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
+import {
+  type Claim,
+  type ClaimOutcome,
+  type DedupeStore,
+  StoreUnavailable,
+} from '../../../src/ports/dedupe-store.ts';
 import { dedupeStoreContract } from '../../contracts/dedupe-store.ts';
 import { type RedisCluster, startRedisCluster } from '../../services/redis-cluster.ts';
-import { answering, clusterServers, ids } from './store.ts';
+import { answering, clusterServers, ids, namesOf } from './store.ts';
 
 /** Ids enough to be in every place. */
 const MANY = 1000;
@@ -156,15 +162,17 @@ describe('faults', { timeout: 60_000 }, () => {
     await cluster.cli(to.port, 'cluster', 'setslot', `${slot}`, 'importing', from.id);
     await cluster.cli(from.port, 'cluster', 'setslot', `${slot}`, 'migrating', to.id);
     // Half of the keys have gone, new ones belong to the new node: the old one sends calls on, one by one.
-    const gone = before.slice(0, 10).map(({ key }) => `${prefix}${key}`);
-    await cluster.cli(from.port, 'migrate', '127.0.0.1', `${to.port}`, '', '0', '5000', 'keys', ...gone);
+    const old = new Redis(from.port);
+    const migrate = (claims: readonly Claim[]) =>
+      old.migrate('127.0.0.1', to.port, '', 0, 5000, 'KEYS', ...namesOf(prefix, claims));
+    await migrate(before.slice(0, 10));
     const during = ids(20);
     const mixed = before.flatMap((one, i) => [one, during[i]!]);
     expect(await moving.claim(mixed, 'b')).toEqual(before.flatMap(() => ['duplicate', 'claimed']));
     await moving.confirm(during, 'b');
     expect(await moving.claim(mixed, 'c')).toEqual(mixed.map(() => 'duplicate'));
-    const rest = before.slice(10).map(({ key }) => `${prefix}${key}`);
-    await cluster.cli(from.port, 'migrate', '127.0.0.1', `${to.port}`, '', '0', '5000', 'keys', ...rest);
+    await migrate(before.slice(10));
+    old.disconnect();
     for (const { port } of [to, from])
       await cluster.cli(port, 'cluster', 'setslot', `${slot}`, 'node', to.id);
     const after = ids(1);

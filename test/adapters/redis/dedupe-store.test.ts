@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -5,10 +6,10 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { redisDedupeStore } from '../../../src/adapters/redis/dedupe-store.ts';
-import { type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
+import { type Claim, type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import { dedupeStoreContract } from '../../contracts/dedupe-store.ts';
 import { type RedisServer, startRedis } from '../../services/redis.ts';
-import { answering, ids, refused } from './store.ts';
+import { answering, ids, keyOf, namesOf, refused } from './store.ts';
 
 dedupeStoreContract('Redis', async () => {
   const server = await startRedis();
@@ -75,22 +76,50 @@ describe('redisDedupeStore', { timeout: 30_000 }, () => {
     await server.stop();
   });
 
-  test('keeps a confirmed id as an integer under its prefix, with the window as its life', async () => {
-    const [id] = [{ key: 'k', print: 4_294_967_295 }];
+  const nameOf = (claim: Claim) => namesOf('t:', [claim])[0]!;
+
+  test('keeps a confirmed id in at most 100 bytes, with the window as its life', async () => {
+    const id = { key: keyOf('k'), print: 4_294_967_295 };
     await store.claim([id], 'a');
-    expect(await redis((client) => client.get('t:k'))).toBe('a:');
+    expect(nameOf(id)).toEqual(
+      Buffer.concat([Buffer.from('t:'), hash('sha256', 'k', 'buffer').subarray(0, 12)]),
+    );
+    expect(await redis((client) => client.get(nameOf(id)))).toBe('a:');
     await store.confirm([id], 'a');
     await redis(async (client) => {
-      expect(await client.get('t:k')).toBe('-1');
-      expect(await client.object('ENCODING', 't:k')).toBe('int');
-      expect(await client.pttl('t:k')).toBeGreaterThan(30_000);
+      expect(await client.get(nameOf(id))).toBe('7295');
+      expect(await client.object('ENCODING', nameOf(id))).toBe('int');
+      // Redis has such a number once for all keys: an object that is never counted.
+      expect(await client.object('REFCOUNT', nameOf(id))).toBe(2_147_483_647);
+      expect(await client.pttl(nameOf(id))).toBeGreaterThan(30_000);
+      const used = async () => Number(/^used_memory_dataset:(\d+)/m.exec(await client.info('memory'))![1]);
+      const before = await used();
+      // As many as fill Redis' tables.
+      for (let i = 0; i < 65; i++) {
+        const many = ids(i === 0 ? 535 : 1000);
+        await store.claim(many, 'a');
+        await store.confirm(many, 'a');
+      }
+      expect((await used()) - before).toBeLessThanOrEqual(100 * 64_535);
     });
+  });
+
+  test('a prefix may be any text', async () => {
+    const other = open({ prefix: 'größe:' });
+    await answering(other);
+    const claims = ids(2);
+    await other.claim(claims, 'a');
+    await other.confirm(claims, 'a');
+    expect(await other.claim(claims, 'b')).toEqual(['duplicate', 'duplicate']);
+    const names = await redis((client) => client.keys('größe:*'));
+    expect(names.length).toBe(3);
+    await other.close();
   });
 
   test('gives a late confirm nothing of what others hold, and keeps that no longer than if it were new', async () => {
     const [claimed, confirmed] = [
-      { key: 'claimed', print: 1 },
-      { key: 'confirmed', print: 1 },
+      { key: keyOf('claimed'), print: 1 },
+      { key: keyOf('confirmed'), print: 1 },
     ];
     await store.claim([claimed, confirmed], 'b');
     await store.confirm([confirmed], 'b');
@@ -102,8 +131,8 @@ describe('redisDedupeStore', { timeout: 30_000 }, () => {
       'a',
     );
     await redis(async (client) => {
-      expect(await client.mget('t:claimed', 't:confirmed')).toEqual(['b:', '1']);
-      const [lease, window] = [await client.pttl('t:claimed'), await client.pttl('t:confirmed')];
+      expect(await client.mget(nameOf(claimed), nameOf(confirmed))).toEqual(['b:', '1']);
+      const [lease, window] = [await client.pttl(nameOf(claimed)), await client.pttl(nameOf(confirmed))];
       expect(lease).toBeGreaterThan(0);
       expect(lease).toBeLessThanOrEqual(30_000);
       expect(window).toBeGreaterThan(30_000);
@@ -172,7 +201,7 @@ describe('redisDedupeStore', { timeout: 30_000 }, () => {
           .split('\n').length > 3
       )
         await turn();
-      expect(await client.exists([...late, ...other].map((claim) => `t:${claim.key}`))).toBe(0);
+      expect(await client.exists(namesOf('t:', [...late, ...other]))).toBe(0);
     });
     expect(await fast.claim(late, 'c')).toEqual(late.map(() => 'claimed'));
     await fast.close();
@@ -233,8 +262,8 @@ describe('redisDedupeStore', { timeout: 30_000 }, () => {
   test('what somebody else wrote under our keys is never taken for a stored event', async () => {
     const [text, list, fine] = ids(3);
     await redis(async (client) => {
-      await client.set(`t:${text!.key}`, 'stored');
-      await client.lpush(`t:${list!.key}`, '1');
+      await client.set(nameOf(text!), 'stored');
+      await client.lpush(nameOf(list!), '1');
     });
     expect(await store.claim([text!, fine!], 'a')).toEqual(['pending', 'claimed']);
     await expect(store.claim([list!], 'a')).rejects.toThrow(/WRONGTYPE/);

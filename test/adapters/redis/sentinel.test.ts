@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { redisDedupeStore } from '../../../src/adapters/redis/dedupe-store.ts';
 import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
@@ -6,7 +7,7 @@ import type { RedisServers } from '../../../src/config-redis.ts';
 import { type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import { dedupeStoreContract } from '../../contracts/dedupe-store.ts';
 import { type RedisSentinel, startRedisSentinel } from '../../services/redis-sentinel.ts';
-import { answering, ids } from './store.ts';
+import { answering, ids, namesOf } from './store.ts';
 
 let rig: RedisSentinel;
 beforeAll(async () => {
@@ -108,13 +109,15 @@ describe('faults', { timeout: 60_000 }, () => {
     const next = rig.servers.find((server) => server !== old)!;
     await rig.cli(rig.sentinels[0]!.port, '-a', rig.sentinelPassword, 'sentinel', 'failover', rig.name);
     await expect.poll(async () => (await rig.primary()).port, { timeout: 20_000 }).toBe(next.port);
+    const client = new Redis(next.port, { password: rig.password });
     const isThere = async () => {
       await answering(other);
       const [one] = ids(1);
       await other.claim([one!], 'a').catch(() => {});
-      return rig.cli(next.port, 'exists', `next:${one!.key}`);
+      return client.exists(...namesOf('next:', [one!]));
     };
-    await expect.poll(isThere, { timeout: 30_000 }).toContain('1');
+    await expect.poll(isThere, { timeout: 30_000 }).toBe(1);
+    client.disconnect();
     expect(await rig.cli(old.port, 'info', 'replication')).toContain('role:master');
     const claims = ids(100);
     await other.claim(claims, 'b');

@@ -1,13 +1,24 @@
-import { randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { keyNames } from '../../../src/adapters/redis/dedupe-store.ts';
 import type { RedisLogin, RedisServers } from '../../../src/config-redis.ts';
-import { type Claim, type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
+import { type Claim, claimKey, type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import type { RedisCluster } from '../../services/redis-cluster.ts';
 
-/** Digest-like ids, never the same. */
+/** The key of a claim, as of an event with this identity. */
+export const keyOf = (identity: string) => claimKey(hash('sha256', identity, 'base64'));
+
+/** What Redis calls ids. */
+export const namesOf = (prefix: string, claims: readonly Claim[]) =>
+  keyNames(
+    prefix,
+    claims.map(({ key }) => key),
+  ).map((name) => Buffer.from(name, 'latin1'));
+
+/** Ids, never the same. */
 export const ids = (count: number): Claim[] =>
-  Array.from({ length: count }, () => ({ key: randomUUID().slice(0, 22), print: 1 }));
+  Array.from({ length: count }, () => ({ key: keyOf(randomUUID()), print: 1 }));
 
 /** Claims ids all over the store until each gets an answer; the test's own time limit ends it. */
 export async function answering(store: DedupeStore, count = 1): Promise<void> {
