@@ -92,7 +92,7 @@ const MOST_KNOWN = 1_000;
 const LONGEST_KNOWN = 64;
 
 /** The attribute that a header holds; null for none. */
-function attributeIn(header: string): string | null {
+export function attributeIn(header: string): string | null {
   let name = known.get(header);
   if (name === undefined) {
     name = header.startsWith('ce_') && header !== 'ce_datacontenttype' ? header.slice(3) : null;

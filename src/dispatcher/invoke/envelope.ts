@@ -1,8 +1,7 @@
-import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
-import { isJson } from '../../json-bytes.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
-import { asBuffer, type CloudEvent, cloudEvent, headerText, isJsonType } from '../cloudevent.ts';
+import { cloudEvent, headerText } from '../cloudevent.ts';
+import { EventWriter, type Identity } from './event-writer.ts';
 
 /** One request, but for what is the same in all: `headers` are name, value, name, value. */
 export interface Message {
@@ -35,7 +34,8 @@ export function binaryMessage(record: StoredRecord, subscription: string): Messa
   for (const name in event.attributes) headers.push(`ce-${name}`, headerValue(event.attributes[name]!));
   if (event.contentType !== null) headers.push('content-type', event.contentType);
   pushTrace(headers, record);
-  const identity = identityOf(event, subscription);
+  const { source, id } = event.attributes;
+  const identity = identityOf({ source: source!, id: id! }, subscription);
   headers.push('idempotency-key', idempotencyKey(identity));
   return { headers, body: event.data, identity };
 }
@@ -44,70 +44,35 @@ export function binaryMessage(record: StoredRecord, subscription: string): Messa
 export function structuredMessage(record: StoredRecord, subscription: string): Message {
   const headers = ['content-type', 'application/cloudevents+json; charset=utf-8'];
   pushTrace(headers, record);
-  const event = cloudEvent(record);
-  const identity = identityOf(event, subscription);
+  const writer = new EventWriter([record]);
+  const identity = identityOf(writer.add(record), subscription);
   headers.push('idempotency-key', idempotencyKey(identity));
-  const parts: Uint8Array[] = [];
-  const rest = envelope(record, event, '', parts);
-  return { headers, body: Buffer.concat([...parts, Buffer.from(rest)]), identity };
+  return { headers, body: writer.end(), identity };
 }
 
 /** Events as a CloudEvents batch. */
 export function batchMessage(records: readonly StoredRecord[], subscription: string): Message {
   const headers = ['content-type', 'application/cloudevents-batch+json; charset=utf-8'];
-  const parts: Uint8Array[] = [];
+  const writer = new EventWriter(records);
   const keys: string[] = [];
-  let text = '[';
   for (const record of records) {
-    const event = cloudEvent(record);
-    text = envelope(record, event, keys.length === 0 ? text : `${text},`, parts);
-    keys.push(identityOf(event, subscription));
+    writer.push(keys.length === 0 ? '[' : ',');
+    keys.push(identityOf(writer.add(record), subscription));
   }
-  parts.push(Buffer.from(`${text}]`));
+  writer.push(']');
   if (records.length === 1) pushTrace(headers, records[0]!);
   const identity = JSON.stringify(keys);
   headers.push('idempotency-key', `"${hash('sha256', identity, 'base64url')}"`);
-  return { headers, body: Buffer.concat(parts), identity };
-}
-
-/**
- * Writes `before` and the event in the JSON event format, with JSON data byte for byte, so that no number changes.
- * Gives back the end of it that is not in `parts` yet.
- */
-function envelope(
-  record: StoredRecord,
-  { attributes, contentType, data }: CloudEvent,
-  before: string,
-  parts: Uint8Array[],
-): string {
-  // Of a record in structured mode, which is the whole event.
-  if (data !== record.value) {
-    parts.push(Buffer.from(before), record.value!);
-    return '';
-  }
-  let head = `${before}{`;
-  for (const name in attributes) head += `"${name}":${JSON.stringify(attributes[name])},`;
-  if (contentType !== null) head += `"datacontenttype":${JSON.stringify(contentType)},`;
-  if (data === null) return `${head.slice(0, -1)}}`;
-  const claimsJson = contentType === null || isJsonType(contentType);
-  // A record that only claims to be JSON would spoil its whole batch.
-  if (claimsJson && isJson(data)) {
-    parts.push(Buffer.from(`${head}"data":`), data);
-    return '}';
-  }
-  if (!claimsJson && contentType.toLowerCase().startsWith('text/') && isUtf8(data)) {
-    return `${head}"data":${JSON.stringify(asBuffer(data).toString('utf8'))}}`;
-  }
-  return `${head}"data_base64":"${asBuffer(data).toString('base64')}"}`;
+  return { headers, body: writer.end(), identity };
 }
 
 /**
  * The same on every attempt; another for the same id from another source, as ids are unique per source. Where there is
  * no subscription, the id is that of one call.
  */
-function identityOf({ attributes }: CloudEvent, subscription: string): string {
-  if (subscription === '') return headerValue(attributes.id!);
-  return `${subscription}:${headerValue(attributes.source!)}:${headerValue(attributes.id!)}`;
+function identityOf({ source, id }: Identity, subscription: string): string {
+  if (subscription === '') return headerValue(id);
+  return `${subscription}:${headerValue(source)}:${headerValue(id)}`;
 }
 
 /** A structured-field string, as the Idempotency-Key draft wants it. */
