@@ -7,6 +7,7 @@ import { freePort } from '../test/services/free-port.ts';
 import { type Kafka, startKafka } from '../test/services/kafka.ts';
 import { eventText } from './events.ts';
 import { startNode, stopNode } from './process.ts';
+import { program } from './program.ts';
 import { type Row, rowOf } from './report.ts';
 import { cpuMicros, rssMiB } from './scenario.ts';
 
@@ -49,7 +50,7 @@ export async function dispatchRows({ rounds, scale, node, wants }: DispatchOptio
         const mine = await delivered(amount, async (url) => {
           const config = join(folder, `${group}.yaml`);
           await writeFile(config, await configOf(kafka, group, url, per));
-          const args = [...node, 'src/main.ts', 'serve', '--role', 'dispatcher', '--config', config];
+          const args = [...node, ...(await program()), 'serve', '--role', 'dispatcher', '--config', config];
           return startNode(args, /"msg":"ready"/);
         });
         const one = { floor: floor.micros, dispatcher: mine.micros, rss: mine.rss };

@@ -8,6 +8,7 @@ import { type Kafka, startKafka } from '../test/services/kafka.ts';
 import { type RedisServer, startRedis } from '../test/services/redis.ts';
 import { schemas } from './events.ts';
 import { startNode, stopNode } from './process.ts';
+import { program } from './program.ts';
 
 /** A gateway with a Kafka and a Redis of its own. */
 export interface Rig {
@@ -57,7 +58,7 @@ sources:
   iot: { protocol: events, topic: iot, id: [/id], type: sensor.reading, time: /ts, key: /deviceId, schema: iot, keys: [load-iot] }
 ${clickSource('click')}${more}`,
     );
-    const args = [...node, 'src/main.ts', 'serve', '--role', 'gateway', '--config', config];
+    const args = [...node, ...(await program()), 'serve', '--role', 'gateway', '--config', config];
     const gateway = await startNode(args, /"msg":"ready"/);
     const one = { url: `http://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}`, gateway };
     running.push(one);

@@ -10,6 +10,7 @@ import { startRedis } from '../test/services/redis.ts';
 import { schemas } from './events.ts';
 import { openLoop } from './open-loop.ts';
 import { startNode, stopNode } from './process.ts';
+import { program } from './program.ts';
 import { median } from './report.ts';
 import { rssMiB } from './scenario.ts';
 
@@ -54,7 +55,7 @@ let delivered = false;
 target.stdout!.on('data', (bytes: Buffer) => {
   delivered ||= bytes.toString().includes('done');
 });
-const postern = await startNode(['src/main.ts', 'serve', '--config', config], /"msg":"ready"/);
+const postern = await startNode([...(await program()), 'serve', '--config', config], /"msg":"ready"/);
 try {
   await main();
 } finally {

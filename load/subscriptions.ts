@@ -7,6 +7,7 @@ import { freePort } from '../test/services/free-port.ts';
 import { startKafka } from '../test/services/kafka.ts';
 import { appendEvents } from './dispatch.ts';
 import { startNode, stopNode } from './process.ts';
+import { program } from './program.ts';
 import { cpuMicros } from './scenario.ts';
 
 const TOPIC = 'scale';
@@ -34,7 +35,7 @@ dedupe: { embedded: {} }
 subscriptions:
 ${subscriptions.join('')}`,
     );
-    const args = ['src/main.ts', 'serve', '--role', 'dispatcher', '--config', config];
+    const args = [...(await program()), 'serve', '--role', 'dispatcher', '--config', config];
     const dispatcher = await startNode(args, /"msg":"ready"/);
     try {
       await admin.connect();
