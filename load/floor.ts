@@ -31,5 +31,7 @@ function statusOf(check: (event: unknown) => unknown, text: string): number {
   return 202;
 }
 
+// As the gateway keeps idle connections.
+server.keepAliveTimeout = 75_000;
 server.listen(Number(process.argv[2]), '127.0.0.1', () => process.stdout.write('ready\n'));
 process.on('SIGTERM', () => process.exit(0));

@@ -1,6 +1,7 @@
 import { freePort } from '../test/services/free-port.ts';
 import type { Peer } from './peer.ts';
 import { startNode, stopNode } from './process.ts';
+import { redisFloor } from './redis-floor.ts';
 import { median, type Row, rowOf } from './report.ts';
 import type { Rig } from './rig.ts';
 import { cpuMicros, type Outcome, rssMiB, runScenario, type Scenario } from './scenario.ts';
@@ -18,6 +19,8 @@ interface Cost extends Outcome {
   gateway: number;
   floor: number;
   redis: number;
+  /** What Redis takes for two phases and nothing else; null where it is not measured. */
+  redisFloor: number | null;
   kafka: number;
   /** Null without a peer. */
   peer: number | null;
@@ -34,7 +37,8 @@ const PEER_TARGETS = {
   'single click': { kafkajs: 1 / 2.2, other: 1 / 3 },
   'batch click': { kafkajs: 1 / 4, other: 1 / 7 },
 };
-const REDIS_MICROS = 3.5;
+/** 3.5 us, by the 3.3 us that the floor takes on the machine that the target is of. */
+const REDIS_TARGET = 3.5 / 3.3;
 
 export const ingestNames = [...Object.keys(work), 'peer single', 'peer batch', 'redis cpu'];
 
@@ -89,8 +93,8 @@ export async function ingestRows(options: IngestOptions): Promise<Row[]> {
   }
   const batches = costs.get('batch click');
   if (wants('redis cpu') && batches !== undefined) {
-    const pairs = batches.map(({ redis }) => [redis, null] as const);
-    rows.push(rowOf('redis cpu', 'us/event', pairs, { target: REDIS_MICROS }));
+    const pairs = batches.map(({ redis, redisFloor }) => [redis, redisFloor] as const);
+    rows.push(rowOf('redis cpu', 'us/event', pairs, { against: 'two SETs', target: REDIS_TARGET }));
   }
   return rows;
 }
@@ -142,6 +146,7 @@ async function costOf(
     ...outcome,
     gateway: micros[0]!,
     redis: micros[1]!,
+    redisFloor: scenario.name === 'batch click' ? await redisFloor(rig.redis) : null,
     kafka: micros[2]!,
     floor: bare.micros[0]!,
     peer: beside,

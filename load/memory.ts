@@ -1,3 +1,4 @@
+import { freePort } from '../test/services/free-port.ts';
 import { startNode, stopNode } from './process.ts';
 import { type Row, rowOf } from './report.ts';
 import { startRig } from './rig.ts';
@@ -12,31 +13,44 @@ const full: Scenario[] = [
 
 export const memoryNames = ['memory'];
 
-/** The most memory that a gateway takes with many idle connections beside full load. `client`: what appends. */
+/** The most memory that a gateway, and the floor, take with many idle connections beside full load. `client`: what appends. */
 export async function memoryRow(node: string[], client: string): Promise<Row> {
+  const port = await freePort();
+  const floor = await startNode(['load/floor.ts', String(port)], /ready/);
+  const bare = await most(floor.pid, `http://127.0.0.1:${port}`).finally(() => stopNode(floor));
   const rig = await startRig(node, '', 0, client);
-  const megabytes = () => rssMiB(rig.gateway.pid) * 1.048576;
+  const { start, connected, peak } = await most(rig.gateway.pid, rig.url).finally(() => rig.stop());
+  return rowOf('memory', 'MB', [[peak, null]], {
+    target: MEGABYTES,
+    more: {
+      'MB at start': start,
+      'MB with idle connections': connected,
+      'floor MB with them': bare.connected,
+      'floor MB': bare.peak,
+    },
+  });
+}
+
+/** Memory of a server, in MB. */
+async function most(pid: number, url: string): Promise<{ start: number; connected: number; peak: number }> {
+  const megabytes = () => rssMiB(pid) * 1.048576;
   const start = megabytes();
-  let most = 0;
+  let peak = 0;
   const watch = setInterval(() => {
-    most = Math.max(most, megabytes());
+    peak = Math.max(peak, megabytes());
   }, 100);
   try {
-    const idle = await startNode(['load/idle.ts', new URL(rig.url).port, String(IDLE)], /ready/);
+    const idle = await startNode(['load/idle.ts', new URL(url).port, String(IDLE)], /ready/);
     let said = '';
     idle.stdout!.on('data', (bytes: Buffer) => (said += bytes.toString()));
     const connected = megabytes();
     for (const scenario of full) {
-      await runScenario(`${rig.url}/events/click?key=load-click`, scenario, `memory-${scenario.batch}`);
+      await runScenario(`${url}/events/click?key=load-click`, scenario, `memory-${scenario.batch}`);
     }
     await stopNode(idle);
     if (!said.includes(`${IDLE} open`)) throw new Error(`idle connections were closed: ${said.trim()}`);
-    return rowOf('memory', 'MB', [[most, null]], {
-      target: MEGABYTES,
-      more: { 'MB at start': start, 'MB with idle connections': connected },
-    });
+    return { start, connected, peak };
   } finally {
     clearInterval(watch);
-    await rig.stop();
   }
 }

@@ -193,4 +193,63 @@ describe('batch mode', () => {
     expect(headersOf(batchMessage(records, 's'))['idempotency-key']).toBe(key);
     expect(headersOf(batchMessage(records.slice(1), 's'))['idempotency-key']).not.toBe(key);
   });
+
+  test('has each event as it would be alone, whatever comes before it', () => {
+    const same = 'grün "1"';
+    const some = [
+      foreign('{"n":1}', {
+        ce_specversion: '1.0',
+        ce_id: '1',
+        ce_source: '/a',
+        ce_type: 't',
+        ce_subject: same,
+      }),
+      foreign('{"n":2}', {
+        ce_specversion: '1.0',
+        ce_id: '2',
+        ce_source: '/a',
+        ce_type: 't',
+        ce_subject: same,
+      }),
+      foreign('{"n":3}', { ce_specversion: '1.0', ce_id: '2', ce_source: '/b', ce_type: 'u', other: same }),
+      stored('<a/>', { 'content-type': 'application/xml' }),
+      stored('{"n":5}', { ce_datacontenttype: 'text/plain' }),
+      stored('text', { 'content-type': 'Text/Plain; charset=utf-8' }),
+      stored(null, { 'content-type': 'application/json' }),
+      foreign('{"n":7}', { ce_id: '', ce_source: '/a', ce_type: 't' }),
+      foreign('{"n":8}', { ce_id: '8', ce_source: '/a' }),
+      foreign('9'),
+      foreign('{"specversion":"1.0","id":"10","source":"/s","type":"t"}', {
+        'content-type': 'application/cloudevents+json',
+      }),
+      stored('{"n":11}', { ce_long: '€'.repeat(5000), ce_empty: '' }),
+      stored('{"n":12}', { ce_long: '€'.repeat(5000), ce_empty: '' }),
+    ];
+    // As the log reads them: the same bytes are the same object.
+    const values = new Map<string, Uint8Array>();
+    for (const { headers } of some) {
+      for (const [name, bytes] of Object.entries(headers)) {
+        const text = bytes.toString();
+        if (!values.has(text)) values.set(text, bytes);
+        headers[name] = values.get(text)!;
+      }
+    }
+    const alone = some.map((record) => textOf(structuredMessage(record, 's')));
+    expect(textOf(batchMessage(some, 's'))).toBe(`[${alone.join(',')}]`);
+    expect(textOf(batchMessage(some.toReversed(), 's'))).toBe(`[${alone.toReversed().join(',')}]`);
+    const [first, second, third] = JSON.parse(`[${alone.slice(0, 3).join(',')}]`);
+    expect(first).toEqual({
+      ...{ specversion: '1.0', id: '1', source: '/a', type: 't', subject: 'grün "1"', data: { n: 1 } },
+    });
+    expect(second).toEqual({ ...first, id: '2', data: { n: 2 } });
+    expect(third).toEqual({ specversion: '1.0', id: '2', source: '/b', type: 'u', data: { n: 3 } });
+    const [seventh, eighth, ninth, tenth] = JSON.parse(`[${alone.slice(6, 10).join(',')}]`);
+    expect(seventh).toEqual({
+      ...{ specversion: '1.0', id: 'id-1', source: '/shop', type: 'shop.order' },
+      datacontenttype: 'application/json',
+    });
+    expect(eighth).toMatchObject({ specversion: '1.0', id: 'orders-0-7', source: '/a', data: { n: 7 } });
+    expect(ninth).toMatchObject({ specversion: '1.0', id: '8', type: 'kafka.record', data: { n: 8 } });
+    expect(tenth).toMatchObject({ id: 'orders-0-7', source: 'kafka:orders', data: 9 });
+  });
 });
