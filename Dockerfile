@@ -42,5 +42,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=6 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:8081/livez').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 # A third less memory under load for the same CPU.
-ENTRYPOINT ["node", "--max-semi-space-size=16", "--no-parallel-scavenge", "--heap-growing-percent=50", "/app/dist/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=16", "--no-parallel-scavenge", "/app/dist/main.js"]
 CMD ["serve", "--config", "/etc/postern/postern.yaml"]
