@@ -21,7 +21,7 @@ if now > tonumber(ARGV[1]) then return {now, -1} end
 /** Numbers from 0 of which Redis has one each for all keys (OBJ_SHARED_INTEGERS). */
 export const PRINTS = 10_000;
 /** In place of a checksum: somebody else has claimed the id. */
-export const PENDING = PRINTS;
+export const PENDING = -1;
 
 /** Replies with position (from 0) and checksum of those not claimed, one after the other. */
 export const claimScript = script(`${unlessLate}
