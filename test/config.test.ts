@@ -125,7 +125,7 @@ subscriptions:
     },
   });
   expect(config.dedupe.store).toEqual({
-    redis: { url: 'rediss://u:p@r:6379/0', prefix: 'postern:', timeout: 500 },
+    redis: { url: 'rediss://u:p@r:6379/0', prefix: 'p:', timeout: 500 },
   });
   expect(config.sources.get('web')).toMatchObject({
     keys: [
@@ -246,7 +246,7 @@ test('Redis is one server, a cluster, or a primary that sentinels know', () => {
   const read = (redis: string) => `log: { embedded: {} }\ndedupe: { redis: ${redis} }`;
   const store = (redis: string) =>
     good(read(redis), { env: { P: 'p' }, files: { '/ca': 'PEM' } }).dedupe.store;
-  const rest = { prefix: 'postern:', timeout: 500 };
+  const rest = { prefix: 'p:', timeout: 500 };
   expect(store("{ cluster: { nodes: ['a:1', '[::1]:2'] } }")).toEqual({
     redis: {
       cluster: {
