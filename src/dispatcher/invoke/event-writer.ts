@@ -81,22 +81,22 @@ export class EventWriter {
   #addBinary(record: StoredRecord): Identity | null {
     const type = this.#typeOf(record);
     if (type.isStructured) return null;
-    let text = '{';
+    let version = '';
+    let text = '';
     let id = '';
     let source = '';
     let isTyped = false;
-    let isVersioned = false;
     let place = 0;
     for (const header in record.headers) {
       const known = this.#read(place++, header, record.headers[header]!);
-      text += known.json;
+      if (known.name === 'specversion') version = known.json;
+      else text += known.json;
       if (known.name === 'id') id = known.text;
       else if (known.name === 'source') source = known.text;
       else if (known.name === 'type') isTyped = known.text !== '';
-      else if (known.name === 'specversion') isVersioned = true;
     }
-    if (id === '' || source === '' || !isTyped || !isVersioned) return null;
-    this.#text += text;
+    if (id === '' || source === '' || !isTyped || version === '') return null;
+    this.#text += `{${version}${text}`;
     this.#addData(record.value, type);
     return { source, id };
   }
