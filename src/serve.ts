@@ -43,6 +43,8 @@ export interface RunOptions {
 /** Where an OpenTelemetry SDK leaves what it registers, for all copies of its API. */
 const SDK = Symbol.for('opentelemetry.js.api.1');
 const DRAIN_MS = 1000;
+/** Milliseconds for closing all else when the spool has been: the log alone waits a second for what is in flight. */
+const CLOSE_MS = 3000;
 /** Milliseconds until connections that stay idle after that are closed. */
 const IDLE_MS = 5000;
 /** Milliseconds that a start waits for the dedupe store; without it the gateway runs as `outage` says. */
@@ -202,8 +204,8 @@ export async function run(options: RunOptions): Promise<void> {
       workflows?.stop(config.grace),
       streams?.stop(config.grace),
     ]);
-    // The last tenth is for closing everything else.
-    await spool?.close(config.grace * 0.9 - (performance.now() - started));
+    const rest = Math.max(config.grace * 0.1, Math.min(CLOSE_MS, config.grace * 0.4));
+    await spool?.close(config.grace - rest - (performance.now() - started));
     await log.close();
     await Promise.all([dedupe, ...deliveries.values()].map((one) => one?.store.close()));
     await windows?.close();

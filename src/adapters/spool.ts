@@ -96,10 +96,11 @@ export class Spool implements Appender {
     return this.#fault === null ? null : `${this.#fault}${problem === null ? '' : `; ${problem}`}`;
   }
 
-  /** Forwards what the log takes within `grace` milliseconds; what is left stays for the next start. */
+  /** Forwards what the log takes within about `grace` milliseconds; what is left stays for the next start. */
   async close(grace: number): Promise<void> {
     const { log, file, onLog } = this.#options;
-    if (log.problem() === null) await within(grace, Promise.all(this.#forwarders.values()));
+    if (log.problem() === null)
+      await within(Math.max(0, grace - IN_FLIGHT), Promise.all(this.#forwarders.values()));
     this.#stop.abort();
     // What is in flight to a log that does not answer stays here: it is forwarded again.
     if (log.problem() === null) await within(IN_FLIGHT, Promise.all(this.#forwarders.values()));
