@@ -157,14 +157,19 @@ export class EventWriter {
 
   /** Writes the text, with room for so many bytes after it. */
   #flush(more = 0): void {
-    const needed = this.#at + 3 * this.#text.length + more;
-    if (needed > this.#bytes.length) {
-      const bytes = Buffer.allocUnsafe(2 * needed);
-      bytes.set(this.#bytes.subarray(0, this.#at));
-      this.#bytes = bytes;
+    // Counted only when it could be too much: few texts are anything but ASCII.
+    if (this.#at + 3 * this.#text.length + more > this.#bytes.length) {
+      this.#grow(this.#at + Buffer.byteLength(this.#text) + more);
     }
     this.#at += this.#bytes.write(this.#text, this.#at);
     this.#text = '';
+  }
+
+  #grow(needed: number): void {
+    if (needed <= this.#bytes.length) return;
+    const bytes = Buffer.allocUnsafe(Math.max(needed, 2 * this.#bytes.length));
+    bytes.set(this.#bytes.subarray(0, this.#at));
+    this.#bytes = bytes;
   }
 }
 
