@@ -16,6 +16,8 @@ export interface Origin {
 const MAX_HOPS = 16;
 /** Bits that are kept of a truncated address. */
 const KEPT = { ipv4: 24, ipv6: 48 };
+/** Bits of an address that one client is given (RFC 6177 section 2). */
+const NETWORK = { ipv4: 32, ipv6: 64 };
 
 /**
  * Makes the function that tells a client's address: that of the peer, or, while the sender is one of the proxies (addresses
@@ -25,15 +27,38 @@ export function makeClientAddress(
   proxies: string[],
   shown: 'truncated' | 'full',
 ): (origin: Origin) => string | null {
+  const clientOf = makeClient(proxies);
+  return (origin) => {
+    const ip = clientOf(origin);
+    return ip === null ? null : (shown === 'full' ? ip : truncated(ip, KEPT)).toString();
+  };
+}
+
+/**
+ * Makes the function that tells whose share of a limit a request takes: its client's address, of IPv6 the network, which
+ * one client has as a whole. A proxy that names no client takes a share of its own. Null when nothing is known.
+ */
+export function makeAddressGroup(proxies: string[]): (origin: Origin) => string | null {
+  const clientOf = makeClient(proxies);
+  return (origin) => {
+    const { peer } = origin;
+    if (peer === undefined) return null;
+    // Most peers: to parse them costs more than all else that is done with their address.
+    if (proxies.length === 0 && !peer.includes(':')) return peer;
+    const ip = clientOf(origin);
+    return ip === null ? peer : truncated(ip, NETWORK).toString();
+  };
+}
+
+function makeClient(proxies: string[]): (origin: Origin) => Ip | null {
   const ranges = proxies.map(rangeOf);
   const isProxy = (ip: Ip) =>
     ranges.some(([range, bits]) => range.kind() === ip.kind() && ip.match(range, bits));
-  const show = (ip: Ip | null) => (ip === null ? null : (shown === 'full' ? ip : truncated(ip)).toString());
 
   return ({ peer, forwardedFor, forwarded }) => {
     let ip = peer === undefined ? null : parseIp(peer);
     const list = forwardedFor ?? forwarded;
-    if (ip === null || list === undefined || !isProxy(ip)) return show(ip);
+    if (ip === null || list === undefined || !isProxy(ip)) return ip;
     const name = forwardedFor === undefined ? forNode : (text: string) => text;
     // From the right: what is left of the first address that is no proxy is the client's own word.
     let end = list.length;
@@ -41,7 +66,7 @@ export function makeClientAddress(
       const comma = list.lastIndexOf(',', end - 1);
       const node = name(list.slice(comma + 1, end).trim());
       ip = node === null ? null : parseNode(node);
-      if (ip === null || comma <= 0 || !isProxy(ip)) return show(ip);
+      if (ip === null || comma <= 0 || !isProxy(ip)) return ip;
       end = comma;
     }
     return null;
@@ -86,7 +111,7 @@ function rangeOf(text: string): [Ip, number] {
   return [six, bits];
 }
 
-function truncated(ip: Ip): Ip {
+function truncated(ip: Ip, kept: Record<'ipv4' | 'ipv6', number>): Ip {
   const bytes = ip.toByteArray();
-  return ipaddr.fromByteArray(bytes.fill(0, KEPT[ip.kind()] / 8));
+  return ipaddr.fromByteArray(bytes.fill(0, kept[ip.kind()] / 8));
 }

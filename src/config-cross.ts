@@ -1,11 +1,12 @@
 import type { Config } from './config.ts';
+import { checkLimits } from './config-limits.ts';
 import { checkSources } from './config-source-cross.ts';
 import { checkStreams } from './config-stream-cross.ts';
 import { checkSubscriptions } from './config-subscription-cross.ts';
 import type { Findings } from './config-text.ts';
 import { checkOrigin } from './config-values.ts';
 import { checkWorkflows } from './config-workflow-cross.ts';
-import { formatDuration, formatSize } from './units.ts';
+import { formatDuration } from './units.ts';
 
 /** Checks what only several settings together can tell. */
 export function checkTogether(config: Config, findings: Findings): void {
@@ -25,23 +26,8 @@ function checkGateway({ gateway, admin }: Config, findings: Findings): void {
       `port ${admin.listen.port} is the gateway's; health and metrics need their own`,
     );
   }
-  const { limits, cors } = gateway;
-  const order = ['event', 'decompressed', 'buffered'] as const;
-  for (const [index, name] of order.slice(0, -1).entries()) {
-    const next = order[index + 1]!;
-    if (limits[name] > limits[next]) {
-      findings.error(
-        ['gateway', 'limits', name],
-        `is more than limits.${next} (${formatSize(limits[next])})`,
-      );
-    }
-  }
-  if (limits.decompressed < limits.body) {
-    findings.error(
-      ['gateway', 'limits', 'decompressed'],
-      `is less than limits.body (${formatSize(limits.body)})`,
-    );
-  }
+  checkLimits(gateway.limits, findings);
+  const { cors } = gateway;
   for (const [index, origin] of cors.origins.entries()) {
     const path = ['gateway', 'cors', 'origins', index];
     if (origin === '*' && cors.credentials)

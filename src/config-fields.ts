@@ -24,6 +24,8 @@ export const duration = (standard: string | null, description: string) =>
   Type.String({ title: DURATION_FORM, pattern: DURATION_PATTERN, ...byDefault(standard), description });
 export const size = (standard: string, description: string) =>
   Type.String({ title: SIZE_FORM, pattern: SIZE_PATTERN, default: standard, description });
+export const optionalSize = (description: string) =>
+  optional(Type.String({ title: SIZE_FORM, pattern: SIZE_PATTERN, description }));
 /** `standard` null: no default. */
 export const count = (standard: number | null, maximum: number, description: string) =>
   Type.Integer({ minimum: 1, maximum, ...byDefault(standard), description });

@@ -1,4 +1,5 @@
 import type { Config, KafkaConfig } from './config.ts';
+import { readLimits } from './config-limits.ts';
 import { readRedis } from './config-redis.ts';
 import type { ConfigDocument } from './config-shape.ts';
 import { readSource } from './config-source.ts';
@@ -22,8 +23,6 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
     within(findings, path, parseDuration(text), min, max, formatDuration);
   const size = (path: Path, text: string, max: number) =>
     within(findings, path, parseSize(text), 1, max, formatSize);
-  const limit = (name: 'body' | 'decompressed' | 'event' | 'buffered' | 'key', max: number) =>
-    size(['gateway', 'limits', name], gateway.limits[name], max);
   const reader: Reader = { findings, secret, time, size };
   // A topic that nobody asked for must not be missed where none is created.
   const creates = log.kafka?.create !== false;
@@ -32,15 +31,7 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
   return {
     gateway: {
       listen: readAddress(findings, ['gateway', 'listen'], gateway.listen),
-      limits: {
-        ...gateway.limits,
-        body: limit('body', 2 ** 28),
-        decompressed: limit('decompressed', 2 ** 28),
-        event: limit('event', 2 ** 28),
-        buffered: limit('buffered', 2 ** 40),
-        key: limit('key', 2 ** 16),
-        bodyTime: time(['gateway', 'limits', 'bodyTime'], gateway.limits.bodyTime),
-      },
+      limits: readLimits(gateway.limits, reader),
       cors: gateway.cors,
       proxies: gateway.proxies.map((text, index) => readRange(findings, ['gateway', 'proxies', index], text)),
       clientAddress: gateway.clientAddress,

@@ -8,6 +8,7 @@ import {
   names,
   object,
   optional,
+  optionalSize,
   secret,
   section,
   size,
@@ -38,6 +39,15 @@ const limits = section(
     id: count(256, 4096, 'Characters of an id, or of a type or subject taken from a payload.'),
     key: size('1KiB', 'Of a partition key.'),
     bodyTime: duration('15s', 'In which a body must have come.'),
+    bodyRate: size('512B', 'A second, that a body must come with on average after its first 5 s.'),
+    values: count(
+      50_000,
+      1_000_000,
+      'Values in one event: members, items and the objects and lists around them.',
+    ),
+    unauthenticated: optionalSize('Of bodies whose sender is not let in yet; an eighth of buffered.'),
+    perSource: optionalSize('Of bodies of one source; half of buffered.'),
+    perAddress: optionalSize('Of bodies of one client address; a quarter of buffered.'),
   },
   'What is too much; each has its own status code.',
 );

@@ -1,6 +1,5 @@
-import { choice, duration, object, optional, pointer, secret } from './config-fields.ts';
+import { choice, duration, object, optional, optionalSize, pointer, secret } from './config-fields.ts';
 import { Type } from './config-type.ts';
-import { SIZE_FORM, SIZE_PATTERN } from './units.ts';
 
 /** The shape of a source in the config. */
 
@@ -59,13 +58,7 @@ const jwt = object(
 const perSecond = {
   events: optional(Type.Integer({ minimum: 1, maximum: 10_000_000, description: 'A second.' })),
   // Without a standard value: a rate of events alone is none of bytes.
-  bytes: optional(
-    Type.String({
-      title: SIZE_FORM,
-      pattern: SIZE_PATTERN,
-      description: 'A second, of bodies after their content-encoding.',
-    }),
-  ),
+  bytes: optionalSize('A second, of bodies after their content-encoding.'),
 };
 
 const rate = object(

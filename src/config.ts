@@ -37,6 +37,16 @@ export interface Limits {
   key: number;
   /** Milliseconds in which the body must have come. */
   bodyTime: number;
+  /** Bytes a second that a body must come with on average. */
+  bodyRate: number;
+  /** Values in one event, containers included. */
+  values: number;
+  /** Bytes that the bodies of all who are not let in yet may take of `buffered`. */
+  unauthenticated: number;
+  /** Bytes that one source may take of `buffered`. */
+  perSource: number;
+  /** Bytes that one client address may take of `buffered`. */
+  perAddress: number;
 }
 
 /** PEM texts; `verify`: whether the server's certificate is. */

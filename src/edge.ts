@@ -63,6 +63,8 @@ function openGateway(config: EdgeConfig, schemas: SchemaSet, env: Bindings): Han
     groups: new Map(),
     // Addresses are put on events where they are stored.
     clientAddress: null,
+    // The runtime bounds what one client can do to a worker.
+    addressGroup: () => null,
     tracing: null,
     relay: fetchRelay({
       origin: originOf(env),

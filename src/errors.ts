@@ -28,6 +28,7 @@ const table = {
   unsupported_encoding: { status: 415, title: 'Content-Encoding is not supported' },
   not_an_object: { status: 422, title: 'Event is not a JSON object' },
   too_deep: { status: 422, title: 'Event is nested too deeply' },
+  too_many_values: { status: 422, title: 'Event holds too many values' },
   id_missing: { status: 422, title: 'Event has no id' },
   id_invalid: { status: 422, title: 'Event id cannot be used' },
   attribute_invalid: { status: 422, title: 'Event attribute cannot be used' },

@@ -12,11 +12,12 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** A value's place in the bytes, and how deeply it nests (a scalar 0, `{}` 1). */
+/** A value's place in the bytes, how deeply it nests (a scalar 0, `{}` 1), and at most how many values it holds. */
 export interface Span {
   start: number;
   end: number;
   depth: number;
+  values: number;
 }
 
 export class ScanError extends Error {
@@ -50,7 +51,7 @@ export function valueSpan(bytes: Uint8Array, at: number, end: number): Span {
   if (first === QUOTE) {
     const stop = stringEnd(bytes, at, end);
     if (stop < 0) throw new ScanError('a string is not closed');
-    return { start: at, end: stop, depth: 0 };
+    return { start: at, end: stop, depth: 0, values: 1 };
   }
   if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) {
     let i = at;
@@ -60,10 +61,12 @@ export function valueSpan(bytes: Uint8Array, at: number, end: number): Span {
       i++;
     }
     if (i === at) throw new ScanError(`unexpected byte at ${at}`);
-    return { start: at, end: i, depth: 0 };
+    return { start: at, end: i, depth: 0, values: 1 };
   }
   let depth = 1;
   let deepest = 1;
+  // Each value but the whole follows a comma, or is the first in its container.
+  let values = 2;
   for (let i = at + 1; i < end; i++) {
     const c = bytes[i]!;
     if (c === QUOTE) {
@@ -74,8 +77,11 @@ export function valueSpan(bytes: Uint8Array, at: number, end: number): Span {
       }
     } else if (c === OPEN_OBJECT || c === OPEN_ARRAY) {
       if (++depth > deepest) deepest = depth;
+      values++;
+    } else if (c === COMMA) {
+      values++;
     } else if (c === CLOSE_OBJECT || c === CLOSE_ARRAY) {
-      if (--depth === 0) return { start: at, end: i + 1, depth: deepest };
+      if (--depth === 0) return { start: at, end: i + 1, depth: deepest, values };
     }
   }
   throw new ScanError('an object or array is not closed');

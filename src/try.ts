@@ -6,9 +6,9 @@ import { makeFilter } from './dispatcher/filter.ts';
 import { RequestError } from './errors.ts';
 import type { DecodedEvent } from './event.ts';
 import { decode, formatOf } from './gateway/decode.ts';
-import { judge } from './gateway/pipeline.ts';
+import { makeJudge } from './gateway/judge.ts';
 import { readCalls } from './gateway/protocols/segment.ts';
-import { type DecodeContext, makeSource } from './gateway/sources/source.ts';
+import { type DecodeContext, type Decoding, makeSource } from './gateway/sources/source.ts';
 import { decodeWebhook } from './gateway/sources/webhook.ts';
 import type { StoredRecord } from './ports/event-log.ts';
 import { compileSchemas } from './schema/compile.ts';
@@ -43,12 +43,15 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
     platform,
     receivedAt: new Date().toISOString(),
     header: () => undefined,
+    grow: () => {},
     idempotencyKey: null,
     trace: {},
   };
   try {
-    const events = eventsOf(sourceConfig.protocol, bytes, contentType, context);
-    judge(events, source, set);
+    const events = [...eventsOf(sourceConfig.protocol, bytes, contentType, context)].filter(
+      (event) => event !== null,
+    );
+    events.forEach(makeJudge(source, set));
     const lines = events.flatMap((event) => describe(event, config, sourceConfig.topic));
     return {
       text: [`${events.length} event${events.length === 1 ? '' : 's'}`, ...lines].join('\n'),
@@ -68,7 +71,7 @@ function eventsOf(
   body: Uint8Array,
   contentType: string,
   context: DecodeContext,
-): DecodedEvent[] {
+): Decoding {
   if (protocol === 'webhook') return [decodeWebhook({ body, contentType, signed: null }, context)];
   if (protocol === 'segment') return readCalls(body, context);
   const format = formatOf(contentType, () => undefined);

@@ -18,6 +18,11 @@ function depthOf(value: unknown): number {
   return 1 + Math.max(0, ...Object.values(value).map(depthOf));
 }
 
+function valuesIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 1;
+  return Object.values(value).reduce((sum: number, inner) => sum + valuesIn(inner), 1);
+}
+
 describe('eachElement', () => {
   it('cuts any array into texts that parse to its elements', () => {
     fc.assert(
@@ -63,16 +68,16 @@ describe('eachElement', () => {
 });
 
 describe('valueSpan', () => {
-  it('tells the depth of any value', () => {
+  it('tells the depth of any value, and about how many it holds', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
         const bytes = bytesOf(JSON.stringify(value));
-        const span: Span = valueSpan(bytes, 0, bytes.length);
-        expect(span).toEqual({
-          start: 0,
-          end: bytes.length,
-          depth: depthOf(JSON.parse(JSON.stringify(value))),
-        });
+        const { values, ...span }: Span = valueSpan(bytes, 0, bytes.length);
+        const parsed = JSON.parse(JSON.stringify(value));
+        expect(span).toEqual({ start: 0, end: bytes.length, depth: depthOf(parsed) });
+        // An empty object or list counts one more than it has.
+        expect(values).toBeGreaterThanOrEqual(valuesIn(parsed));
+        expect(values).toBeLessThanOrEqual(2 * valuesIn(parsed));
       }),
     );
   });

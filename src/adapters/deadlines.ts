@@ -1,8 +1,9 @@
-/** Something that is under way until a time on the clock of `performance.now()`. */
+/** Something that may be under way for too long. */
 export interface Timed {
-  deadline: number;
   /** Where it is in the list; kept by `Deadlines`. */
   place: number;
+  /** Whether it has to end; `now` is on the clock of `performance.now()`. */
+  isDue(now: number): boolean;
   expire(): void;
 }
 
@@ -26,7 +27,6 @@ export class Deadlines {
 
   /** Expires what is due; `expire` may delete the one that it is called for. */
   sweep(now: number): void {
-    for (let i = this.#list.length - 1; i >= 0; i--)
-      if (this.#list[i]!.deadline <= now) this.#list[i]!.expire();
+    for (let i = this.#list.length - 1; i >= 0; i--) if (this.#list[i]!.isDue(now)) this.#list[i]!.expire();
   }
 }

@@ -1,6 +1,6 @@
 import { toBase64, toHex } from '../encoding.ts';
 import { RequestError } from '../errors.ts';
-import type { Coding, Platform, ReadOptions } from '../ports/platform.ts';
+import { type Coding, type Platform, RATE_GRACE_MS, type ReadOptions } from '../ports/platform.ts';
 import { makeSha256 } from './sha256.ts';
 
 /** The platform on runtimes that have the web's own interfaces only, such as Workers. */
@@ -19,6 +19,7 @@ export function webPlatform(): Platform {
     peer: () => undefined,
     headers: (request) => request.headers,
     headerCount: (request) => [...request.headers.keys()].length,
+    turn: () => new Promise((resolve) => setTimeout(resolve, 0)),
   };
 }
 
@@ -36,33 +37,43 @@ function makeCrc32(): (bytes: Uint8Array) => number {
   };
 }
 
-async function readBody(request: Request, { limit, timeout, grow }: ReadOptions): Promise<Uint8Array> {
+async function readBody(
+  request: Request,
+  { limit, timeout, rate, grow, started }: ReadOptions,
+): Promise<Uint8Array> {
   if (request.body === null) return new Uint8Array(0);
   const reader = request.body.getReader();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new RequestError('body_timeout', 'the body did not come in time');
-    timer = setTimeout(() => reject(error), timeout);
+  const begun = Date.now();
+  let size = 0;
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    timer = setInterval(() => {
+      const ms = Date.now() - begun;
+      if (ms >= timeout || (ms > RATE_GRACE_MS && size * 1000 < rate * (ms - RATE_GRACE_MS)))
+        reject(new RequestError('body_timeout', 'the body did not come in time'));
+    }, 250);
+    started(reject);
   });
   try {
-    const take = (bytes: number, size: number) => {
+    const take = (bytes: number) => {
+      size += bytes;
       if (size > limit) throw new RequestError('body_too_large', `body has more than ${limit} bytes`);
       grow(bytes);
     };
-    return await collect(() => Promise.race([reader.read(), late]), take);
+    return await collect(() => Promise.race([reader.read(), stopped]), take);
   } catch (error) {
     reader.cancel().catch(() => {});
     if (error instanceof RequestError) throw error;
     throw new RequestError('body_aborted', 'the connection ended before the body did');
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
   }
 }
 
-/** Reads to the end; `take` is told of each chunk before it is kept, and of all bytes so far. */
+/** Reads to the end; `take` is told of each chunk's bytes before it is kept. */
 async function collect(
   read: () => Promise<{ done: boolean; value?: Uint8Array | undefined }>,
-  take: (bytes: number, size: number) => void,
+  take: (bytes: number) => void,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -70,7 +81,7 @@ async function collect(
     const { done, value } = await read();
     if (done || value === undefined) break;
     size += value.length;
-    take(value.length, size);
+    take(value.length);
     chunks.push(value);
   }
   if (chunks.length === 1) return chunks[0]!;
@@ -83,7 +94,11 @@ async function collect(
   return all;
 }
 
-async function inflate(coding: Coding, bytes: Uint8Array, limit: number): Promise<Uint8Array> {
+async function inflate(
+  coding: Coding,
+  bytes: Uint8Array,
+  grow: (bytes: number) => void,
+): Promise<Uint8Array> {
   // HTTP's deflate is the zlib format (RFC 9110 8.4.1.2), but some clients send it raw.
   const isZlib = bytes.length > 1 && (bytes[0]! & 0x0f) === 8 && ((bytes[0]! << 8) | bytes[1]!) % 31 === 0;
   const stream = new DecompressionStream(coding === 'gzip' ? coding : isZlib ? 'deflate' : 'deflate-raw');
@@ -95,14 +110,7 @@ async function inflate(coding: Coding, bytes: Uint8Array, limit: number): Promis
     .catch(() => {});
   const reader = stream.readable.getReader();
   try {
-    return await collect(
-      () => reader.read(),
-      (_bytes, size) => {
-        if (size <= limit) return;
-        const detail = `body has more than ${limit} bytes after content-encoding ${coding}`;
-        throw new RequestError('body_too_large', detail);
-      },
-    );
+    return await collect(() => reader.read(), grow);
   } catch (error) {
     reader.cancel().catch(() => {});
     if (error instanceof RequestError) throw error;

@@ -39,6 +39,11 @@ export function makeDoors(config: Pick<Config, 'sources'>, platform: Platform): 
   return doors;
 }
 
+/** Whether the head of a request has to tell who sends it. */
+export function isKeyed({ keys, token }: Door): boolean {
+  return keys.length > 0 || token !== null;
+}
+
 /** The door that a path names by `:source`. Throws RequestError `not_found`. */
 export function namedDoor(doors: Map<string, Door>, head: Head, protocol: SourceConfig['protocol']): Door {
   const door = doors.get(head.param('source')!);
@@ -51,7 +56,7 @@ export function namedDoor(doors: Map<string, Door>, head: Head, protocol: Source
  * Throws RequestError `unauthorized`, the same for all failures.
  */
 export function admit(door: Door, head: Head, platform: Platform): Admission | Promise<Admission> {
-  if (door.keys.length === 0 && door.token === null) return { door, who: null };
+  if (!isKeyed(door)) return { door, who: null };
   const presented = presentedKey(head);
   if (presented === undefined) throw unauthorized();
   const known = door.known.get(presented);
@@ -83,6 +88,16 @@ export function unauthorized(): RequestError {
     'unauthorized',
     'send the key of this source as a Bearer token, as x-api-key, or as the Basic user name',
     { 'www-authenticate': 'Bearer, Basic realm="postern"' },
+  );
+}
+
+/** For who has a key in a compressed body: what anybody sends is not inflated. */
+export function keyInHead(): RequestError {
+  const error = unauthorized();
+  return new RequestError(
+    'unauthorized',
+    `a compressed body needs its key in the head: ${error.message}`,
+    error.headers,
   );
 }
 

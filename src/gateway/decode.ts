@@ -1,10 +1,9 @@
 import { RequestError } from '../errors.ts';
-import type { DecodedEvent } from '../event.ts';
 import { decodeCbor, decodeSenmlCbor } from './sources/cbor.ts';
 import { decodeBatch, decodeBinary, decodeStructured, isJsonType } from './sources/cloudevents.ts';
 import { decodeJson, decodeLines, withoutMark } from './sources/json.ts';
 import { decodeSenml } from './sources/senml.ts';
-import type { DecodeContext } from './sources/source.ts';
+import type { DecodeContext, Decoding } from './sources/source.ts';
 
 const LINES = new Set([
   'application/x-ndjson',
@@ -67,7 +66,7 @@ export function decode(
   contentType: string | undefined,
   headers: () => Iterable<[string, string]>,
   context: DecodeContext,
-): DecodedEvent[] {
+): Decoding {
   if (format === 'binary') {
     const data = contentType !== undefined && isJsonType(contentType) ? withoutMark(body) : body;
     return decodeBinary(data, contentType ?? null, headers(), context);

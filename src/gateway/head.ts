@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import type { Limits } from '../config.ts';
 import { RequestError } from '../errors.ts';
 import type { Coding, Platform } from '../ports/platform.ts';
-import { announcedLength, codingOf } from './body.ts';
+import { checkAnnounced, codingOf } from './body.ts';
 
 /** What the head of a request says. */
 export interface Head {
@@ -33,25 +33,16 @@ export function headOf(c: Context, platform: Platform): Head {
   };
 }
 
-/** How the body comes. */
-export interface Framing {
-  coding: Coding | null;
-  /** Bytes; null when not announced. */
-  announced: number | null;
-}
-
-/** Throws RequestError when the head alone is a reason to refuse. */
-export function framingOf(
+/** The content-coding of the body, or null. Throws RequestError when the head alone is a reason to refuse. */
+export function checkHead(
   head: Head,
   headerCount: number,
   limits: Limits,
   codings: readonly Coding[],
-): Framing {
+): Coding | null {
   if (headerCount > limits.headers) {
     throw new RequestError('headers_too_many', `more than ${limits.headers} header fields`);
   }
-  return {
-    coding: codingOf(head.header('content-encoding'), codings),
-    announced: announcedLength(head.header('content-length'), limits),
-  };
+  checkAnnounced(head.header('content-length'), limits);
+  return codingOf(head.header('content-encoding'), codings);
 }

@@ -29,6 +29,8 @@ export interface HttpOptions {
   relay: Relay | null;
   /** Null when records get no address. */
   clientAddress: ((origin: Origin) => string | null) | null;
+  /** Whose share of the room a request takes; null when that is not known. */
+  addressGroup: (origin: Origin) => string | null;
   limiter: Limiter | null;
   platform: Platform;
   report: Report;
@@ -58,6 +60,7 @@ export function makeHttp(options: HttpOptions): Http {
     relay: options.relay,
     limiter,
     clientAddress: options.clientAddress,
+    addressGroup: options.addressGroup,
     platform,
     report,
     tracing: options.tracing,

@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import type { makeClientAddress } from '../address.ts';
+import type { makeClientAddress, Origin } from '../address.ts';
 import type { Limits } from '../config.ts';
 import { RequestError } from '../errors.ts';
 import type { DecodedEvent, Verdict } from '../event.ts';
@@ -9,18 +9,20 @@ import type { Report, RequestFacts } from '../ports/report.ts';
 import type { Span, Tracing } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
 import { traceHeaders } from '../trace-context.ts';
-import { type Admission, admit, type Door } from './admit.ts';
+import { type Admission, admit, type Door, isKeyed, keyInHead } from './admit.ts';
+import { inflatedGrowth } from './body.ts';
 import { checkOrigin } from './cors.ts';
 import type { CommitGroups } from './group.ts';
 import { handOn } from './hand-on.ts';
-import { framingOf, type Head, headOf } from './head.ts';
+import { checkHead, type Head, headOf } from './head.ts';
+import { judgeAll } from './judge.ts';
 import type { Limiter } from './limiter.ts';
-import { judge, type Outcome, store } from './pipeline.ts';
+import { type Outcome, store } from './pipeline.ts';
 import type { Protocol } from './protocols/protocol.ts';
+import { ReceiptClock } from './receipt-clock.ts';
 import { problemReply, type Reply } from './reply.ts';
-import type { Room } from './room.ts';
+import type { Hold, Room } from './room.ts';
 import type { Signed } from './signature/check.ts';
-import { markDevice } from './signature/device.ts';
 import type { DecodeContext, Source } from './sources/source.ts';
 import { idempotencyKeyOf } from './sources/transport.ts';
 import { endRequestSpan, requestSpan } from './trace.ts';
@@ -35,6 +37,8 @@ export interface JourneyOptions {
   limiter: Limiter | null;
   /** Null when records get no address. */
   clientAddress: ReturnType<typeof makeClientAddress> | null;
+  /** Whose share of the room a request takes; null when that is not known. */
+  addressGroup: (origin: Origin) => string | null;
   platform: Platform;
   report: Report;
   /** Null when nobody traces. */
@@ -51,11 +55,10 @@ export interface Arrival {
 }
 
 /** What is known of a request, and what it holds of the gateway until it is answered. */
-interface Hold {
+interface RequestState {
   door: Door | null;
   admission: Admission | null;
-  entered: boolean;
-  bytes: number;
+  hold: Hold | null;
   span: Span | null;
   /** The body as sent. */
   sent: Uint8Array | null;
@@ -65,7 +68,7 @@ interface Hold {
 /** Takes requests from their head to their reply; each is reported once. */
 export class Journey {
   readonly #options: JourneyOptions;
-  readonly #clock = { second: 0, start: '' };
+  readonly #clock = new ReceiptClock();
 
   constructor(options: JourneyOptions) {
     this.#options = options;
@@ -73,18 +76,18 @@ export class Journey {
 
   /** Does not reject. */
   async run(c: Context, protocol: Protocol): Promise<Arrival> {
-    const { platform, report, room, tracing } = this.#options;
+    const { platform, report, tracing } = this.#options;
     const started = performance.now();
-    const hold: Hold = { door: null, admission: null, entered: false, bytes: 0, span: null, sent: null };
+    const state: RequestState = { door: null, admission: null, hold: null, span: null, sent: null };
     let verdicts = NO_VERDICTS;
     let fault: RequestError | null = null;
     let reply: Reply;
     try {
       const head = headOf(c, platform);
-      if (tracing !== null) hold.span = requestSpan(tracing, c, head);
-      const read = await this.#read(c, head, protocol, hold);
+      if (tracing !== null) state.span = requestSpan(tracing, c, head);
+      const read = await this.#read(c, head, protocol, state);
       if (Array.isArray(read)) {
-        const ending = await this.#finish(read, c, head, protocol, hold);
+        const ending = await this.#finish(read, c, head, protocol, state);
         if ('counts' in ending) {
           verdicts = ending.counts;
           reply = protocol.reply(ending, head);
@@ -94,9 +97,9 @@ export class Journey {
       fault = error instanceof RequestError ? error : internal(error);
       reply = problemReply(fault);
     }
-    const signature = hold.signature ?? fault?.reason;
-    if (hold.entered) room.leave(hold.bytes);
-    const { door, admission } = hold;
+    const signature = state.signature ?? fault?.reason;
+    state.hold?.leave();
+    const { door, admission } = state;
     const facts: RequestFacts = {
       source: door?.source.name ?? 'unknown',
       who: admission?.who ?? null,
@@ -108,72 +111,88 @@ export class Journey {
       ...(fault?.cause === undefined ? {} : { cause: fault.cause }),
     };
     report.request(facts);
-    if (hold.span !== null) endRequestSpan(hold.span, facts);
+    if (state.span !== null) endRequestSpan(state.span, facts);
     return { reply, door, admission };
   }
 
-  /** The events of a request that may come in, or the answer when it is about something else. */
-  async #read(c: Context, head: Head, protocol: Protocol, hold: Hold): Promise<DecodedEvent[] | Reply> {
-    const { platform, limits, room, limiter, clientAddress } = this.#options;
+  /** The judged events of a request that may come in, or the answer when it is about something else. */
+  async #read(
+    c: Context,
+    head: Head,
+    protocol: Protocol,
+    state: RequestState,
+  ): Promise<DecodedEvent[] | Reply> {
+    const { platform, limits, room, limiter, clientAddress, schemas } = this.#options;
     const door = protocol.door(head);
     let early: Admission | null = null;
     if (door !== null) {
-      hold.door = door;
+      state.door = door;
       const admitted = admit(door, head, platform);
       early = admitted instanceof Promise ? await admitted : admitted;
-      this.#letIn(early, head, hold);
+      this.#letIn(early, head, state);
     }
     protocol.inspect(head);
-    const { coding, announced } = framingOf(
-      head,
-      platform.headerCount(c.req.raw, c.env),
-      limits,
-      platform.codings,
-    );
-    room.enter(announced ?? 0);
-    hold.entered = true;
-    hold.bytes = announced ?? 0;
-    const grow = (bytes: number) => {
-      room.grow(bytes);
-      hold.bytes += bytes;
-    };
-    const sent = await platform.readBody(c.req.raw, c.env, {
-      limit: limits.body,
-      timeout: limits.bodyTime,
-      grow: announced === null ? grow : ignore,
-    });
-    hold.sent = sent;
+    const coding = checkHead(head, platform.headerCount(c.req.raw, c.env), limits, platform.codings);
+    const origin = originOf(c, head, platform);
+    // A signature vouches for a body only once that has come.
+    const known = early !== null && (door!.signature === null || isKeyed(door!)) ? door!.source.name : null;
+    const hold = room.enter({ source: known, address: this.#options.addressGroup(origin) });
+    state.hold = hold;
+    const sent = await this.#receive(c, hold);
+    state.sent = sent;
     const check = door?.signature;
     const signed = check ? await check(sent, head) : null;
     if (signed !== null) {
-      hold.signature = `secret-${signed.secret + 1}`;
+      state.signature = `secret-${signed.secret + 1}`;
       if (signed.device !== undefined && early!.who === null)
-        early = hold.admission = { door: early!.door, who: signed.device };
+        early = state.admission = { door: early!.door, who: signed.device };
     }
+    if (early !== null) room.admit(hold, early.door.source.name);
     let body = sent;
     if (coding !== null && sent.length > 0) {
-      body = await platform.inflate(coding, sent, limits.decompressed);
-      grow(body.length);
+      if (early === null) throw keyInHead();
+      body = await platform.inflate(coding, sent, inflatedGrowth(coding, sent, limits, hold));
     }
-    const context = (source: Source) => this.#context(source, head, signed, hold.span);
-    const reading = protocol.read({ head, body, admission: early, signed, context, grow });
+    const context = (source: Source) => this.#context(source, head, signed, state);
+    const reading = protocol.read({ head, body, admission: early, signed, context });
     if ('answer' in reading) return reading.answer;
-    if (signed?.device !== undefined) markDevice(reading.events, signed.device);
-    if (early === null) this.#letIn(reading.admission, head, hold);
-    if (clientAddress !== null) {
-      const forwarded = { forwardedFor: head.header('x-forwarded-for'), forwarded: head.header('forwarded') };
-      markAddress(reading.events, clientAddress({ peer: platform.peer(c.req.raw, c.env), ...forwarded }));
+    if (early === null) {
+      this.#letIn(reading.admission, head, state);
+      room.admit(hold, reading.admission.door.source.name);
     }
+    const events = await judgeAll(reading.events, {
+      source: reading.admission.door.source,
+      schemas: schemas(),
+      device: signed?.device ?? null,
+      address: clientAddress === null ? undefined : clientAddress(origin),
+      turn: platform.turn,
+    });
     if (limiter !== null) {
-      const taken = limiter.take(reading.admission, reading.events.length, body.length);
+      const taken = limiter.take(reading.admission, events.length, body.length);
       if (taken instanceof Promise) await taken;
     }
-    return reading.events;
+    return events;
   }
 
-  #letIn(admission: Admission, head: Head, hold: Hold): void {
-    hold.door = admission.door;
-    hold.admission = admission;
+  /** The body as sent. */
+  async #receive(c: Context, hold: Hold): Promise<Uint8Array> {
+    const { platform, limits } = this.#options;
+    const sent = await platform.readBody(c.req.raw, c.env, {
+      limit: limits.body,
+      timeout: limits.bodyTime,
+      rate: limits.bodyRate,
+      grow: (bytes) => hold.grow(bytes),
+      started(stop) {
+        hold.stop = stop;
+      },
+    });
+    hold.stop = null;
+    return sent;
+  }
+
+  #letIn(admission: Admission, head: Head, state: RequestState): void {
+    state.door = admission.door;
+    state.admission = admission;
     checkOrigin(admission.door.source.config.origins, head.header('origin'));
     this.#options.limiter?.check(admission);
   }
@@ -184,51 +203,38 @@ export class Journey {
     c: Context,
     head: Head,
     protocol: Protocol,
-    hold: Hold,
+    state: RequestState,
   ): Promise<Outcome | Reply> {
-    const { schemas, groups, platform, relay } = this.#options;
-    const { source } = hold.admission!.door;
-    judge(events, source, schemas());
+    const { groups, platform, relay } = this.#options;
+    const { source } = state.admission!.door;
     if (relay === null) return store(events, source, groups.get(source.config.topic)!, platform);
-    return handOn(relay, { events, source, protocol, head, url: c.req.url, body: hold.sent });
+    return handOn(relay, { events, source, protocol, head, url: c.req.url, body: state.sent });
   }
 
-  #context(source: Source, { header }: Head, signed: Signed | null, span: Span | null): DecodeContext {
+  #context(source: Source, { header }: Head, signed: Signed | null, state: RequestState): DecodeContext {
     const { limits, platform } = this.#options;
     return {
       source,
       limits,
       platform,
-      receivedAt: this.#now(),
+      receivedAt: this.#clock.now(),
       header,
+      grow: (bytes) => state.hold!.grow(bytes),
       // No signature covers that header: it must not make a new event of a replayed body that has an id.
       idempotencyKey:
         signed !== null && source.id !== null ? null : idempotencyKeyOf(header('idempotency-key'), limits.id),
-      trace: span?.headers ?? traceHeaders(header('traceparent'), header('tracestate')),
+      trace: state.span?.headers ?? traceHeaders(header('traceparent'), header('tracestate')),
     };
   }
-
-  /** The time of day as RFC 3339 text; all but its milliseconds is made once a second. */
-  #now(): string {
-    const now = Date.now();
-    const ms = now % 1000;
-    if (now - ms !== this.#clock.second) {
-      this.#clock.second = now - ms;
-      this.#clock.start = new Date(now).toISOString().slice(0, 20);
-    }
-    return `${this.#clock.start}${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z`;
-  }
 }
 
-/** What a client says of its own address does not stand. */
-function markAddress(events: DecodedEvent[], address: string | null): void {
-  for (const { headers } of events) {
-    if (address === null) delete headers.ce_clientip;
-    else headers.ce_clientip = address;
-  }
+function originOf(c: Context, head: Head, platform: Platform): Origin {
+  return {
+    peer: platform.peer(c.req.raw, c.env),
+    forwardedFor: head.header('x-forwarded-for'),
+    forwarded: head.header('forwarded'),
+  };
 }
-
-const ignore = () => {};
 
 /** A fault of ours, as a RequestError with its cause. */
 export function internal(error: unknown): RequestError {

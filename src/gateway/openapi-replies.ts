@@ -24,7 +24,7 @@ export function isLocked({ protocol, keys, jwt, verify }: SourceConfig): boolean
 /** What may be wrong with a single event; when it is so with all, the request has that status, or 422. */
 const OF_EVENTS: ErrorCode[] = [
   'not_json', 'not_utf8', 'bad_cloudevent', 'bad_segment', 'bad_senml', 'not_cbor', 'bad_webhook', 'event_too_large',
-  'not_an_object', 'too_deep', 'id_missing', 'id_invalid', 'attribute_invalid', 'key_invalid', 'schema_unknown',
+  'not_an_object', 'too_deep', 'too_many_values', 'id_missing', 'id_invalid', 'attribute_invalid', 'key_invalid', 'schema_unknown',
   'schema_mismatch', 'batch_refused', 'log_unavailable', 'dedupe_unavailable', 'id_in_flight',
 ]; // biome-ignore format: a list
 
@@ -175,9 +175,17 @@ export function replySchemas(): Json {
     duplicates: count('Events that had been stored before.'),
     rejected: count('Events that are refused; sent again they would be refused again.'),
     retry: count('Events that could not be stored now and should be sent again.'),
-    events: { type: 'array', items: ref('schemas', 'EventVerdict'), description: 'Those not accepted.' },
+    events: {
+      type: 'array',
+      items: ref('schemas', 'EventVerdict'),
+      description: 'Those not accepted, as far as they fit into 64 KiB; duplicates are left out first.',
+    },
   };
   const required = Object.keys(counts);
+  const verdicts = {
+    ...counts,
+    omitted: count('Events that are not accepted, and not listed for want of room.'),
+  };
   const head = {
     type: { type: 'string', description: 'The kind of problem; programs may decide by it.' },
     title: { type: 'string', description: 'The kind of problem for people.' },
@@ -210,7 +218,7 @@ export function replySchemas(): Json {
     },
   };
   return {
-    Verdicts: { type: 'object', description: 'What became of the events.', required, properties: counts },
+    Verdicts: { type: 'object', description: 'What became of the events.', required, properties: verdicts },
     EventVerdict,
     EventError,
     Problem: {
@@ -223,7 +231,7 @@ export function replySchemas(): Json {
       type: 'object',
       description: 'A problem (RFC 9457) that says what is wrong with each event.',
       required: ['type', 'title', 'status', ...required],
-      properties: { ...head, ...counts },
+      properties: { ...head, ...verdicts },
     },
   };
 }

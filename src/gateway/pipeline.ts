@@ -2,12 +2,10 @@ import type { DecodedEvent, EventError, Verdict } from '../event.ts';
 import { claimKey } from '../ports/dedupe-store.ts';
 import type { LogRecord } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
-import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
 import type { CommitGroups } from './group.ts';
 import { type Item, makeItem } from './item.ts';
 import type { EventReply } from './reply.ts';
 import { refuse, type Source } from './sources/source.ts';
-import { validateEvent } from './validate.ts';
 
 /** What became of a request's events: how many of each verdict, and those that were not accepted. */
 export interface Outcome {
@@ -21,12 +19,6 @@ export interface Outcome {
 const MAX_REASONS = 4096;
 
 const NOT_STORED: EventError = { code: 'log_unavailable', detail: 'not stored; send it again' };
-
-/** Judges events without storing anything: each gets its errors. */
-export function judge(events: DecodedEvent[], source: Source, schemas: SchemaSet): void {
-  const budget = new ErrorBudget();
-  for (const event of events) if (event.errors.length === 0) validateEvent(event, source, schemas, budget);
-}
 
 /** Stores events that have been judged; resolves when each has its verdict. */
 export async function store(

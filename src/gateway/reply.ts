@@ -20,6 +20,8 @@ export interface Reply {
 /** Errors listed in one reply, all events together: a batch of broken events must not cost more than it is worth. */
 const MAX_ERRORS = 1000;
 const MAX_ERRORS_PER_EVENT = 20;
+/** Characters of the list of events in one reply: who does not read it holds it. */
+const MAX_LIST = 64 * 1024;
 
 const ONE_ACCEPTED = '{"accepted":1,"duplicates":0,"rejected":0,"retry":0,"events":[]}';
 // A problem of a GET, such as a wrong path, would be cached by rule (RFC 9110 section 15.1).
@@ -36,28 +38,47 @@ export function verdictReply(
   status = statusOf(counts, events),
 ): Reply {
   if (events.length === 0 && counts.accepted === 1) return { status, body: ONE_ACCEPTED, headers: JSON_TYPE };
-  let room = MAX_ERRORS;
-  const listed = events.map((event) => {
-    const errors = event.errors.slice(0, Math.min(MAX_ERRORS_PER_EVENT, room));
-    room -= errors.length;
-    return {
-      index: event.index,
-      ...(event.line === undefined ? {} : { line: event.line }),
-      id: event.id,
-      verdict: event.verdict,
-      ...(event.changed ? { changed: true } : {}),
-      ...(event.errors.length === 0 ? {} : { errors }),
-    };
-  });
   const { accepted, duplicate, rejected, retry } = counts;
-  const body = { accepted, duplicates: duplicate, rejected, retry, events: listed };
-  if (status < 400) return { status, body: JSON.stringify(body), headers: JSON_TYPE };
+  const { listed, omitted } = listOf(events);
+  const summary = JSON.stringify({ accepted, duplicates: duplicate, rejected, retry }).slice(1, -1);
+  const list = `${summary},"events":[${listed.join(',')}]${omitted === 0 ? '' : `,"omitted":${omitted}`}}`;
+  if (status < 400) return { status, body: `{${list}`, headers: JSON_TYPE };
   const first = events.find((event) => event.verdict === (retry > 0 ? 'retry' : 'rejected'));
   const code = first?.errors[0]?.code ?? 'log_unavailable';
-  const problem = { type: typeOf(code), title: errorRow(code).title, status, ...body };
+  const problem = JSON.stringify({ type: typeOf(code), title: errorRow(code).title, status }).slice(0, -1);
   const headers: Record<string, string> = { ...PROBLEM };
   if (status === 503) headers['retry-after'] = '2';
-  return { status, body: JSON.stringify(problem), headers };
+  return { status, body: `${problem},${list}`, headers };
+}
+
+/** The events as JSON texts, as far as they fit; when not all do, duplicates are left out first. */
+function listOf(events: EventReply[]): { listed: string[]; omitted: number } {
+  const all = fitting(events);
+  if (all.length === events.length) return { listed: all, omitted: 0 };
+  const listed = fitting(events.filter(({ verdict, changed }) => verdict !== 'duplicate' || changed));
+  return { listed, omitted: events.length - listed.length };
+}
+
+function fitting(events: EventReply[]): string[] {
+  let errorsLeft = MAX_ERRORS;
+  let room = MAX_LIST;
+  const listed: string[] = [];
+  for (const { index, line, id, verdict, changed, errors } of events) {
+    const told = errors.slice(0, Math.min(MAX_ERRORS_PER_EVENT, errorsLeft));
+    const text = JSON.stringify({
+      index,
+      ...(line === undefined ? {} : { line }),
+      id,
+      verdict,
+      ...(changed ? { changed: true } : {}),
+      ...(errors.length === 0 ? {} : { errors: told }),
+    });
+    room -= text.length;
+    if (room < 0) break;
+    errorsLeft -= told.length;
+    listed.push(text);
+  }
+  return listed;
 }
 
 function statusOf(counts: Record<Verdict, number>, events: EventReply[]): number {

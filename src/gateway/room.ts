@@ -1,37 +1,209 @@
 import type { Limits } from '../config.ts';
 import { RequestError } from '../errors.ts';
 
-/** Room for requests and for the bytes that they hold; shared by all of a gateway. */
+/** Who a request is from, as far as its head tells. */
+export interface Party {
+  /** Null while nobody has vouched for the request: its key is in the body, or its signature covers the body. */
+  source: string | null;
+  /** Client address; null when it is not known. */
+  address: string | null;
+}
+
+/** A part of the room, with what is taken of it. */
+interface Share {
+  /** What errors call it. */
+  readonly name: string;
+  readonly maxBytes: number;
+  readonly maxRequests: number;
+  bytes: number;
+  requests: number;
+}
+
+/** Part of the request slots that one address may have. */
+const ADDRESS_REQUESTS = 0.25;
+/** Part of the request slots that all who are not let in yet may have. */
+const STRANGERS_REQUESTS = 0.5;
+/** Part of the request slots that one source may have. */
+const SOURCE_REQUESTS = 0.75;
+/** Addresses that are remembered though they have no request: to forget each at once costs more. */
+const IDLE_ADDRESSES = 4096;
+/** Milliseconds that a body has before it can be called slow. */
+const SLOW_AFTER_MS = 1_000;
+
+/**
+ * Room for requests and for the bytes that they hold; shared by all of a gateway. One address, one source and those
+ * who are not let in yet can take a share of it, so that the rest is left to the others.
+ */
 export class Room {
   readonly #limits: Limits;
-  bytes = 0;
-  requests = 0;
+  readonly #all: Share;
+  readonly #strangers: Share;
+  readonly #sources = new Map<string, Share>();
+  readonly #addresses = new Map<string, Share>();
+  /** No Set: see `Deadlines`. */
+  readonly #holds: Hold[] = [];
 
   constructor(limits: Limits) {
     this.#limits = limits;
+    const { buffered, requests, unauthenticated } = limits;
+    this.#all = shareOf('of this gateway', buffered, requests);
+    this.#strangers = shareOf(
+      'of senders that are not let in yet',
+      unauthenticated,
+      requests * STRANGERS_REQUESTS,
+    );
   }
 
-  /** Throws RequestError `overloaded` when there are too many requests or bytes. */
-  enter(bytes: number): void {
-    if (this.requests >= this.#limits.requests) throw overloaded('too many requests at once');
-    this.requests++;
-    try {
-      this.grow(bytes);
-    } catch (error) {
-      this.requests--;
-      throw error;
+  get bytes(): number {
+    return this.#all.bytes;
+  }
+
+  /** Throws RequestError `overloaded` when there are too many requests. */
+  enter({ source, address }: Party): Hold {
+    const shares = [this.#all, this.#partyOf(source)];
+    if (address !== null) shares.push(this.#addressOf(address));
+    const hold = new Hold(this, shares);
+    for (const share of shares) {
+      if (share.requests >= share.maxRequests && !this.#endSlowest(share, hold))
+        throw overloaded(`too many requests at once ${share.name}`);
+      if (share.bytes >= share.maxBytes) this.makeRoom(share, 1, hold);
+    }
+    for (const share of shares) share.requests++;
+    hold.place = this.#holds.push(hold) - 1;
+    return hold;
+  }
+
+  /** Gives a request that is let in now its source's share. Throws RequestError `overloaded`. */
+  admit(hold: Hold, source: string): void {
+    const share = this.#partyOf(source);
+    const before = hold.shares[1]!;
+    if (before === share) return;
+    if (share.bytes + hold.bytes > share.maxBytes) this.makeRoom(share, hold.bytes, hold);
+    before.bytes -= hold.bytes;
+    before.requests--;
+    share.bytes += hold.bytes;
+    share.requests++;
+    hold.shares[1] = share;
+  }
+
+  /**
+   * Ends slower bodies of the share until so many bytes fit. Throws RequestError `overloaded` when they do not,
+   * `body_too_large` when they never could.
+   */
+  makeRoom(share: Share, bytes: number, hold: Hold): void {
+    if (hold.bytes + bytes > share.maxBytes)
+      throw new RequestError(
+        'body_too_large',
+        `the request needs more than ${share.maxBytes} bytes, the limit ${share.name}`,
+      );
+    while (share.bytes + bytes > share.maxBytes) {
+      if (!this.#endSlowest(share, hold)) throw overloaded(`too many bytes in work ${share.name}`);
     }
   }
 
+  remove(hold: Hold): void {
+    const last = this.#holds.pop()!;
+    if (last !== hold) {
+      this.#holds[hold.place] = last;
+      last.place = hold.place;
+    }
+  }
+
+  /** Ends the body that comes slowest, if it comes more slowly than that of `hold`. */
+  #endSlowest(share: Share, hold: Hold): boolean {
+    const now = performance.now();
+    let slowest: Hold | null = null;
+    let least = hold.rate(now);
+    for (const other of this.#holds) {
+      if (other.stop === null || !other.shares.includes(share)) continue;
+      const rate = other.rate(now);
+      if (rate >= least) continue;
+      least = rate;
+      slowest = other;
+    }
+    if (slowest === null) return false;
+    const { stop } = slowest;
+    slowest.leave();
+    stop!(overloaded('too many bytes in work; this body came more slowly than the others'));
+    return true;
+  }
+
+  #partyOf(source: string | null): Share {
+    if (source === null) return this.#strangers;
+    let share = this.#sources.get(source);
+    if (share === undefined) {
+      const { perSource, requests } = this.#limits;
+      share = shareOf('of this source', perSource, requests * SOURCE_REQUESTS);
+      this.#sources.set(source, share);
+    }
+    return share;
+  }
+
+  #addressOf(address: string): Share {
+    let share = this.#addresses.get(address);
+    if (share === undefined) {
+      const { perAddress, requests } = this.#limits;
+      if (this.#addresses.size >= IDLE_ADDRESSES) this.#forgetIdle();
+      share = shareOf('of this address', perAddress, requests * ADDRESS_REQUESTS);
+      this.#addresses.set(address, share);
+    }
+    return share;
+  }
+
+  #forgetIdle(): void {
+    for (const [address, { requests }] of this.#addresses)
+      if (requests === 0) this.#addresses.delete(address);
+  }
+}
+
+/** What one request holds of the room. */
+export class Hold {
+  bytes = 0;
+  /** All, its party's, and its address' if that is known. */
+  readonly shares: Share[];
+  /** Where it is in the room's list. */
+  place = 0;
+  /** Ends the reading of its body; null when that is not being read. */
+  stop: ((error: RequestError) => void) | null = null;
+  readonly #room: Room;
+  readonly #started = performance.now();
+  #left = false;
+
+  constructor(room: Room, shares: Share[]) {
+    this.#room = room;
+    this.shares = shares;
+  }
+
+  /** Throws RequestError `overloaded` when a share is used up and nobody slower is in it. */
   grow(bytes: number): void {
-    if (this.bytes + bytes > this.#limits.buffered) throw overloaded('too many bytes in work');
+    if (this.#left) return;
+    for (const share of this.shares)
+      if (share.bytes + bytes > share.maxBytes) this.#room.makeRoom(share, bytes, this);
+    for (const share of this.shares) share.bytes += bytes;
     this.bytes += bytes;
   }
 
-  leave(bytes: number): void {
-    this.requests--;
-    this.bytes -= bytes;
+  /** Bytes a millisecond so far. */
+  rate(now: number): number {
+    const ms = now - this.#started;
+    return ms < SLOW_AFTER_MS ? Number.POSITIVE_INFINITY : this.bytes / ms;
   }
+
+  /** Gives all back, once. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.stop = null;
+    for (const share of this.shares) {
+      share.bytes -= this.bytes;
+      share.requests--;
+    }
+    this.#room.remove(this);
+  }
+}
+
+function shareOf(name: string, maxBytes: number, maxRequests: number): Share {
+  return { name, maxBytes, maxRequests: Math.ceil(maxRequests), bytes: 0, requests: 0 };
 }
 
 function overloaded(detail: string): RequestError {

@@ -30,8 +30,13 @@ export interface Route {
   body?: (type: string) => Record<string, unknown>;
 }
 
-/** All paths that take events. */
+/** The paths that take events of the sources there are. */
 export function makeRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
+  const used = new Set([...doors.values()].map(({ source }) => source.config.protocol));
+  return allRoutes(doors, platform).filter(({ takes }) => used.has(takes));
+}
+
+function allRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
   return [
     {
       path: '/events/:source',

@@ -1,3 +1,5 @@
+import type { RequestError } from '../errors.ts';
+
 /** What the gateway needs from the runtime beyond the web's own Request, Response and TextDecoder. */
 export interface Platform {
   /** A fixed-size digest (132 bits of SHA-256 as 22 base64 characters) of a text. */
@@ -9,13 +11,14 @@ export interface Platform {
   /** The content-codings that it can undo. */
   readonly codings: readonly Coding[];
   /**
-   * Undoes one of its content-codings. Rejects with a RequestError: `body_too_large` over `limit` bytes,
-   * `bad_encoding` when cut short, damaged or followed by other bytes.
+   * Undoes one of its content-codings. `grow` is told of each piece's bytes before the next one is
+   * made; what it throws ends the work. Rejects with RequestError `bad_encoding` when the bytes are cut short,
+   * damaged or followed by others.
    */
-  inflate(coding: Coding, bytes: Uint8Array, limit: number): Promise<Uint8Array>;
+  inflate(coding: Coding, bytes: Uint8Array, grow: (bytes: number) => void): Promise<Uint8Array>;
   /**
    * Reads the request's body. Rejects with a RequestError: `body_too_large` as soon as `limit` is passed,
-   * `body_timeout`, `body_aborted`. `grow` is told of each chunk's bytes before they are kept.
+   * `body_timeout`, `body_aborted`, or what `grow` throws.
    */
   readBody(request: Request, env: unknown, options: ReadOptions): Promise<Uint8Array>;
   /** A header's value by its lower-case name; undefined when absent. */
@@ -26,6 +29,8 @@ export interface Platform {
   headers(request: Request, env: unknown): Iterable<[string, string]>;
   /** Number of header fields of the request as sent. */
   headerCount(request: Request, env: unknown): number;
+  /** Resolves when all else that waits has had its turn. */
+  turn(): Promise<void>;
 }
 
 export type Coding = 'gzip' | 'deflate' | 'br' | 'zstd';
@@ -35,5 +40,13 @@ export interface ReadOptions {
   limit: number;
   /** Milliseconds for the whole body. */
   timeout: number;
+  /** Bytes a second that must have come on average, once the reading has taken `RATE_GRACE_MS`. */
+  rate: number;
+  /** Told of each chunk's bytes before they are kept. Throws RequestError `overloaded`. */
   grow(bytes: number): void;
+  /** Gets what ends the reading from outside, with the error that it then rejects with. */
+  started(stop: (error: RequestError) => void): void;
 }
+
+/** Milliseconds in which a body may come as slowly as it likes: a lost packet costs a bad link some seconds. */
+export const RATE_GRACE_MS = 5_000;

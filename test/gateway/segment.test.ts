@@ -170,8 +170,15 @@ describe('paths and keys', () => {
       expect(sentOf(await one('web', `type-${index}`))).toMatch(/^\{"userId":"u".*\}$/);
     }
     const zipped = new Uint8Array(gzipSync('{"userId":"u","messageId":"zipped","writeKey":"web-key"}'));
-    expect((await post('/v1/i', zipped, { 'content-encoding': 'gzip' })).status).toBe(200);
+    const gzip = { 'content-encoding': 'gzip' };
+    expect((await post('/v1/i', zipped, { ...gzip, authorization: 'Bearer web-key' })).status).toBe(200);
     await one('web', 'zipped');
+    // What anybody may send is not inflated to look for a key.
+    const keyless = await post('/v1/i', zipped, gzip);
+    expect([keyless.status, ((await keyless.json()) as { detail: string }).detail]).toEqual([
+      401,
+      expect.stringMatching(/^a compressed body needs its key in the head/),
+    ]);
     expect((await post('/v1/i', '{}', { 'content-type': 'text/plain; charset=utf-16' })).status).toBe(415);
   });
 });

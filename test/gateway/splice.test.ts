@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { lenderOf, membersOf, Splice } from '../../src/gateway/sources/splice.ts';
+import { eachMember, lenderOf, Splice } from '../../src/gateway/sources/splice.ts';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -61,7 +61,7 @@ describe('a changed object', () => {
         expect(Object.getPrototypeOf(splice.json)).toBe(Object.prototype);
         const rest = (json: string) => {
           const bytes = bytesOf(json);
-          return membersOf(bytes, { start: 0, end: bytes.length })
+          return [...eachMember(bytes, { start: 0, end: bytes.length })]
             .filter((member) => !['timestamp', 'added', 'context'].includes(member.name))
             .map(({ start, value: { end } }) => textOf(bytes.subarray(start, end)));
         };
@@ -130,5 +130,5 @@ it.each([
   '{"a" "b":1}',
   '{1:2}',
 ])('no members are found in %s', (text) => {
-  expect(() => membersOf(bytesOf(text), { start: 0, end: text.length })).toThrow();
+  expect(() => [...eachMember(bytesOf(text), { start: 0, end: text.length })]).toThrow();
 });

@@ -1,10 +1,9 @@
-import type { DecodedEvent } from '../../event.ts';
 import type { Admission, Door } from '../admit.ts';
 import type { Head } from '../head.ts';
 import type { Outcome } from '../pipeline.ts';
 import type { Reply } from '../reply.ts';
 import type { Signed } from '../signature/check.ts';
-import type { DecodeContext, Source } from '../sources/source.ts';
+import type { DecodeContext, Decoding, Source } from '../sources/source.ts';
 
 /** What a protocol gets to read. */
 export interface Input {
@@ -14,12 +13,10 @@ export interface Input {
   admission: Admission | null;
   signed: Signed | null;
   context(source: Source): DecodeContext;
-  /** To be told of bytes that the events take beyond the body's. Throws RequestError `overloaded`. */
-  grow(bytes: number): void;
 }
 
 /** The events, and who sent them; or the answer, when the request is about something else. */
-export type Reading = { admission: Admission; events: DecodedEvent[] } | { answer: Reply };
+export type Reading = { admission: Admission; events: Decoding } | { answer: Reply };
 
 /** How the requests of some paths are read and answered. */
 export interface Protocol {

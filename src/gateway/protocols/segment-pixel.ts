@@ -25,8 +25,8 @@ export function segmentPixelProtocol(keys: WriteKeys, call: Call): Protocol {
     inspect: (head) => checkPage(keys.door(head)!.source.config, head),
     read({ head, admission, context }) {
       const bytes = new TextEncoder().encode(JSON.stringify(treeOf(head)));
-      const { depth } = valueSpan(bytes, 0, bytes.length);
-      const event = readItem({ bytes, depth }, call, context(admission!.door.source));
+      const shape = valueSpan(bytes, 0, bytes.length);
+      const event = readItem(bytes, shape, call, context(admission!.door.source));
       return { admission: admission!, events: [event] };
     },
     reply(outcome, head) {

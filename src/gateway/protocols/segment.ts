@@ -5,10 +5,10 @@ import { checkCharset } from '../decode.ts';
 import type { Head } from '../head.ts';
 import type { Outcome } from '../pipeline.ts';
 import { type Reply, verdictReply } from '../reply.ts';
-import { decodeArray, depthFits, parseBody, sizeFits, withoutMark } from '../sources/json.ts';
+import { decodeArray, parseBody, shapeFits, sizeFits, withoutMark } from '../sources/json.ts';
 import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE } from '../sources/segment.ts';
-import { type DecodeContext, emptyEvent } from '../sources/source.ts';
-import { isObject, type Lender, lenderOf, membersOf } from '../sources/splice.ts';
+import { type DecodeContext, type Decoding, emptyEvent } from '../sources/source.ts';
+import { eachMember, isObject, type Lender, lenderOf } from '../sources/splice.ts';
 import type { WriteKeys } from '../write-keys.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 
@@ -28,71 +28,76 @@ export function segmentProtocol(keys: WriteKeys, call: Call | null): Protocol {
 function read(input: Input, keys: WriteKeys, call: Call | null): Reading {
   const bytes = withoutMark(input.body);
   const { whole, members } = wholeObject(bytes);
-  const value = (name: string): unknown => {
-    const span = members.get(name);
-    return span === undefined ? undefined : parseBody(bytes, span.start, span.end);
-  };
-  const admission = input.admission ?? keys.admit(value('writeKey'));
+  const key = members.get('writeKey');
+  const admission =
+    input.admission ?? keys.admit(key === undefined ? undefined : parseBody(bytes, key.start, key.end));
   const context = input.context(admission.door.source);
-  const item = { bytes: bytes.subarray(whole.start, whole.end), depth: whole.depth };
-  if (call !== null) return { admission, events: [readItem(item, call, context)] };
-  return { admission, events: readBatch(bytes, members, context, input) };
+  if (call === null) return { admission, events: readBatch(bytes, members, context) };
+  const item = bytes.subarray(whole.start, whole.end);
+  return { admission, events: [readItem(item, whole, call, context)] };
 }
 
 /** The calls of a body, whatever its path: a batch, or one call that has its own `type`. */
-export function readCalls(body: Uint8Array, context: DecodeContext): DecodedEvent[] {
+export function readCalls(body: Uint8Array, context: DecodeContext): Decoding {
   const bytes = withoutMark(body);
   const { whole, members } = wholeObject(bytes);
-  if (members.has('batch')) return readBatch(bytes, members, context, { body, grow: () => {} });
-  return [readItem({ bytes: bytes.subarray(whole.start, whole.end), depth: whole.depth }, null, context)];
+  if (members.has('batch')) return readBatch(bytes, members, context);
+  return [readItem(bytes.subarray(whole.start, whole.end), whole, null, context)];
 }
 
-/** One item that is not part of a batch; `bytes` hold nothing else. */
+/** One item that is not part of a batch; `bytes` hold nothing else, and `shape` is theirs. */
 export function readItem(
-  { bytes, depth }: { bytes: Uint8Array; depth: number },
+  bytes: Uint8Array,
+  shape: Span,
   call: Call | null,
   context: DecodeContext,
 ): DecodedEvent {
   const event = emptyEvent(0, context, bytes);
-  if (!sizeFits(event, bytes.length, context)) return event;
-  if (!depthFits(event, { start: 0, end: bytes.length, depth }, context)) return event;
+  if (!sizeFits(event, bytes.length, context) || !shapeFits(event, shape, context)) return event;
   event.json = parseBody(bytes, 0, bytes.length);
   const made = context.idempotencyKey ?? crypto.randomUUID();
   fillSegment(event, context, { call, envelope: NO_ENVELOPE, made });
   return event;
 }
 
-function readBatch(
-  bytes: Uint8Array,
-  members: Map<string, Span>,
-  context: DecodeContext,
-  { body, grow }: Pick<Input, 'body' | 'grow'>,
-): DecodedEvent[] {
+function readBatch(bytes: Uint8Array, members: Map<string, Span>, context: DecodeContext): Decoding {
   const { limits, idempotencyKey } = context;
   const batch = members.get('batch');
-  for (const [name, { start, end, depth }] of members) {
-    if (name === 'batch') continue;
-    if (depth > limits.depth) throw new RequestError('too_deep', `more than ${limits.depth} levels deep`);
-    // What is not used must be JSON too.
-    parseBody(bytes, start, end);
-  }
+  checkEnvelope(bytes, members, context);
   if (batch === undefined || bytes[batch.start] !== 0x5b)
     throw new RequestError('bad_segment', 'batch must be an array of items');
   const envelope = envelopeOf(bytes, members);
-  let room = limits.decompressed - body.length;
+  let room = limits.decompressed - bytes.length;
   return decodeArray(bytes.subarray(0, batch.end), batch.start, context, (event) => {
     const sent = event.data!.length;
     const made = idempotencyKey === null ? crypto.randomUUID() : `${idempotencyKey}/${event.index}`;
     fillSegment(event, context, { call: null, envelope, made });
-    const grown = event.data!.length - sent;
+    const stored = event.data!.length;
     // A large context times many items is a lot more than the body.
-    room -= grown;
+    room -= stored - sent;
     if (room < 0) {
       const detail = `body has more than ${limits.decompressed} bytes once its context is in each item`;
       throw new RequestError('body_too_large', detail);
     }
-    grow(grown);
+    context.grow(stored);
   });
+}
+
+/** What stands beside the items must be JSON too, used or not, and fit into an event. */
+function checkEnvelope(bytes: Uint8Array, members: Map<string, Span>, { limits }: DecodeContext): void {
+  let size = 0;
+  for (const [name, { start, end, depth, values }] of members) {
+    if (name === 'batch') continue;
+    if (depth > limits.depth) throw new RequestError('too_deep', `more than ${limits.depth} levels deep`);
+    if (values > limits.values)
+      throw new RequestError('too_many_values', `${name.slice(0, 64)} has more than ${limits.values} values`);
+    size += end - start;
+    if (size > limits.event) {
+      const detail = `what stands beside the batch has more than ${limits.event} bytes`;
+      throw new RequestError('event_too_large', detail);
+    }
+    parseBody(bytes, start, end);
+  }
 }
 
 function envelopeOf(bytes: Uint8Array, members: Map<string, Span>): Envelope {
@@ -111,6 +116,11 @@ function envelopeOf(bytes: Uint8Array, members: Map<string, Span>): Envelope {
   };
 }
 
+/** Bytes of a body that is parsed only to say what is wrong with it. */
+const MAX_EXPLAINED = 64 * 1024;
+/** Members that the body's own object may have: before the key is known no more is looked at. */
+const MAX_MEMBERS = 1000;
+
 /** The object that a body is, and its members. Throws RequestError when it is something else or cut short. */
 function wholeObject(bytes: Uint8Array): { whole: Span; members: Map<string, Span> } {
   const start = skipSpace(bytes, 0, bytes.length);
@@ -118,12 +128,21 @@ function wholeObject(bytes: Uint8Array): { whole: Span; members: Map<string, Spa
   try {
     const whole = valueSpan(bytes, start, bytes.length);
     if (bytes[start] === 0x7b && skipSpace(bytes, whole.end, bytes.length) === bytes.length) {
-      return { whole, members: new Map(membersOf(bytes, whole).map(({ name, value }) => [name, value])) };
+      const members = new Map<string, Span>();
+      let count = 0;
+      for (const { name, value } of eachMember(bytes, whole)) {
+        if (++count > MAX_MEMBERS)
+          throw new RequestError('bad_segment', `the body has more than ${MAX_MEMBERS} members`);
+        members.set(name, value);
+      }
+      return { whole, members };
     }
-  } catch {
-    // JSON.parse words the error better.
+  } catch (error) {
+    if (error instanceof RequestError) throw error;
+    if (bytes.length > MAX_EXPLAINED) throw new RequestError('not_json', 'the body is not valid JSON');
   }
-  parseBody(bytes, 0, bytes.length);
+  // JSON.parse says better what is wrong.
+  if (bytes.length <= MAX_EXPLAINED) parseBody(bytes, 0, bytes.length);
   throw new RequestError('bad_segment', 'the body must be a JSON object');
 }
 

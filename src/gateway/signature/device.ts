@@ -29,10 +29,8 @@ export function deviceCheck(config: VerifyConfig): SignatureCheck {
   };
 }
 
-/** Writes on events which device signed them, and keeps the ids of one device apart from those of others. */
-export function markDevice(events: DecodedEvent[], device: string): void {
-  for (const event of events) {
-    event.headers.ce_device = device;
-    if (event.identity !== '') event.identity += `\n${device}`;
-  }
+/** Writes on an event which device signed it, and keeps the ids of one device apart from those of others. */
+export function markDevice(event: DecodedEvent, device: string): void {
+  event.headers.ce_device = device;
+  if (event.identity !== '') event.identity += `\n${device}`;
 }

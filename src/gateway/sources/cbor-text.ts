@@ -17,34 +17,48 @@ export interface CborItem {
 
 const OPTIONS = { strict: false, allowBigInt: true, allowIndefinite: true, retainStringBytes: true };
 
+/** The items of a body; they are read one by one. */
+export interface CborItems {
+  /** Whether they are the elements of an array. */
+  array: boolean;
+  items: Iterable<CborItem>;
+}
+
 /**
  * Reads one CBOR item (RFC 8949), or the elements of an array, as JSON text: integers of any size and decimal
  * fractions exactly, byte strings as base64url, integer keys as text or by their name in `labels`.
- * Lengths that the body only announces take no memory. Throws RequestError `not_cbor`, `too_deep`,
- * `batch_too_large`, `body_too_large`.
+ * Lengths that the body only announces take no memory. It and its items throw RequestError `not_cbor`, `too_deep`,
+ * `too_many_values`, `batch_too_large`, `body_too_large`.
  */
 export function readCbor(
   bytes: Uint8Array,
   limits: Limits,
   labels: ReadonlyMap<number, string> | null = null,
-): { items: CborItem[]; array: boolean } {
+): CborItems {
   const reader = new Reader(bytes, limits, labels);
-  const items: CborItem[] = [];
   const token = reader.first();
   const array = token.type.name === 'array';
-  if (!array) items.push(reader.item(token, 0));
+  return { array, items: itemsOf(reader, token, array, limits, bytes.length) };
+}
+
+function* itemsOf(
+  reader: Reader,
+  token: Token,
+  array: boolean,
+  { batch }: Limits,
+  end: number,
+): Iterable<CborItem> {
+  if (!array) yield reader.item(token, 0);
   else {
     for (let i = 0; i < token.value; i++) {
       const start = reader.at;
       const next = reader.next();
       if (next.type.name === 'break' && token.value === Number.POSITIVE_INFINITY) break;
-      if (i === limits.batch)
-        throw new RequestError('batch_too_large', `more than ${limits.batch} events in one request`);
-      items.push(reader.item(next, start));
+      if (i === batch) throw new RequestError('batch_too_large', `more than ${batch} events in one request`);
+      yield reader.item(next, start);
     }
   }
-  if (reader.at < bytes.length) throw notCbor('something follows the first item');
-  return { items, array };
+  if (reader.at < end) throw notCbor('something follows the first item');
 }
 
 class Reader {
@@ -54,6 +68,8 @@ class Reader {
   /** Characters that may still be written for all items together, and for this one. */
   #roomOfAll: number;
   #room = 0;
+  /** Values that this item may still hold. */
+  #values = 0;
   #parts: string[] = [];
   #faults: EventError[] = [];
   readonly #path: string[] = [];
@@ -89,6 +105,7 @@ class Reader {
     this.#parts = [];
     this.#faults = [];
     this.#room = this.#limits.event;
+    this.#values = this.#limits.values;
     this.#write(token, 0);
     return { start, end: this.at, text: this.#parts.join(''), faults: this.#faults };
   }
@@ -121,6 +138,9 @@ class Reader {
 
   #write(token: Token, depth: number): void {
     const { type, value } = token;
+    // As with `too_deep`.
+    if (--this.#values < 0)
+      throw new RequestError('too_many_values', `an event has more than ${this.#limits.values} values`);
     if (type.name === 'array') this.#array(value, this.#deeper(depth));
     else if (type.name === 'map') this.#map(value, this.#deeper(depth));
     else if (type.name === 'tag') this.#tagged(value, depth);

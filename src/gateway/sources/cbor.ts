@@ -1,10 +1,11 @@
+import { EVENT_COST } from '../../config-limits.ts';
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
 import { parseJson } from '../../json.ts';
-import { readCbor } from './cbor-text.ts';
+import { type CborItem, readCbor } from './cbor-text.ts';
 import { fillObject, sizeFits } from './json.ts';
 import { decodeSenml } from './senml.ts';
-import { type DecodeContext, emptyEvent } from './source.ts';
+import { type DecodeContext, type Decoding, emptyEvent } from './source.ts';
 
 /** SenML's integer labels (RFC 8428 section 6). */
 const LABELS = new Map([
@@ -29,35 +30,51 @@ const LABELS = new Map([
  * A body that is one CBOR map or an array of them; each event's data is the same as JSON. Throws RequestError
  * when it is no valid CBOR.
  */
-export function decodeCbor(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+export function* decodeCbor(bytes: Uint8Array, context: DecodeContext): Decoding {
   if (bytes.length === 0) throw new RequestError('empty_body', 'send a CBOR map or an array of maps');
   const { items, array } = readCbor(bytes, context.limits);
-  return items.map(({ start, end, text, faults }, index) => {
-    const event = emptyEvent(index, context, bytes.subarray(start, end));
-    if (faults.length > 0) {
-      // What has no JSON form is kept as it came.
-      event.headers['content-type'] = 'application/cbor';
-      event.errors = faults;
-      return event;
-    }
-    event.data = new TextEncoder().encode(text);
-    if (sizeFits(event, event.data.length, context)) {
-      event.json = parseJson(text);
-      fillObject(event, context, !array);
-    }
+  let index = 0;
+  for (const item of items) {
+    context.grow(EVENT_COST + item.text.length);
+    yield eventOf(item, index++, !array, bytes, context);
+  }
+}
+
+function eventOf(
+  { start, end, text, faults }: CborItem,
+  index: number,
+  only: boolean,
+  bytes: Uint8Array,
+  context: DecodeContext,
+): DecodedEvent {
+  const event = emptyEvent(index, context, bytes.subarray(start, end));
+  if (faults.length > 0) {
+    // What has no JSON form is kept as it came.
+    event.headers['content-type'] = 'application/cbor';
+    event.errors = faults;
     return event;
-  });
+  }
+  event.data = new TextEncoder().encode(text);
+  if (sizeFits(event, event.data.length, context)) {
+    event.json = parseJson(text);
+    fillObject(event, context, only);
+  }
+  return event;
 }
 
 /** SenML in CBOR: read as the same pack in JSON. */
-export function decodeSenmlCbor(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+export function* decodeSenmlCbor(bytes: Uint8Array, context: DecodeContext): Decoding {
   if (bytes.length === 0) throw new RequestError('empty_body', 'send a SenML pack');
   const { items, array } = readCbor(bytes, context.limits, LABELS);
   if (!array) throw new RequestError('bad_senml', 'a pack must be an array of records');
-  for (const [index, { faults }] of items.entries()) {
+  const texts: string[] = [];
+  for (const { text, faults } of items) {
     const fault = faults[0];
-    if (fault) throw new RequestError(fault.code, `record ${index}${fault.pointer ?? ''}: ${fault.detail}`);
+    if (fault)
+      throw new RequestError(fault.code, `record ${texts.length}${fault.pointer ?? ''}: ${fault.detail}`);
+    context.grow(2 * text.length);
+    texts.push(text);
+    yield null;
   }
-  const json = `[${items.map(({ text }) => text).join(',')}]`;
-  return decodeSenml(new TextEncoder().encode(json), context, bytes);
+  yield* decodeSenml(new TextEncoder().encode(`[${texts.join(',')}]`), context, bytes);
 }

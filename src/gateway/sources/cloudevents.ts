@@ -3,7 +3,7 @@ import type { DecodedEvent } from '../../event.ts';
 import { headerAttributes, unusable } from '../../event-attributes.ts';
 import { locate, skipSpace, valueSpan } from '../../scan.ts';
 import { fillAttributes, fillKeys } from './cloudevents-attributes.ts';
-import { decodeArray, parseBody } from './json.ts';
+import { decodeArray, parseBody, shapeFits, sizeFits } from './json.ts';
 import { type DecodeContext, emptyEvent, refuse } from './source.ts';
 
 const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;
@@ -26,31 +26,23 @@ export function decodeBinary(
   );
   fillAttributes(event, attributes, context, (name) => `header ce-${name}`);
   if (contentType !== null) event.headers['content-type'] = contentType;
-  if (bytes.length > context.limits.event) {
-    refuse(event, 'event_too_large', `event has ${bytes.length} bytes; the limit is ${context.limits.event}`);
-  } else if (contentType !== null && isJsonType(contentType) && bytes.length > 0) {
-    parseData(event, context);
-  }
+  const isJson = contentType !== null && isJsonType(contentType) && bytes.length > 0;
+  if (sizeFits(event, bytes.length, context) && isJson) parseData(event, context);
   fillKeys(event, context, attributes);
   return [event];
 }
 
 /** Structured mode (3.2): the body is one event in the JSON format; some senders label a batch as one, too. */
-export function decodeStructured(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+export function decodeStructured(bytes: Uint8Array, context: DecodeContext): Iterable<DecodedEvent> {
   const start = skipSpace(bytes, 0, bytes.length);
   if (start === bytes.length) throw new RequestError('empty_body', 'send a CloudEvent');
   if (bytes[start] === 0x5b) return decodeBatch(bytes, context);
   const event = emptyEvent(0, context, bytes);
   const span = spanOf(bytes, start);
-  if (bytes.length > context.limits.event) {
-    refuse(event, 'event_too_large', `event has ${bytes.length} bytes; the limit is ${context.limits.event}`);
-  } else if (span !== null && span.depth > context.limits.depth + 1) {
-    refuse(
-      event,
-      'too_deep',
-      `event nests ${span.depth} levels deep; the limit is ${context.limits.depth + 1}`,
-    );
-  } else {
+  if (
+    sizeFits(event, bytes.length, context) &&
+    (span === null || shapeFits(event, span, enveloped(context)))
+  ) {
     event.json = parseBody(bytes, 0, bytes.length);
     openEnvelope(event, context);
   }
@@ -58,7 +50,7 @@ export function decodeStructured(bytes: Uint8Array, context: DecodeContext): Dec
 }
 
 /** Batch mode (3.3): an array of structured events; may be empty. */
-export function decodeBatch(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+export function decodeBatch(bytes: Uint8Array, context: DecodeContext): Iterable<DecodedEvent> {
   const start = skipSpace(bytes, 0, bytes.length);
   if (start === bytes.length) throw new RequestError('empty_body', 'send an array of CloudEvents');
   if (bytes[start] !== 0x5b) {
@@ -67,8 +59,12 @@ export function decodeBatch(bytes: Uint8Array, context: DecodeContext): DecodedE
       'a batch must be a JSON array; one event needs application/cloudevents+json',
     );
   }
-  const deeper = { ...context, limits: { ...context.limits, depth: context.limits.depth + 1 } };
-  return decodeArray(bytes, start, deeper, (event) => openEnvelope(event, context));
+  return decodeArray(bytes, start, enveloped(context), (event) => openEnvelope(event, context));
+}
+
+/** The limits are those of the data: the envelope is one more level around it. */
+function enveloped(context: DecodeContext): DecodeContext {
+  return { ...context, limits: { ...context.limits, depth: context.limits.depth + 1 } };
 }
 
 function spanOf(bytes: Uint8Array, start: number) {
@@ -124,14 +120,7 @@ export function parseData(event: DecodedEvent, context: DecodeContext): void {
   const bytes = event.data!;
   try {
     const span = spanOf(bytes, skipSpace(bytes, 0, bytes.length));
-    if (span !== null && span.depth > context.limits.depth) {
-      refuse(
-        event,
-        'too_deep',
-        `event nests ${span.depth} levels deep; the limit is ${context.limits.depth}`,
-      );
-      return;
-    }
+    if (span !== null && !shapeFits(event, span, context)) return;
     event.json = parseBody(bytes, 0, bytes.length);
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;

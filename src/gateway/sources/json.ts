@@ -1,3 +1,4 @@
+import { EVENT_COST } from '../../config-limits.ts';
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
 import { parseJson } from '../../json.ts';
@@ -5,32 +6,40 @@ import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from 
 import { fillPlain } from './fields.ts';
 import { type DecodeContext, emptyEvent, refuse } from './source.ts';
 
+/** Bytes of a body up to which its text is made as a whole: of a larger one there would be two for long. */
+const MAX_TEXT = 1024 * 1024;
+
 /** The body without a byte order mark. */
 export function withoutMark(bytes: Uint8Array): Uint8Array {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 /** A body that is one JSON object or an array of them. Throws RequestError when it is no valid JSON. */
-export function decodeJson(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
+export function decodeJson(bytes: Uint8Array, context: DecodeContext): Iterable<DecodedEvent> {
   const start = skipSpace(bytes, 0, bytes.length);
   if (start === bytes.length)
     throw new RequestError('empty_body', 'send a JSON object, an array of objects, or a CloudEvent');
   if (bytes[start] === 0x5b) return decodeArray(bytes, start, context, plainElement);
   const event = emptyEvent(0, context, bytes);
-  if (sizeFits(event, bytes.length, context) && depthFits(event, spanOrThrow(bytes, start), context)) {
+  if (sizeFits(event, bytes.length, context) && shapeFits(event, spanOrThrow(bytes, start), context)) {
     event.json = parseBody(bytes, 0, bytes.length);
     fillObject(event, context, true);
   }
   return [event];
 }
 
-/** Cuts an array body; `fill` completes each element that was parsed. */
+/** Cuts an array body; `fill` completes each element that was parsed. All is cut before the first is parsed. */
 export function decodeArray(
   bytes: Uint8Array,
   start: number,
   context: DecodeContext,
   fill: (event: DecodedEvent, context: DecodeContext) => void,
-): DecodedEvent[] {
+): Iterable<DecodedEvent> {
+  return elements(bytes, cutArray(bytes, start, context), context, fill);
+}
+
+/** The elements of the array that the bytes are. Throws RequestError when it is malformed or has too many. */
+export function cutArray(bytes: Uint8Array, start: number, context: DecodeContext): Span[] {
   const spans: Span[] = [];
   const limit = context.limits.batch;
   try {
@@ -42,19 +51,31 @@ export function decodeArray(
     if (error instanceof ScanError) throw notJson(bytes, error.message);
     throw error;
   }
-  const text = asciiText(bytes);
-  return spans.map((span, index) => {
+  context.grow(spans.length * EVENT_COST);
+  return spans;
+}
+
+/** An event for each span, one by one; `fill` completes those that were parsed. */
+export function* elements(
+  bytes: Uint8Array,
+  spans: Span[],
+  context: DecodeContext,
+  fill: (event: DecodedEvent, context: DecodeContext) => void,
+): Iterable<DecodedEvent> {
+  const text = bytes.length > MAX_TEXT ? null : asciiText(bytes);
+  if (text !== null) context.grow(text.length);
+  for (const [index, span] of spans.entries()) {
     const event = emptyEvent(index, context, bytes.subarray(span.start, span.end));
     // An element over a cap is not parsed: refusing it must cost little.
-    if (sizeFits(event, span.end - span.start, context) && depthFits(event, span, context)) {
+    if (sizeFits(event, span.end - span.start, context) && shapeFits(event, span, context)) {
       event.json =
         text === null
           ? parseBody(bytes, span.start, span.end)
           : parseText(bytes, text.slice(span.start, span.end));
       fill(event, context);
     }
-    return event;
-  });
+    yield event;
+  }
 }
 
 function plainElement(event: DecodedEvent, context: DecodeContext): void {
@@ -62,8 +83,8 @@ function plainElement(event: DecodedEvent, context: DecodeContext): void {
 }
 
 /** Newline-delimited JSON: one verdict per line, blank lines skipped. Never throws for a bad line. */
-export function decodeLines(bytes: Uint8Array, context: DecodeContext): DecodedEvent[] {
-  const events: DecodedEvent[] = [];
+export function* decodeLines(bytes: Uint8Array, context: DecodeContext): Iterable<DecodedEvent> {
+  let index = 0;
   let line = 0;
   for (let start = 0; start < bytes.length; ) {
     let end = bytes.indexOf(0x0a, start);
@@ -71,15 +92,14 @@ export function decodeLines(bytes: Uint8Array, context: DecodeContext): DecodedE
     line++;
     const stop = bytes[end - 1] === 0x0d && end > start ? end - 1 : end;
     if (skipSpace(bytes, start, stop) < stop) {
-      if (events.length === context.limits.batch) {
+      if (index === context.limits.batch)
         throw new RequestError('batch_too_large', `more than ${context.limits.batch} events in one request`);
-      }
-      events.push(decodeLine(bytes.subarray(start, stop), events.length, line, context));
+      context.grow(EVENT_COST);
+      yield decodeLine(bytes.subarray(start, stop), index++, line, context);
     }
     start = end + 1;
   }
-  if (events.length === 0) throw new RequestError('empty_body', 'send at least one line of JSON');
-  return events;
+  if (index === 0) throw new RequestError('empty_body', 'send at least one line of JSON');
 }
 
 function decodeLine(bytes: Uint8Array, index: number, line: number, context: DecodeContext): DecodedEvent {
@@ -87,7 +107,7 @@ function decodeLine(bytes: Uint8Array, index: number, line: number, context: Dec
   event.line = line;
   if (!sizeFits(event, bytes.length, context)) return event;
   try {
-    if (!depthFits(event, spanOrThrow(bytes, skipSpace(bytes, 0, bytes.length)), context)) return event;
+    if (!shapeFits(event, spanOrThrow(bytes, skipSpace(bytes, 0, bytes.length)), context)) return event;
     event.json = parseBody(bytes, 0, bytes.length);
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
@@ -112,9 +132,13 @@ export function sizeFits(event: DecodedEvent, size: number, context: DecodeConte
   return false;
 }
 
-export function depthFits(event: DecodedEvent, span: Span, context: DecodeContext): boolean {
-  if (span.depth <= context.limits.depth) return true;
-  refuse(event, 'too_deep', `event nests ${span.depth} levels deep; the limit is ${context.limits.depth}`);
+/** Whether the event's nesting and its number of values are within the limits; else it is refused. */
+export function shapeFits(event: DecodedEvent, { depth, values }: Span, { limits }: DecodeContext): boolean {
+  if (depth > limits.depth)
+    refuse(event, 'too_deep', `event nests ${depth} levels deep; the limit is ${limits.depth}`);
+  else if (values > limits.values)
+    refuse(event, 'too_many_values', `event has ${values} values; the limit is ${limits.values}`);
+  else return true;
   return false;
 }
 

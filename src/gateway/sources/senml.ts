@@ -6,9 +6,9 @@ import { fragment } from '../../pointer.ts';
 import { locate, skipSpace, textOf } from '../../scan.ts';
 import { parseDecimal } from './decimal.ts';
 import { fillPlain } from './fields.ts';
-import { decodeArray, sizeFits } from './json.ts';
+import { cutArray, elements, sizeFits } from './json.ts';
 import { absolute, added, type Time } from './senml-time.ts';
-import { type DecodeContext, refuse, type Source } from './source.ts';
+import { type DecodeContext, type Decoding, refuse, type Source } from './source.ts';
 
 const VERSION = 10;
 const BASE = new Set(['bn', 'bt', 'bu', 'bv', 'bs', 'bver']);
@@ -34,22 +34,29 @@ interface Base {
  * `sent` is the body that ids are made from when the pack has no absolute times. Throws RequestError
  * `bad_senml` when the pack as a whole is wrong.
  */
-export function decodeSenml(bytes: Uint8Array, context: DecodeContext, sent = bytes): DecodedEvent[] {
+export function* decodeSenml(bytes: Uint8Array, context: DecodeContext, sent = bytes): Decoding {
   const start = skipSpace(bytes, 0, bytes.length);
   if (start === bytes.length) throw new RequestError('empty_body', 'send a SenML pack');
   if (bytes[start] !== 0x5b) throw bad('a pack must be a JSON array of records');
-  const events = decodeArray(bytes, start, context, () => {});
-  if (events.length === 0) throw bad('a pack must have at least one record');
-  const pack = { context, source: sourceFor(context.source), sent, only: events.length === 1 };
+  const spans = cutArray(bytes, start, context);
+  if (spans.length === 0) throw bad('a pack must have at least one record');
+  const pack = { context, source: sourceFor(context.source), sent, only: spans.length === 1 };
   const base: Base = { name: '', unit: null, time: null, value: null, sum: null, version: VERSION };
-  const times = new Map<DecodedEvent, number>();
-  let before = Number.NEGATIVE_INFINITY;
-  for (const event of events) {
+  const events: { event: DecodedEvent; time: number }[] = [];
+  let time = Number.NEGATIVE_INFINITY;
+  for (const event of elements(bytes, spans, context, () => {})) {
     readBase(event, base, context.limits.id);
-    before = resolve(event, base, pack) ?? before;
-    times.set(event, before);
+    time = resolve(event, base, pack) ?? time;
+    // It is parsed again when its turn comes, so that no more than one is in memory.
+    event.json = undefined;
+    events.push({ event, time });
+    yield null;
   }
-  return events.sort((a, b) => times.get(a)! - times.get(b)! || a.index - b.index);
+  events.sort((a, b) => a.time - b.time || a.event.index - b.event.index);
+  for (const { event } of events) {
+    if (event.errors.length === 0) event.json = parseJson(textOf(event.data!));
+    yield event;
+  }
 }
 
 interface Pack {

@@ -49,11 +49,19 @@ export interface DecodeContext {
   /** Milliseconds since 1970, and the same as RFC 3339 text. */
   receivedAt: string;
   header(name: string): string | undefined;
+  /** Told of bytes that the events take beyond those of the body. Throws RequestError `overloaded`. */
+  grow(bytes: number): void;
   /** The id that the Idempotency-Key header gives, or null. */
   idempotencyKey: string | null;
   /** Headers that every record of the request gets, such as traceparent. */
   trace: Record<string, string>;
 }
+
+/**
+ * The events of a body, made while they are read. Null: there is none yet, and others may have a turn. May throw
+ * RequestError.
+ */
+export type Decoding = Iterable<DecodedEvent | null>;
 
 /** The identity text: length-prefixed so that no two different triples give the same. */
 export function identityOf(source: Source, uri: string, id: string): string {

@@ -21,23 +21,22 @@ export interface Member {
  * The members of the object that the span is, in their order; a name may come more than once. Exact about
  * what is between the values, as `eachElement` is. Throws ScanError; SyntaxError or TypeError for a bad name.
  */
-export function membersOf(bytes: Uint8Array, object: { start: number; end: number }): Member[] {
-  const members: Member[] = [];
+export function* eachMember(bytes: Uint8Array, object: { start: number; end: number }): Iterable<Member> {
   const brace = object.end - 1;
   let i = skipSpace(bytes, object.start + 1, brace);
-  while (i < brace || members.length > 0) {
+  if (i === brace) return;
+  for (;;) {
     if (bytes[i] !== QUOTE) throw new ScanError(`a name must be a string, at ${i}`);
     const name = valueSpan(bytes, i, brace);
     const colon = skipSpace(bytes, name.end, brace);
     if (bytes[colon] !== COLON) throw new ScanError(`a name without a value, at ${colon}`);
     const value = valueSpan(bytes, skipSpace(bytes, colon + 1, brace), brace);
-    members.push({ name: nameOf(bytes, name), start: i, value });
+    yield { name: nameOf(bytes, name), start: i, value };
     i = skipSpace(bytes, value.end, brace);
     if (i === brace) break;
     if (bytes[i] !== COMMA) throw new ScanError(`unexpected byte at ${i}`);
     i = skipSpace(bytes, i + 1, brace);
   }
-  return members;
 }
 
 /** Names are mostly plain ASCII: for a few letters a decoder costs more than reading them one by one. */
@@ -62,7 +61,7 @@ export interface Lender {
 /** `bytes` are the object and nothing else; `json` is the same parsed. */
 export function lenderOf(bytes: Uint8Array, json: Record<string, unknown>): Lender {
   const members = new Map<string, Uint8Array>();
-  for (const { name, start, value } of membersOf(bytes, { start: 0, end: bytes.length }))
+  for (const { name, start, value } of eachMember(bytes, { start: 0, end: bytes.length }))
     members.set(name, bytes.subarray(start, value.end));
   return { json, bytes, members };
 }
@@ -91,7 +90,7 @@ export class Splice {
   constructor(bytes: Uint8Array, json: Record<string, unknown>) {
     this.json = json;
     this.#bytes = bytes;
-    for (const { name, value } of membersOf(bytes, { start: 0, end: bytes.length }))
+    for (const { name, value } of eachMember(bytes, { start: 0, end: bytes.length }))
       this.#places.set(name, value);
   }
 

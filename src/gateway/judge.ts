@@ -1,0 +1,58 @@
+import type { DecodedEvent } from '../event.ts';
+import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
+import { markDevice } from './signature/device.ts';
+import type { Decoding, Source } from './sources/source.ts';
+import { validateEvent } from './validate.ts';
+
+/** What is known of the events of one request besides themselves. */
+export interface JudgeOptions {
+  source: Source;
+  schemas: SchemaSet;
+  /** That signed them; null: none has. */
+  device: string | null;
+  /** Address of their client, null when that cannot be told; undefined: events get none. */
+  address: string | null | undefined;
+  /** Resolves when all else that waits has had its turn. */
+  turn(): Promise<void>;
+}
+
+/** Milliseconds of work on one request after which the others get their turn. */
+const SLICE_MS = 10;
+
+/**
+ * Makes the events of a request one by one and judges each at once: what was parsed of it is let go before the next is
+ * made, so that of all requests only one event is parsed at a time. Rejects with RequestError.
+ */
+export async function judgeAll(events: Decoding, options: JudgeOptions): Promise<DecodedEvent[]> {
+  const { source, schemas, device, address, turn } = options;
+  const judge = makeJudge(source, schemas);
+  const judged: DecodedEvent[] = [];
+  let started = performance.now();
+  for (const event of events) {
+    if (event !== null) {
+      judge(event);
+      if (device !== null) markDevice(event, device);
+      if (address !== undefined) markAddress(event, address);
+      judged.push(event);
+    }
+    if (performance.now() - started < SLICE_MS) continue;
+    await turn();
+    started = performance.now();
+  }
+  return judged;
+}
+
+/** Makes what judges the events of one request, each once: an event gets its errors, and loses its parsed form. */
+export function makeJudge(source: Source, schemas: SchemaSet): (event: DecodedEvent) => void {
+  const budget = new ErrorBudget();
+  return (event) => {
+    if (event.errors.length === 0) validateEvent(event, source, schemas, budget);
+    event.json = undefined;
+  };
+}
+
+/** What a client says of its own address does not stand. */
+function markAddress({ headers }: DecodedEvent, address: string | null): void {
+  if (address === null) delete headers.ce_clientip;
+  else headers.ce_clientip = address;
+}

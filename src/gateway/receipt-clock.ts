@@ -1,0 +1,16 @@
+/** Tells when a request came. */
+export class ReceiptClock {
+  #second = 0;
+  #start = '';
+
+  /** The time of day as RFC 3339 text; all but its milliseconds is made once a second. */
+  now(): string {
+    const now = Date.now();
+    const ms = now % 1000;
+    if (now - ms !== this.#second) {
+      this.#second = now - ms;
+      this.#start = new Date(now).toISOString().slice(0, 20);
+    }
+    return `${this.#start}${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z`;
+  }
+}
