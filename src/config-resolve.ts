@@ -35,6 +35,7 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
       cors: gateway.cors,
       proxies: gateway.proxies.map((text, index) => readRange(findings, ['gateway', 'proxies', index], text)),
       clientAddress: gateway.clientAddress,
+      openapi: gateway.openapi,
       keepAlive: time(['gateway', 'keepAlive'], gateway.keepAlive),
     },
     admin: { listen: readAddress(findings, ['admin', 'listen'], document.admin.listen) },

@@ -72,6 +72,10 @@ const gateway = section(
       'none',
       'What is kept of a client address, as the attribute clientip; truncated: without its last 8 (IPv4) or 80 bits.',
     ),
+    openapi: Type.Boolean({
+      default: true,
+      description: 'Describe the sources to anybody at /openapi.json.',
+    }),
     keepAlive: duration(
       '75s',
       'For which an idle connection is kept; longer than that of a load balancer in front.',

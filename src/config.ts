@@ -77,6 +77,8 @@ export interface Config {
     /** Addresses and CIDR ranges of proxies whose X-Forwarded-For is believed. */
     proxies: string[];
     clientAddress: 'none' | 'truncated' | 'full';
+    /** Whether `/openapi.json` is there. */
+    openapi: boolean;
     /** Milliseconds that an idle connection is kept. */
     keepAlive: number;
   };

@@ -15,7 +15,7 @@ import { consent } from './handshake.ts';
 import { headOf } from './head.ts';
 import { internal, Journey, NO_VERDICTS } from './journey.ts';
 import type { Limiter } from './limiter.ts';
-import { makeOpenApiPage } from './openapi-page.ts';
+import { makeOpenApiPage, type OpenApiPage } from './openapi-page.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { problemReply, type Reply } from './reply.ts';
 import { Room } from './room.ts';
@@ -133,16 +133,18 @@ export function makeHttp(options: HttpOptions): Http {
     }
   }
 
+  function serveOpenApi(page: OpenApiPage): void {
+    app.all('/openapi.json', (c) => {
+      const { method } = c.req;
+      if (method === 'GET' || method === 'HEAD') return respond(c, page(c.req.header('if-none-match')), null);
+      const detail = 'this path takes GET';
+      return refuse(c, new RequestError('method_not_allowed', detail, { allow: 'GET, HEAD' }));
+    });
+  }
+
   const routes = makeRoutes(doors, platform);
   for (const route of routes) serve(route);
-  const openApi = makeOpenApiPage(routes, config, options.schemas, platform);
-  app.all('/openapi.json', (c) => {
-    const { method } = c.req;
-    if (method === 'GET' || method === 'HEAD')
-      return respond(c, openApi(c.req.header('if-none-match')), null);
-    const detail = 'this path takes GET';
-    return refuse(c, new RequestError('method_not_allowed', detail, { allow: 'GET, HEAD' }));
-  });
+  if (config.gateway.openapi) serveOpenApi(makeOpenApiPage(routes, config, options.schemas, platform));
   app.notFound((c) => refuse(c, new RequestError('not_found', 'events are sent to /events/{source}')));
   app.onError((error, c) => respond(c, problemReply(internal(error)), null));
 

@@ -1,0 +1,137 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Limits } from '../../src/config.ts';
+import { RequestError } from '../../src/errors.ts';
+import { type Hold, Room } from '../../src/gateway/room.ts';
+
+const LIMITS = {
+  buffered: 1000,
+  requests: 16,
+  unauthenticated: 200,
+  perSource: 500,
+  perAddress: 300,
+} as Limits;
+
+const code = (work: () => unknown): string => {
+  try {
+    work();
+    return 'done';
+  } catch (error) {
+    expect(error).toBeInstanceOf(RequestError);
+    return (error as RequestError).code;
+  }
+};
+const guest = (address: string | null, source: string | null = 's') => ({ source, address });
+/** A request that has taken so many bytes. */
+function holding(room: Room, bytes: number, address: string | null, source: string | null = 's'): Hold {
+  const hold = room.enter(guest(address, source));
+  hold.grow(bytes);
+  return hold;
+}
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('the room for bodies', () => {
+  it('is taken by what has come, and given back once', () => {
+    const room = new Room(LIMITS);
+    const hold = room.enter(guest('a'));
+    expect(room.bytes).toBe(0);
+    hold.grow(100);
+    hold.grow(50);
+    expect(room.bytes).toBe(150);
+    hold.leave();
+    hold.leave();
+    hold.grow(10);
+    expect(room.bytes).toBe(0);
+  });
+
+  it('keeps a part from one address', () => {
+    const room = new Room(LIMITS);
+    holding(room, 250, 'a');
+    const more = room.enter(guest('a', 't'));
+    expect(code(() => more.grow(51))).toBe('overloaded');
+    expect(code(() => more.grow(50))).toBe('done');
+    expect(code(() => holding(room, 300, 'b', 't'))).toBe('done');
+  });
+
+  it('keeps a part from one source, whatever the addresses', () => {
+    const room = new Room(LIMITS);
+    holding(room, 250, 'a');
+    holding(room, 250, 'b');
+    expect(code(() => holding(room, 1, 'c'))).toBe('overloaded');
+    expect(code(() => holding(room, 300, 'c', 't'))).toBe('done');
+  });
+
+  it('gives little to those who are not let in yet, until they are', () => {
+    const room = new Room(LIMITS);
+    const first = holding(room, 150, 'a', null);
+    const second = room.enter(guest('b', null));
+    expect(code(() => second.grow(60))).toBe('overloaded');
+    room.admit(first, 's');
+    expect(code(() => second.grow(60))).toBe('done');
+    expect(code(() => first.grow(100))).toBe('done');
+    first.leave();
+    expect(room.bytes).toBe(60);
+  });
+
+  it('lets nobody in whose source has no room left', () => {
+    const room = new Room(LIMITS);
+    holding(room, 300, 'a');
+    holding(room, 150, 'b');
+    const late = holding(room, 100, 'c', null);
+    expect(code(() => room.admit(late, 's'))).toBe('overloaded');
+    late.leave();
+    expect(room.bytes).toBe(450);
+  });
+
+  it('says when a request could never fit', () => {
+    const room = new Room(LIMITS);
+    const hold = room.enter(guest('a'));
+    expect(code(() => hold.grow(301))).toBe('body_too_large');
+  });
+
+  it('ends the body that comes slowest when it is full', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const room = new Room(LIMITS);
+    const ended: string[] = [];
+    const slow = holding(room, 10, 'a');
+    slow.stop = (error) => void ended.push(`slow ${error.code}`);
+    const slower = holding(room, 290, 'b');
+    slower.stop = () => void ended.push('large');
+    vi.advanceTimersByTime(2000);
+    const fresh = room.enter(guest('c'));
+    expect(code(() => fresh.grow(205))).toBe('done');
+    expect(ended).toEqual(['slow overloaded']);
+    expect(room.bytes).toBe(495);
+    // It holds nothing any more, whatever comes of it.
+    slow.leave();
+    expect(room.bytes).toBe(495);
+  });
+
+  it('ends nobody for one who is slower still', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const room = new Room(LIMITS);
+    const slow = holding(room, 1, 'a');
+    const other = holding(room, 299, 'b');
+    other.stop = () => expect.unreachable();
+    holding(room, 200, 'c').stop = () => expect.unreachable();
+    vi.advanceTimersByTime(2000);
+    expect(code(() => slow.grow(1))).toBe('overloaded');
+  });
+
+  it('has a place for others when one address takes all that it can', () => {
+    const room = new Room(LIMITS);
+    for (let i = 0; i < 4; i++) room.enter(guest('a'));
+    expect(code(() => room.enter(guest('a')))).toBe('overloaded');
+    expect(code(() => room.enter(guest('b')))).toBe('done');
+  });
+
+  it('forgets addresses that have gone', () => {
+    const room = new Room(LIMITS);
+    for (let i = 0; i < 10_000; i++) room.enter(guest(`2001:db8:${i.toString(16)}::`)).leave();
+    for (let i = 0; i < 4; i++) room.enter(guest('a'));
+    expect(code(() => room.enter(guest('a')))).toBe('overloaded');
+    expect(room.bytes).toBe(0);
+  });
+});
