@@ -18,6 +18,9 @@ export interface JudgeOptions {
 
 /** Milliseconds of work on one request after which the others get their turn. */
 const SLICE_MS = 10;
+/** Bytes of payload after which the clock is looked at, each event counting as a few more. */
+const SLICE_BYTES = 64 * 1024;
+const PIECE = 512;
 
 /**
  * Makes the events of a request one by one and judges each at once: what was parsed of it is let go before the next is
@@ -27,7 +30,8 @@ export async function judgeAll(events: Decoding, options: JudgeOptions): Promise
   const { source, schemas, device, address, turn } = options;
   const judge = makeJudge(source, schemas);
   const judged: DecodedEvent[] = [];
-  let started = performance.now();
+  let started = 0;
+  let bytes = 0;
   for (const event of events) {
     if (event !== null) {
       judge(event);
@@ -35,7 +39,12 @@ export async function judgeAll(events: Decoding, options: JudgeOptions): Promise
       if (address !== undefined) markAddress(event, address);
       judged.push(event);
     }
-    if (performance.now() - started < SLICE_MS) continue;
+    bytes += PIECE + (event?.data?.length ?? 0);
+    if (bytes < SLICE_BYTES) continue;
+    bytes = 0;
+    const now = performance.now();
+    if (started === 0) started = now;
+    if (now - started < SLICE_MS) continue;
     await turn();
     started = performance.now();
   }
