@@ -1,4 +1,5 @@
 import type { Config, KafkaConfig } from './config.ts';
+import { readAdmin } from './config-admin.ts';
 import { readRedis } from './config-redis.ts';
 import type { ConfigDocument } from './config-shape.ts';
 import { readSource } from './config-source.ts';
@@ -46,7 +47,7 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
       clientAddress: gateway.clientAddress,
       keepAlive: time(['gateway', 'keepAlive'], gateway.keepAlive),
     },
-    admin: { listen: readAddress(findings, ['admin', 'listen'], document.admin.listen) },
+    admin: readAdmin(document.admin, reader),
     log: {
       store: logStore(log, reader),
       spool: log.spool ? readSpool(log.spool, reader) : null,
