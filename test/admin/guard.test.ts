@@ -121,7 +121,8 @@ test.each(FOREIGN_HOSTS)(
 );
 
 test('a request without Host gets nothing but health and metrics', async () => {
-  const { port: number } = (await open(), port!);
+  await open();
+  const { port: number } = port!;
   const ask = (path: string) =>
     new Promise<string>((resolve, reject) => {
       let text = '';
