@@ -1,4 +1,5 @@
 import type { Config, KafkaConfig } from './config.ts';
+import { readAdmin } from './config-admin.ts';
 import { readLimits } from './config-limits.ts';
 import { readRedis } from './config-redis.ts';
 import type { ConfigDocument } from './config-shape.ts';
@@ -38,7 +39,7 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
       openapi: gateway.openapi,
       keepAlive: time(['gateway', 'keepAlive'], gateway.keepAlive),
     },
-    admin: { listen: readAddress(findings, ['admin', 'listen'], document.admin.listen) },
+    admin: readAdmin(document.admin, reader),
     log: {
       store: logStore(log, reader),
       spool: log.spool ? readSpool(log.spool, reader) : null,

@@ -149,11 +149,32 @@ const dedupe = object(
   { description: 'Where ids are remembered: redis or embedded (SQLite).' },
 );
 
+const token = secret('Text, a variable, or file:/path.');
+const tokens = (description: string) =>
+  Type.Array(token, { default: [], maxItems: 64, writeOnly: true, description });
+
+const admin = section(
+  {
+    listen: listen('127.0.0.1:8081', 'Never public.'),
+    hosts: names('Names that requests may have as Host; localhost and IP addresses always may.', []),
+    tokens: object(
+      { read: tokens('May look.'), operate: tokens('May also change: retry, cancel.') },
+      {
+        default: {},
+        writeOnly: true,
+        description:
+          'Sent as Bearer; needed for all but /livez, /readyz and /metrics, unless there are none and listen is a loopback address.',
+      },
+    ),
+  },
+  'Health, metrics, workflows.',
+);
+
 /** Before defaults are filled in, everything with a default may be absent. */
 export const configShape = object(
   {
     gateway,
-    admin: section({ listen: listen('127.0.0.1:8081', 'Never public.') }, 'Health and metrics.'),
+    admin,
     log,
     dedupe,
     schemas: Type.String({ default: './schemas', minLength: 1, description: 'Folder, from this file.' }),

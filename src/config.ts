@@ -82,7 +82,13 @@ export interface Config {
     /** Milliseconds that an idle connection is kept. */
     keepAlive: number;
   };
-  admin: { listen: Address };
+  admin: {
+    listen: Address;
+    /** Names, in lower case, that requests may have as Host, besides localhost, IP addresses and the machine's own. */
+    hosts: string[];
+    /** Needed for all but health and metrics, unless there are none and `listen` is a loopback address. */
+    tokens: { read: string[]; operate: string[] };
+  };
   log: {
     store: { kafka: KafkaConfig } | { embedded: { path: string; retention: { age: number; size: number } } };
     /** Where events wait on disk while Kafka takes none; `after` in milliseconds, `max` in bytes. */

@@ -56,6 +56,7 @@ async function main(): Promise<void> {
                 workflow: second,
                 id: third,
                 admin,
+                token: values.token ?? process.env.POSTERN_ADMIN_TOKEN,
                 json,
               })
             : await (await import('./dead-letters.ts')).deadLetters({

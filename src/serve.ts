@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { type Listener, listen } from './adapters/listen.ts';
@@ -82,6 +83,7 @@ export async function run(options: RunOptions): Promise<void> {
   let streams: Streams | null = null;
 
   const parts = {
+    access: { ...config.admin, hostname: hostname() },
     stopping: () => state.stopping,
     log: () => log.problem(),
     spool: () => spool,

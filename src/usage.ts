@@ -30,6 +30,7 @@ export const USAGE = `Usage: postern <command> [options]
   --rate N                   redrive: dead letters a second; replay: calls a second
   --dry-run                  redrive: sends nothing, only counts
   --admin URL                workflows: of a dispatcher's admin port (default: the config's)
+  --token TOKEN              workflows: of admin.tokens (default: $POSTERN_ADMIN_TOKEN, else the config's)
   --json                     dead-letters, replay, workflows: for machines
   --help, --version
 `;
@@ -48,6 +49,7 @@ export const OPTIONS = {
   rate: { type: 'string' },
   'dry-run': { type: 'boolean' },
   admin: { type: 'string' },
+  token: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
   version: { type: 'boolean' },
@@ -65,7 +67,7 @@ const COMMANDS: Record<string, { options: string[]; arguments: number }> = {
   },
   replay: { options: ['subscription', 'from', 'to', 'rate', 'json'], arguments: 0 },
   streams: { options: ['to'], arguments: 2 },
-  workflows: { options: ['admin', 'json'], arguments: 3 },
+  workflows: { options: ['admin', 'token', 'json'], arguments: 3 },
 };
 
 /** Throws on a command that is not there, and on what it does not take. */

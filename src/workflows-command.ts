@@ -1,3 +1,4 @@
+import { isToken } from './bearer.ts';
 import { printable, UsageError } from './command-line.ts';
 import type { Config } from './config.ts';
 
@@ -8,6 +9,8 @@ export interface WorkflowsCommand {
   id: string | undefined;
   /** URL of a dispatcher's admin port; default: that of the config. */
   admin: string | undefined;
+  /** Default: one of the config's, one that may operate first. */
+  token: string | undefined;
   json: boolean;
   print(text: string): void;
 }
@@ -35,9 +38,10 @@ interface Shown {
 export async function workflowsCommand(command: WorkflowsCommand): Promise<boolean> {
   const { action, workflow, id, json, print } = command;
   const base = adminUrl(command);
+  const token = adminToken(command);
   if (action === 'list') {
     if (id !== undefined) throw new UsageError('workflows list takes no instance');
-    const { status, body } = await ask(`${base}/workflows`, 'GET');
+    const { status, body } = await ask(`${base}/workflows`, 'GET', token);
     if (status !== 200) return refused(print, status, body);
     const { workflows } = body as { workflows: { name: string; count: number; instances: Listed[] }[] };
     const wanted = workflows.filter(({ name }) => workflow === undefined || name === workflow);
@@ -52,7 +56,7 @@ export async function workflowsCommand(command: WorkflowsCommand): Promise<boole
     throw new UsageError(`workflows ${action} needs the workflow and the instance: ${action} order o-1`);
   const url = `${base}/workflows/${encodeURIComponent(workflow)}/${encodeURIComponent(id)}`;
   const isShow = action === 'show';
-  const { status, body } = await ask(isShow ? url : `${url}/${action}`, isShow ? 'GET' : 'POST');
+  const { status, body } = await ask(isShow ? url : `${url}/${action}`, isShow ? 'GET' : 'POST', token);
   if (status >= 300) return refused(print, status, body);
   if (json) print(JSON.stringify(body));
   else print(isShow ? showText(body as Shown) : `${action} of ${printable(id)} is noted`);
@@ -69,21 +73,43 @@ function adminUrl({ admin, config }: WorkflowsCommand): string {
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
 
-async function ask(url: string, method: 'GET' | 'POST'): Promise<{ status: number; body: unknown }> {
-  const sent = method === 'GET' ? {} : { headers: { 'content-type': 'application/json' }, body: '{}' };
-  try {
-    const response = await fetch(url, { method, ...sent });
-    return { status: response.status, body: await response.json() };
-  } catch (error) {
-    const { cause, message } = error as Error;
-    throw new UsageError(
-      `nobody answers at ${new URL(url).origin}: ${cause instanceof Error ? cause.message : message}; --admin names another dispatcher`,
-    );
-  }
+function adminToken({ token, config }: WorkflowsCommand): string | null {
+  const { read, operate } = config.admin.tokens;
+  const found = token?.trim() || operate[0] || read[0] || null;
+  // What Node says of a header that cannot be sent repeats it.
+  if (found !== null && !isToken(found))
+    throw new UsageError('the token must be 1 to 4096 visible ASCII characters without spaces');
+  return found;
 }
 
+async function ask(
+  url: string,
+  method: 'GET' | 'POST',
+  token: string | null,
+): Promise<{ status: number; body: unknown }> {
+  const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` };
+  if (method === 'POST') headers['content-type'] = 'application/json';
+  const response = await fetch(url, { method, headers, body: method === 'POST' ? '{}' : null }).catch(
+    ({ cause, message }: Error) => {
+      throw new UsageError(
+        `nobody answers at ${new URL(url).origin}: ${cause instanceof Error ? cause.message : message}; --admin names another dispatcher`,
+      );
+    },
+  );
+  const { status } = response;
+  const body: unknown = await response.json().catch(() => null);
+  if (body === null && status < 300)
+    throw new UsageError(`what answers at ${new URL(url).origin} is no Postern`);
+  return { status, body };
+}
+
+const TOKEN_HINT =
+  "the token is that of --token, else of POSTERN_ADMIN_TOKEN, else the first of the config's admin.tokens";
+
 function refused(print: (text: string) => void, status: number, body: unknown): false {
-  print(`${status}: ${printable(String((body as { detail?: unknown }).detail ?? 'refused'))}`);
+  const { detail = 'refused' } = (body ?? {}) as { detail?: unknown };
+  print(`${status}: ${printable(String(detail))}`);
+  if (status === 401) print(TOKEN_HINT);
   return false;
 }
 

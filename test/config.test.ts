@@ -61,7 +61,11 @@ test('the least config gets all defaults', () => {
       clientAddress: 'none',
       keepAlive: 75_000,
     },
-    admin: { listen: { host: '127.0.0.1', port: 8081 } },
+    admin: {
+      listen: { host: '127.0.0.1', port: 8081 },
+      hosts: [],
+      tokens: { read: [], operate: [] },
+    },
     log: {
       spool: null,
       store: { embedded: { path: '.postern', retention: { age: 7 * 86_400_000, size: 2 ** 30 } } },

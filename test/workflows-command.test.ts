@@ -40,6 +40,7 @@ async function run(action: string | undefined, workflow?: string, id?: string, j
       workflow,
       id,
       admin: undefined,
+      token: undefined,
       json,
       print,
     });
@@ -86,6 +87,7 @@ test('what cannot be followed is said', async () => {
       workflow: undefined,
       id: undefined,
       admin,
+      token: undefined,
       json: false,
       print() {},
     });

@@ -17,6 +17,16 @@
 {{- if and .Values.dispatcher.enabled (not (include "postern.trial" .)) }}true{{ end }}
 {{- end }}
 
+{{- /* The admin port: open to all pods, so it wants a token. */}}
+{{- define "postern.admin" -}}
+{{- $service := printf "%s-admin" (include "postern.fullname" .) }}
+{{- $hosts := list $service (printf "%s.%s" $service .Release.Namespace) (printf "%s.%s.svc" $service .Release.Namespace) }}
+{{- $own := .Values.config.admin | default dict }}
+{{- $tokens := deepCopy ($own.tokens | default dict) }}
+{{- $tokens = set $tokens "operate" (prepend ($tokens.operate | default list) "file:/etc/postern/admin/token") }}
+{{- toYaml (dict "listen" "0.0.0.0:8081" "hosts" (concat $hosts ($own.hosts | default list)) "tokens" $tokens) }}
+{{- end }}
+
 {{- /* postern.yaml: the values' config and what is the chart's to say: addresses, folders, times. */}}
 {{- define "postern.config" -}}
 {{- $config := deepCopy .Values.config }}
@@ -40,7 +50,7 @@
 {{- $dedupe = set $dedupe "embedded" (dict "path" $data) }}
 {{- end }}
 {{- $gateway := merge (dict "listen" "0.0.0.0:8080") ($config.gateway | default dict) }}
-{{- $fixed := dict "gateway" $gateway "admin" (dict "listen" "0.0.0.0:8081") "log" $log "dedupe" $dedupe }}
+{{- $fixed := dict "gateway" $gateway "admin" (include "postern.admin" . | fromYaml) "log" $log "dedupe" $dedupe }}
 {{- $fixed = merge $fixed (dict "schemas" "/etc/postern/schemas" "grace" (printf "%ds" (int .Values.shutdown.grace))) }}
 {{- toYaml (merge $fixed $config) }}
 {{- end }}

@@ -102,6 +102,7 @@ spec:
           drop: [ALL]
       volumeMounts:
         - { name: config, mountPath: /etc/postern/config, readOnly: true }
+        - { name: admin-token, mountPath: /etc/postern/admin, readOnly: true }
         - { name: schemas, mountPath: /etc/postern/schemas, readOnly: true }
         {{- if or $stateful (include "postern.trial" $root) }}
         - { name: data, mountPath: /var/lib/postern }
@@ -111,8 +112,20 @@ spec:
         {{- end }}
   volumes:
     - name: config
-      configMap:
-        name: {{ $values.existingConfig | default (printf "%s-config" (include "postern.fullname" $root)) }}
+      {{- with $values.existingConfig }}
+      # One of them is there; without either the program says so.
+      projected:
+        sources:
+          - secret: { name: {{ . }}, optional: true }
+          - configMap: { name: {{ . }}, optional: true }
+      {{- else }}
+      secret:
+        secretName: {{ include "postern.fullname" $root }}-config
+      {{- end }}
+    - name: admin-token
+      secret:
+        secretName: {{ $values.adminToken.existingSecret | default (printf "%s-admin" (include "postern.fullname" $root)) }}
+        items: [{ key: {{ ternary $values.adminToken.key "token" (ne $values.adminToken.existingSecret "") }}, path: token }]
     - name: schemas
       configMap:
         name: {{ $values.existingSchemas | default (printf "%s-schemas" (include "postern.fullname" $root)) }}

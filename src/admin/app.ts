@@ -1,9 +1,11 @@
-import { type Context, Hono } from 'hono';
-import { type ErrorCode, errorRow } from '../errors.ts';
+import { Hono } from 'hono';
 import { formatProblem, type Problem } from '../problem.ts';
+import { type AdminAccess, guard } from './guard.ts';
+import { problem } from './problem.ts';
 import { addWorkflows, type WorkflowsControl } from './workflows.ts';
 
 export interface AdminParts {
+  access: AdminAccess;
   /** True from the signal to stop on. */
   stopping(): boolean;
   /** Each says what is wrong, or null. */
@@ -34,12 +36,14 @@ interface Part {
   detail?: string | string[];
 }
 
-/** Health and metrics, for the port that is not public. */
+/** Health, metrics and workflows, for the port that is not public. */
 export function makeAdmin(parts: AdminParts): Hono {
   const app = new Hono();
   app.use(async (context, next) => {
     await next();
     context.header('cache-control', 'no-store');
+    context.header('x-content-type-options', 'nosniff');
+    context.header('cross-origin-resource-policy', 'same-origin');
   });
   app.get('/livez', (context) => context.json({ state: 'ok' }));
   app.get('/readyz', (context) => {
@@ -54,6 +58,8 @@ export function makeAdmin(parts: AdminParts): Hono {
       problem(context, 'method_not_allowed', 'GET and HEAD only', { allow: 'GET, HEAD' }),
     );
   }
+  // Probes and Prometheus come by addresses and names of their own and have no token: what is above is open to them.
+  app.use(guard(parts.access));
   addWorkflows(app, () => parts.workflows?.() ?? null);
   app.notFound((context) => problem(context, 'not_found', 'There are /livez, /readyz and /metrics'));
   app.onError((error, context) => problem(context, 'internal', error.message));
@@ -61,7 +67,7 @@ export function makeAdmin(parts: AdminParts): Hono {
 }
 
 /** What /readyz says. */
-export function health(parts: Omit<AdminParts, 'metrics' | 'contentType'>): Health {
+export function health(parts: Omit<AdminParts, 'access' | 'metrics' | 'contentType'>): Health {
   const found = partsOf(parts);
   const down = parts.stopping() || Object.values(found).some(({ state }) => state === 'down');
   const degraded = Object.values(found).some(({ state }) => state === 'degraded');
@@ -69,7 +75,7 @@ export function health(parts: Omit<AdminParts, 'metrics' | 'contentType'>): Heal
   return { state, ready: !down, parts: found };
 }
 
-function partsOf(parts: Omit<AdminParts, 'metrics' | 'contentType'>): Health['parts'] {
+function partsOf(parts: Omit<AdminParts, 'access' | 'metrics' | 'contentType'>): Health['parts'] {
   const schemas = parts.schemas().filter(({ level }) => level === 'error');
   return {
     log: logPart(parts),
@@ -94,15 +100,4 @@ function logPart({ log, spool }: Pick<AdminParts, 'log' | 'spool'>): Part {
 
 function part(detail: string | null, state: Part['state']): Part {
   return detail === null ? { state: 'ok' } : { state, detail };
-}
-
-function problem(
-  context: Context,
-  code: ErrorCode,
-  detail: string,
-  headers: Record<string, string> = {},
-): Response {
-  const { status, title } = errorRow(code);
-  const body = JSON.stringify({ type: `urn:postern:problem:${code}`, title, status, detail });
-  return context.body(body, status as 404, { 'content-type': 'application/problem+json', ...headers });
 }

@@ -1,20 +1,6 @@
 import { expect, test } from 'vitest';
-import { type AdminParts, makeAdmin } from '../../src/admin/app.ts';
-
-function admin(parts: Partial<AdminParts> = {}) {
-  return makeAdmin({
-    stopping: () => false,
-    log: () => null,
-    spool: () => null,
-    dedupe: () => null,
-    dispatcher: () => null,
-    outage: 'accept',
-    schemas: () => [],
-    metrics: async () => 'up 1\n',
-    contentType: 'text/plain; version=0.0.4; charset=utf-8',
-    ...parts,
-  });
-}
+import type { AdminParts } from '../../src/admin/app.ts';
+import { admin } from './port.ts';
 
 async function ready(parts: Partial<AdminParts>): Promise<{ status: number; body: Record<string, unknown> }> {
   const response = await admin(parts).request('/readyz');
@@ -88,7 +74,7 @@ test('anything else is a problem', async () => {
     { app: failing, path: '/metrics', method: 'GET', status: 500, code: 'internal' },
   ];
   for (const { app, path, method, status, code } of cases) {
-    const response = await app.request(path, { method });
+    const response = await app.request(path, { method, headers: { host: 'localhost' } });
     expect([path, response.status]).toEqual([path, status]);
     expect(response.headers.get('content-type')).toBe('application/problem+json');
     if (code) expect(await response.json()).toMatchObject({ type: `urn:postern:problem:${code}`, status });

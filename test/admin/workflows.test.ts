@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { makeAdmin } from '../../src/admin/app.ts';
 import type { WorkflowsControl } from '../../src/admin/workflows.ts';
+import { admin as adminApp } from './port.ts';
 
 const began = Date.UTC(2026, 0, 2);
 const instance = {
@@ -30,18 +30,11 @@ const control: WorkflowsControl = {
 };
 
 function admin(workflows: WorkflowsControl | null) {
-  return makeAdmin({
-    stopping: () => false,
-    log: () => null,
-    spool: () => null,
-    dedupe: () => null,
-    dispatcher: () => null,
-    outage: 'accept',
-    schemas: () => [],
-    workflows: () => workflows,
-    metrics: async () => '',
-    contentType: 'text/plain',
-  });
+  const app = adminApp({ workflows: () => workflows });
+  return {
+    request: (path: string, { headers, ...init }: RequestInit & { headers?: Record<string, string> } = {}) =>
+      app.request(path, { ...init, headers: { host: 'localhost', ...headers } }),
+  };
 }
 
 const place = `/workflows/order/${encodeURIComponent(instance.id)}`;

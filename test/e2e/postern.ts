@@ -42,7 +42,10 @@ export async function makeProject(options: PosternOptions) {
     ? yaml.replace('\ngateway:', `\ngateway:\n  listen: 127.0.0.1:${port}`)
     : `${yaml}\ngateway:\n  listen: 127.0.0.1:${port}\n`;
   const config = join(folder, 'postern.yaml');
-  await writeFile(config, `${gateway}\nadmin:\n  listen: 127.0.0.1:${adminPort}\n`);
+  const admin = gateway.includes('\nadmin:')
+    ? gateway.replace('\nadmin:', `\nadmin:\n  listen: 127.0.0.1:${adminPort}`)
+    : `${gateway}\nadmin:\n  listen: 127.0.0.1:${adminPort}\n`;
+  await writeFile(config, admin);
   return { folder, config, port, adminPort, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
@@ -97,8 +100,12 @@ export async function startPostern(
 export async function runPostern(
   args: string[],
   input?: string,
+  env: Record<string, string> = {},
 ): Promise<{ code: number | null; output: string }> {
-  const child: ChildProcess = spawn(process.execPath, [MAIN, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child: ChildProcess = spawn(process.execPath, [MAIN, ...args], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
   let output = '';
   child.stdout!.on('data', (bytes: Buffer) => (output += bytes.toString()));
   child.stderr!.on('data', (bytes: Buffer) => (output += bytes.toString()));

@@ -5,6 +5,8 @@ import { FULL, type Manifest, render, the } from './chart.ts';
 
 const KEDA = { apis: ['keda.sh/v1alpha1'] };
 const WORKLOAD = /^(Deployment|StatefulSet)$/;
+/** Where pods have the token of the admin port. */
+const MOUNT = { name: 'admin-token', mountPath: '/etc/postern/admin' };
 
 /** Templates of all pods. */
 function podsOf(objects: Manifest[]): Manifest[] {
@@ -15,8 +17,20 @@ function podsOf(objects: Manifest[]): Manifest[] {
 
 /** The config that the pods get, as the program reads it; its problems too. */
 function configOf(objects: Manifest[], env: Record<string, string> = {}) {
-  const text = the(objects, 'ConfigMap', 'postern-config').data['postern.yaml'];
-  return readConfig(text, env, { file: 'postern.yaml' });
+  const text = the(objects, 'Secret', 'postern-config').stringData['postern.yaml'];
+  const readFile = (path: string) => {
+    const { mountPath, name } = MOUNT;
+    for (const { spec } of podsOf(objects).filter(({ kind }) => kind !== 'Pod')) {
+      expect(spec.containers[0].volumeMounts).toContainEqual({ name, mountPath, readOnly: true });
+      expect(spec.volumes).toContainEqual({
+        name,
+        secret: { secretName: 'postern-admin', items: [{ key: 'token', path: 'token' }] },
+      });
+    }
+    if (path !== `${mountPath}/token`) throw new Error(`no pod has ${path}`);
+    return atob(the(objects, 'Secret', 'postern-admin').data.token);
+  };
+  return readConfig(text, env, { file: 'postern.yaml', readFile });
 }
 
 test('without values: one pod on the embedded log, with a config that the program takes', async () => {
@@ -146,7 +160,7 @@ test('the admin port is in no Service but the headless one, and closed to all bu
   const metricsFrom = [
     { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
   ];
-  const objects = await render({ networkPolicy: { enabled: true, metricsFrom } });
+  const objects = await render({ networkPolicy: { metricsFrom } });
   expect(the(objects, 'Service', 'postern').spec.ports.map(({ name }: { name: string }) => name)).toEqual([
     'http',
   ]);
@@ -155,8 +169,161 @@ test('the admin port is in no Service but the headless one, and closed to all bu
     { ports: [{ port: 'http', protocol: 'TCP' }] },
     { ports: [{ port: 'admin', protocol: 'TCP' }], from: metricsFrom },
   ]);
-  const closed = await render({ networkPolicy: { enabled: true } });
-  expect(JSON.stringify(the(closed, 'NetworkPolicy').spec.ingress)).not.toContain('admin');
+  for (const values of [{}, FULL]) {
+    const closed = the(await render(values), 'NetworkPolicy').spec;
+    expect(closed.policyTypes).toEqual(['Ingress']);
+    expect(closed.ingress).toEqual([{ ports: [{ port: 'http', protocol: 'TCP' }] }]);
+    expect(closed.podSelector.matchExpressions).toEqual([
+      { key: 'app.kubernetes.io/component', operator: 'In', values: ['gateway', 'dispatcher'] },
+    ]);
+  }
+  const off = await render({ networkPolicy: { enabled: false } });
+  expect(off.filter(({ kind }) => kind === 'NetworkPolicy')).toEqual([]);
+});
+
+test('the admin port wants a token that is made at random, besides those of the config', async () => {
+  const tokenOf = async (values: object) => {
+    const { config, problems } = configOf(await render(values), { REDIS_URL: 'redis://r' });
+    expect(problems).toEqual([]);
+    return config!.admin;
+  };
+  for (const values of [{}, FULL]) {
+    const [one, other] = [await tokenOf(values), await tokenOf(values)];
+    expect(one).toMatchObject({ listen: { host: '0.0.0.0', port: 8081 }, tokens: { read: [] } });
+    expect(one.tokens.operate).toEqual([expect.stringMatching(/^[A-Za-z0-9]{40}$/)]);
+    expect(other.tokens.operate).not.toEqual(one.tokens.operate);
+    expect(one.hosts).toEqual(['postern-admin', 'postern-admin.default', 'postern-admin.default.svc']);
+  }
+  const admin = {
+    hosts: ['admin.shop.example'],
+    tokens: { read: ['look-0123456789'], operate: ['do-0123456789'] },
+  };
+  const own = await tokenOf({ ...FULL, config: { ...FULL.config, admin } });
+  expect(own.hosts).toContain('admin.shop.example');
+  expect(own.tokens).toEqual({
+    read: ['look-0123456789'],
+    operate: [expect.stringMatching(/^[A-Za-z0-9]{40}$/), 'do-0123456789'],
+  });
+});
+
+test('a Secret of your own has the token in the place of the one that is made', async () => {
+  const adminToken = { existingSecret: 'mine', key: 'postern' };
+  for (const values of [{}, FULL, { existingConfig: 'all-mine' }]) {
+    const objects = await render({ ...values, adminToken });
+    expect(
+      objects.filter(({ kind, metadata }) => kind === 'Secret' && metadata.name === 'postern-admin'),
+    ).toEqual([]);
+    for (const { spec } of podsOf(objects).filter(({ kind }) => kind !== 'Pod')) {
+      expect(spec.volumes).toContainEqual({
+        name: MOUNT.name,
+        secret: { secretName: 'mine', items: [{ key: 'postern', path: 'token' }] },
+      });
+    }
+  }
+});
+
+test('another token makes no other pods: where nothing is known of the cluster it is another each time', async () => {
+  const marks = async () =>
+    (await render(FULL))
+      .filter(({ kind }) => WORKLOAD.test(kind))
+      .map(({ spec }) => JSON.stringify(spec.template.metadata.annotations));
+  expect(await marks()).toEqual(await marks());
+});
+
+test('a config of your own is a Secret or a ConfigMap, and finds the token where the chart puts it', async () => {
+  const objects = await render({ existingConfig: 'all-mine' });
+  expect(objects.filter(({ metadata }) => metadata.name === 'postern-config')).toEqual([]);
+  the(objects, 'Secret', 'postern-admin');
+  for (const name of ['postern-gateway', 'postern-dispatcher']) {
+    const { spec } = the(objects, 'Deployment', name).spec.template;
+    expect(spec.volumes).toContainEqual({
+      name: 'config',
+      projected: {
+        sources: [
+          { secret: { name: 'all-mine', optional: true } },
+          { configMap: { name: 'all-mine', optional: true } },
+        ],
+      },
+    });
+    expect(spec.containers[0].volumeMounts).toContainEqual({ ...MOUNT, readOnly: true });
+  }
+});
+
+test('what is secret in the config is in one Secret, and nowhere else', async () => {
+  let made = 0;
+  const secret = () => `s3cret-${++made}-0123456789abcdef`;
+  const http = (auth: object) => ({
+    url: 'http://fn/',
+    headers: { 'x-api-key': secret() },
+    auth,
+    sign: [`whsec_${btoa(secret())}`],
+    tls: { ca: secret(), cert: secret(), key: secret() },
+  });
+  const subscription = (auth: object) => ({ topics: ['clickstream'], function: { http: http(auth) } });
+  const config = {
+    ...FULL.config,
+    admin: { tokens: { read: [secret()], operate: [secret()] } },
+    log: {
+      kafka: {
+        brokers: ['kafka:9092'],
+        tls: { ca: secret(), cert: secret(), key: secret() },
+        sasl: { mechanism: 'plain', username: 'u', password: secret() },
+      },
+    },
+    dedupe: { redis: { url: `rediss://:${secret()}@redis:6380` } },
+    sources: {
+      web: {
+        topic: 'clickstream',
+        schema: 'page-view',
+        keys: [secret(), { id: 'one', key: secret() }],
+        jwt: { jwks: `{"keys":[{"kid":"${secret()}"}]}` },
+      },
+      hooks: { protocol: 'webhook', topic: 'hooks', verify: { scheme: 'github', secrets: [secret()] } },
+    },
+    subscriptions: {
+      bearer: subscription({ bearer: secret() }),
+      basic: subscription({ basic: { user: 'u', password: secret() } }),
+      azure: subscription({ azureKey: secret() }),
+    },
+    workflows: {
+      order: {
+        on: { topics: ['clickstream'] },
+        steps: [{ name: 'a', function: { http: http({ bearer: secret() }) } }],
+      },
+    },
+  };
+  const around = {
+    dashboards: { enabled: true },
+    prometheusRule: { enabled: true },
+    networkPolicy: { metricsFrom: [{ namespaceSelector: {} }] },
+    serviceMonitor: { enabled: true },
+    dispatcher: { autoscaling: { enabled: true } },
+    gateway: { autoscaling: { enabled: true } },
+  };
+  const others = [
+    {
+      cluster: { nodes: ['a:1'], username: 'u', password: secret(), tls: { key: secret(), cert: secret() } },
+    },
+    {
+      sentinel: { nodes: ['a:1'], name: 'm', username: 'u', password: secret(), sentinelPassword: secret() },
+    },
+  ].map((more) => ({ ...config, dedupe: { redis: more } }));
+  for (const one of [config, ...others]) {
+    const objects = await render({ ...FULL, ...around, config: one }, KEDA);
+    const wanted = [...JSON.stringify(one).matchAll(/s3cret-\d+-\w+|whsec_[^"]+/g)].map(([text]) => text);
+    expect(wanted.length).toBeGreaterThan(25);
+    for (const object of objects) {
+      const text = JSON.stringify(object);
+      const found = wanted.filter((secret) => text.includes(secret) || text.includes(btoa(secret)));
+      const isConfig = object.kind === 'Secret' && object.metadata.name === 'postern-config';
+      expect([object.kind, object.metadata.name, found]).toEqual([
+        object.kind,
+        object.metadata.name,
+        isConfig ? wanted : [],
+      ]);
+    }
+    expect(objects.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['ConfigMap', 'ScaledObject']));
+  }
 });
 
 /** What a ScaledObject counts: group, topic, and where that begins. */
@@ -223,6 +390,6 @@ test('C70 lag is counted in the groups that streams and workflows read with', as
 
 test('the text of a schema and of the config is the same whatever its type', async () => {
   const big = { ...FULL, config: { ...FULL.config, gateway: { limits: { requests: 1_000_000 } } } };
-  const text = the(await render(big), 'ConfigMap', 'postern-config').data['postern.yaml'];
+  const text = the(await render(big), 'Secret', 'postern-config').stringData['postern.yaml'];
   expect(parse(text).gateway).toEqual({ listen: '0.0.0.0:8080', limits: { requests: 1_000_000 } });
 });

@@ -57,6 +57,7 @@ export function valuesShape(): Schema {
       fullnameOverride: text,
       config,
       existingConfig: text,
+      adminToken: section({ existingSecret: text, key: { type: 'string', minLength: 1 } }),
       schemas: { type: 'object', additionalProperties: { type: ['object', 'boolean', 'string'] } },
       existingSchemas: text,
       env: anyObjects,
@@ -138,7 +139,7 @@ function configPart(): { config: Schema; $defs: unknown } {
   const { $schema: _, $defs, title, required: __, ...config } = structuredClone(publishedShape()) as Schema;
   for (const path of [
     ['gateway', 'listen'],
-    ['admin'],
+    ['admin', 'listen'],
     ['schemas'],
     ['grace'],
     ['log', 'embedded', 'path'],

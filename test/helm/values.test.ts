@@ -62,7 +62,7 @@ test.each([
   [{ config: { grace: '10s' } }, "at '/config': additional properties 'grace' not allowed"],
   [
     { config: { admin: { listen: '0.0.0.0:80' } } },
-    "at '/config': additional properties 'admin' not allowed",
+    "at '/config/admin': additional properties 'listen' not allowed",
   ],
 ])('%j is refused by its name', async (values, message) => {
   expect(await refusal(values)).toContain(message);
@@ -85,6 +85,9 @@ test('what only fits together is refused with the missing key', async () => {
   );
   expect(await refusal({ httpRoute: { enabled: true } })).toContain(
     'httpRoute.parentRefs must name a Gateway',
+  );
+  expect(await refusal({ serviceMonitor: { enabled: true } })).toContain(
+    'networkPolicy.metricsFrom lets nobody reach the metrics',
   );
 });
 

@@ -27,6 +27,7 @@ async function trial({ stage, say }: Setting): Promise<void> {
     (await stage.kubectl('logs', name)).includes('sample function got sensor.reading helm-test-'),
   );
   await lockedUp(stage, name);
+  await tokenWanted(stage, name);
   await frugal(stage, name, say);
   assert.equal(await stage.terminate(name), 0, 'C68: process 1 gets the signal and ends well');
   await stage.rolledOut('deployment/postern-gateway');
@@ -65,6 +66,17 @@ async function lockedUp(stage: Stage, pod: string): Promise<void> {
     seccomp: '2',
     rights: '1',
   });
+}
+
+/** The pod has the token that its own admin port wants. */
+async function tokenWanted(stage: Stage, pod: string): Promise<void> {
+  const statuses = await stage.inPod(
+    pod,
+    `(async () => { const token = require('node:fs').readFileSync('/etc/postern/admin/token', 'utf8');
+      const ask = async (headers) => (await fetch('http://127.0.0.1:8081/workflows', { headers })).status;
+      return [await ask({}), await ask({ authorization: 'Bearer ' + token })]; })()`,
+  );
+  assert.deepEqual(statuses, [401, 200]);
 }
 
 /** At rest it is under 120 MB. The time of the start is told and not judged: the machine may be busy. */
@@ -138,13 +150,16 @@ async function full({ stage, say }: Setting): Promise<void> {
   assert.deepEqual(await stage.pods(), []);
 }
 
-/** Another config and other schemas, so other pods. */
+/** Another config and other schemas, so other pods; the token of the admin port stays. */
 async function upgrade(stage: Stage, load: LoadPod): Promise<void> {
   await load.phase('upgrade');
+  const token = () => stage.kubectl('get', 'secret', 'postern-admin', '-o', 'jsonpath={.data.token}');
+  const known = await token();
   const before = (await stage.pods('gateway')).map(({ metadata }) => metadata.uid);
   const values = fullValues();
   Object.assign(values.config as object, { logLevel: 'warn' });
   await stage.helm('upgrade', values);
+  assert.equal(await token(), known);
   const after = (await stage.pods('gateway')).filter(
     ({ metadata }) => metadata.deletionTimestamp === undefined,
   );
