@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { printable } from './command-line.ts';
 import { StartError } from './lifecycle.ts';
 import { sampleOrder } from './sample-orders.ts';
 
-/** Bytes of a payload that the sample function prints. */
+/** Characters of a payload that the sample function prints. */
 const SHOWN = 200;
 
 /**
@@ -28,7 +29,9 @@ async function answer(
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const body = Buffer.concat(chunks).toString();
   const { 'ce-type': type, 'ce-id': id } = request.headers;
-  print(`sample function got ${type} ${id}: ${body.length > SHOWN ? `${body.slice(0, SHOWN)}...` : body}`);
+  // Anybody may have sent it: it must not steer the terminal, nor look like a line of ours.
+  const shown = body.length > SHOWN ? `${body.slice(0, SHOWN)}...` : body;
+  print(printable(`sample function got ${type} ${id}: ${shown}`));
   const order = sampleOrder(request.url!, body);
   if (order === null || order.body === null) response.writeHead(order?.status ?? 204).end();
   else {
