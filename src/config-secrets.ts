@@ -20,6 +20,8 @@ export interface ShapeNode {
 const HIDDEN = '…';
 /** Names of headers that are no secret themselves. */
 const HEADER = /^(?:(?:proxy-)?authorization|cookie|accept|user-agent|x-[a-z]{1,16}(?:-[a-z]{1,16}){0,3})$/i;
+/** Names of sources, subscriptions and workflows as they must be. */
+const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 /** What people write for a number, a duration or a size. */
 const AMOUNT = /^[-+]?\d[\d.,_]{0,11} ?[A-Za-z]{0,12}$/;
 
@@ -29,8 +31,9 @@ export function shownPath(path: Path): Path {
   let node = configShape as ShapeNode;
   for (const token of path) {
     const next = childOf(node, token);
-    if (next === null || (isSecretMap(node) && !HEADER.test(String(token)))) return [...shown, HIDDEN];
-    shown.push(token);
+    if (next === null) return [...shown, HIDDEN];
+    const isFree = resolved(node).properties === undefined && node.items === undefined;
+    shown.push(isFree && !isNameShown(node, String(token)) ? HIDDEN : token);
     node = next;
   }
   return shown;
@@ -97,9 +100,10 @@ function isUnderSecret(path: Path): boolean {
   return path.some((_, index) => nodeAt(path.slice(0, index))?.writeOnly);
 }
 
-/** A map whose values are secrets, such as headers: its keys are no settings either. */
-function isSecretMap({ additionalProperties: more }: ShapeNode): boolean {
-  return typeof more === 'object' && more.writeOnly === true;
+/** Whether a name in a map, such as that of a source or a header, can be shown. */
+function isNameShown({ additionalProperties: more }: ShapeNode, name: string): boolean {
+  if (typeof more !== 'object' || !hasSecret(more)) return true;
+  return more.writeOnly ? HEADER.test(name) : NAME.test(name);
 }
 
 /** Whether one of the settings of an object is a secret: people exchange neighbours. */
