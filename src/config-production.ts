@@ -65,7 +65,12 @@ function weakSecret({ path, text }: Secret): Weakness[] {
   if (SAMPLES.has(text)) return [weak(path, 'is the secret of an example, which everybody knows; make one')];
   const bytes = Buffer.byteLength(text);
   if (bytes >= SHORTEST) return [];
-  return [weak(path, `has ${bytes} bytes and can be guessed; make one of ${SHORTEST} random bytes or more`)];
+  return [
+    weak(
+      path,
+      `has ${bytes} byte${bytes === 1 ? '' : 's'} and can be guessed; make one of ${SHORTEST} random bytes or more`,
+    ),
+  ];
 }
 
 function sharedSecrets(sources: SourceConfig[]): Weakness[] {
