@@ -8,9 +8,9 @@ const SHOWN = 200;
 
 /**
  * The sample functions of `postern dev`: they print each CloudEvent (binary mode) that they are called with.
- * Resolves when it listens on loopback; rejects when the port is taken.
+ * Resolves when it listens on loopback, with what ends it; rejects when the port is taken.
  */
-export async function startSampleFunction(port: number, print: (line: string) => void): Promise<void> {
+export async function startSampleFunction(port: number, print: (line: string) => void): Promise<() => void> {
   const server = createServer((request, response) => void answer(request, response, print));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) =>
@@ -18,6 +18,10 @@ export async function startSampleFunction(port: number, print: (line: string) =>
     );
     server.listen(port, '127.0.0.1', resolve);
   });
+  return () => {
+    server.closeAllConnections();
+    server.close();
+  };
 }
 
 async function answer(
