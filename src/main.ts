@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { addressOf, UsageError } from './command-line.ts';
+import { addressOf, printableJson, UsageError } from './command-line.ts';
 import { type Config, readConfig } from './config.ts';
 import { startSampleFunction } from './dev.ts';
 import { StartError } from './lifecycle.ts';
@@ -132,7 +132,8 @@ async function commandOptions(file: string) {
   const { makeLogger } = await import('./adapters/logging.ts');
   const config = load(file);
   const logger = makeLogger('warn', process.stderr);
-  const print = (text: string) => void process.stdout.write(`${text}\n`);
+  // Text for people has nothing left that steers a terminal; what is for machines may be looked at on one too.
+  const print = (text: string) => void process.stdout.write(`${printableJson(text)}\n`);
   return { config, base: dirname(resolve(file)), logger, print };
 }
 

@@ -1,4 +1,5 @@
 import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
+import { printableJson } from '../command-line.ts';
 import type {
   BreakerFacts,
   DeliveryFacts,
@@ -21,7 +22,7 @@ export function makeLogger(level: string, stream: DestinationStream = standardOu
       formatters: { level: (label) => ({ level: label }) },
       redact: SECRET.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
       serializers: { err: plainError, cause: plainError },
-      hooks: { streamWrite: (line) => steersNothing(withoutSecrets(line)) },
+      hooks: { streamWrite: (line) => printableJson(withoutSecrets(line)) },
     },
     stream,
   );
@@ -54,14 +55,6 @@ function withoutSecrets(line: string): string {
   return line
     .replace(/:\/\/[^\s"\\]*@/g, '://')
     .replace(/(:\/\/[^\s?"\\]*)\?(?:[^\s"\\]|\\["\\])*/g, '$1?...');
-}
-
-/** What JSON leaves as it is and a terminal obeys: C1 controls and marks of direction. Log lines are read on terminals. */
-const STEERING = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
-
-/** Writes them as JSON's escapes, so that the line says the same. */
-function steersNothing(line: string): string {
-  return line.replace(STEERING, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Lines per second for one code; a broken client or a store that is down must not fill the disk. */
