@@ -1,5 +1,5 @@
 # docker build -t postern:0.1.0 .     (or: buildah bud -t postern:0.1.0 .)
-# docker run --rm -p 8080:8080 postern:0.1.0 dev
+# docker run --rm -p 8080:8080 postern:0.1.0 dev --listen 0.0.0.0:8080
 ARG NODE_IMAGE=docker.io/library/node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS manifest

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Config, examineConfig } from './config.ts';
+import { weaknesses } from './config-production.ts';
 import type { SourceConfig } from './config-source-types.ts';
 import type { Findings, Path } from './config-text.ts';
 import { filterProblem } from './dispatcher/filter.ts';
@@ -17,6 +18,8 @@ export interface CheckOptions {
   env: Record<string, string | undefined>;
   /** Reads what `file:/path` names; throws when it cannot. */
   readFile?: (path: string) => string;
+  /** Makes errors of settings that are fit for a trial only. */
+  production?: boolean;
 }
 
 /** Every problem of the config, the schemas and the filters, also of those parts of a config that are right. */
@@ -37,7 +40,17 @@ export async function checkAll(options: CheckOptions): Promise<Problem[]> {
       findings.error(['streams', stream.name, ...path], detail);
   for (const workflow of config.workflows.values()) checkExpressions(workflow, findings);
   const schemaProblems = await checkSchemas(config, folder, findings);
+  // What is wrong elsewhere may be what makes a source look open.
+  if (!findings.problems.some(({ level }) => level === 'error'))
+    addWeaknesses(config, options.production ?? false, findings);
   return [...findings.sorted(), ...schemaProblems];
+}
+
+function addWeaknesses(config: Config, production: boolean, findings: Findings): void {
+  for (const { path, message, level } of weaknesses(config)) {
+    if (production && level !== 'note') findings.error(path, message);
+    else findings.warn(path, message);
+  }
 }
 
 async function checkSchemas(config: Config, folder: string, findings: Findings): Promise<Problem[]> {

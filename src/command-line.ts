@@ -1,5 +1,6 @@
-import type { Config } from './config.ts';
+import type { Address, Config } from './config.ts';
 import type { SubscriptionConfig } from './config-subscription-types.ts';
+import { parseAddress } from './config-values.ts';
 import { isDate, isDateTime } from './date-time.ts';
 import { StartError } from './lifecycle.ts';
 
@@ -26,6 +27,13 @@ export function countOf(option: string, text: string | undefined): number | null
   return Number(text);
 }
 
+/** The host and port of an option. */
+export function addressOf(option: string, text: string): Address {
+  const address = parseAddress(text);
+  if (address === null) throw new UsageError(`--${option} must be host:port, such as 127.0.0.1:8080`);
+  return address;
+}
+
 /** Milliseconds since 1970 of a date (its start in UTC) or a date and time, or null when the option is not given. */
 function timeOf(option: string, text: string | undefined): number | null {
   if (text === undefined) return null;
@@ -49,10 +57,25 @@ export function timesOf(
   return times;
 }
 
-/** Text of somebody else's for a terminal: without what would steer it, and without line breaks unless kept. */
+/** What steers a terminal, or changes the order of what it shows: controls (C0, C1), marks of direction, line ends of Unicode. */
+const STEERING = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+/** The same without C0, which JSON never holds as it is. */
+const STEERING_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/** Text of somebody else's for a terminal: what would steer it is written out, such as `\x1b`; so are line breaks unless kept. */
 export function printable(text: string, keepLines = false): string {
-  const steering = keepLines
-    ? /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
-    : /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
-  return text.replace(steering, '\ufffd');
+  return text.replace(STEERING, (char) => {
+    if (char === '\n') return keepLines ? char : '\\n';
+    if (char === '\t') return keepLines ? char : '\\t';
+    return char < '\u0100' ? `\\x${hex(char, 2)}` : `\\u${hex(char, 4)}`;
+  });
+}
+
+/** Lines of JSON that say the same and steer no terminal. */
+export function printableJson(text: string): string {
+  return text.replace(STEERING_JSON, (char) => `\\u${hex(char, 4)}`);
+}
+
+function hex(char: string, digits: number): string {
+  return char.charCodeAt(0).toString(16).padStart(digits, '0');
 }

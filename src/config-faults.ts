@@ -1,4 +1,5 @@
 import { Ajv, type ErrorObject } from 'ajv';
+import { describeValue, isKeyShown, type ShapeNode } from './config-secrets.ts';
 import { type ConfigDocument, configShape } from './config-shape.ts';
 import type { Findings, Path } from './config-text.ts';
 
@@ -22,8 +23,8 @@ export function checkShape(document: unknown, findings: Findings): ConfigDocumen
   if (validate(root.document)) return root.document;
   if (validate.errors!.filter((error) => convert(root, error, findings)).length > 0) validate(root.document);
   for (const error of validate.errors ?? []) {
-    const { path, message } = explain(error, findings);
-    findings.error(path, message);
+    const { path, message, shown } = explain(error, findings);
+    findings.error(path, message, shown);
   }
   if (typeof document !== 'object' || document === null || Array.isArray(document)) return null;
   // A pass can uncover the next fault: what was removed may be required, its stand-in may not do either.
@@ -94,16 +95,19 @@ function place(root: object, path: readonly string[]): [Record<string, unknown>,
   return [holder, key];
 }
 
-function explain(error: ErrorObject, findings: Findings): { path: Path; message: string } {
+/** `shown`: the place for people, when the path has a key of the text that is no secret. */
+function explain(error: ErrorObject, findings: Findings): { path: Path; message: string; shown?: Path } {
   const path = pathOf(error);
-  const schema = error.parentSchema ?? {};
+  const schema = (error.parentSchema ?? {}) as ShapeNode;
   const { keyword, params, data } = error;
   if (keyword === 'additionalProperties') {
     const name = String(params.additionalProperty);
-    return {
-      path: [...path, name],
-      message: `unknown key${hint(name, Object.keys(schema.properties ?? {}))}`,
-    };
+    const known = Object.keys(schema.properties ?? {});
+    const near = nearest(name, known);
+    const message = `unknown key${near ? `; did you mean ${near}?` : known.length > 0 ? `; known here: ${known.join(', ')}` : ''}`;
+    const at = [...path, name];
+    const isShown = near !== null || isKeyShown(schema, name, (data as Record<string, unknown>)[name]);
+    return { path: at, message, ...(isShown ? { shown: at } : {}) };
   }
   if (keyword === 'required') return { path: [...path, params.missingProperty], message: 'is missing' };
   if (data === null) return { path, message: 'has no value' };
@@ -112,18 +116,20 @@ function explain(error: ErrorObject, findings: Findings): { path: Path; message:
   if (/^(?:min|max)Properties$/.test(keyword))
     message = `needs one of ${Object.keys(schema.properties ?? {}).join(', ')}`;
   if (keyword === 'enum') message = `must be one of ${params.allowedValues.join(', ')}`;
-  // A value from the environment may be a secret in the wrong place.
-  const shown = typeof data !== 'object' && !schema.writeOnly && !findings.fromEnvironment(path);
-  return { path, message: shown ? `${message}; this is ${JSON.stringify(data).slice(0, 80)}` : message };
+  // Of a list or an object that is one, the kind is known.
+  if (typeof data === 'object' && keyword !== 'type') return { path, message };
+  if (findings.fromEnvironment(path)) return { path, message };
+  const words: string[] = params.allowedValues ?? [];
+  const value = describeValue(path, schema, data, (text) => nearest(text, words) !== null);
+  return { path, message: `${message}; this is ${value}` };
 }
 
-function hint(name: string, known: string[]): string {
-  const near = known
-    .map((key) => ({ key, edits: distance(name.slice(0, 64).toLowerCase(), key.toLowerCase()) }))
+/** The word that somebody may have meant; null when none is near. */
+function nearest(text: string, words: string[]): string | null {
+  const near = words
+    .map((word) => ({ word, edits: distance(text.slice(0, 64).toLowerCase(), word.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)[0];
-  if (near && near.edits <= Math.max(1, Math.floor(near.key.length / 3)))
-    return `; did you mean ${near.key}?`;
-  return known.length > 0 ? `; known here: ${known.join(', ')}` : '';
+  return near && near.edits <= Math.max(1, Math.floor(near.word.length / 3)) ? near.word : null;
 }
 
 /** Edits between two words, a swap of neighbours counting as one. */

@@ -78,7 +78,7 @@ export function readFunction(path: Path, raw: RawSubscription['function'], reade
   for (const [header, value] of Object.entries(http.headers)) {
     const place = [...at, 'headers', header];
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(header)) findings.error(place, 'is not a header name');
-    else if (isReservedHeader(header)) findings.error(place, 'is for Postern to set');
+    else if (isReservedHeader(header)) findings.error(place, 'is for Postern to set', place);
     headers[header.toLowerCase()] = headerSecret(place, value, reader);
   }
   const auth = http.auth === undefined ? null : readAuth([...at, 'auth'], http, reader);

@@ -1,4 +1,15 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import {
+  type ErrorCode,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type YAMLError,
+} from 'yaml';
+import { shownPath } from './config-secrets.ts';
 import type { Problem } from './problem.ts';
 import { fillVariables } from './variables.ts';
 
@@ -16,11 +27,12 @@ export class Findings {
     this.#file = file;
   }
 
-  error(path: Path, message: string): void {
+  /** `shown`: the place as people may see it. */
+  error(path: Path, message: string, shown?: Path): void {
     const pointer = pointerOf(path);
     if (this.#faulty.has(pointer)) return;
     this.#faulty.add(pointer);
-    this.#add('error', path, message);
+    this.#add('error', path, message, undefined, shown);
   }
 
   /** An error of the text itself; several may stand without a path. */
@@ -32,8 +44,14 @@ export class Findings {
     if (!this.#faulty.has(pointerOf(path))) this.#add('warning', path, message, line);
   }
 
-  #add(level: Problem['level'], path: Path, message: string, line = this.#lineOf(path)): void {
-    const problem: Problem = { level, file: this.#file, pointer: pointerOf(path), message };
+  #add(
+    level: Problem['level'],
+    path: Path,
+    message: string,
+    line = this.#lineOf(path),
+    shown = shownPath(path),
+  ): void {
+    const problem: Problem = { level, file: this.#file, pointer: pointerOf(shown), message };
     if (line !== undefined) problem.line = line;
     this.problems.push(problem);
   }
@@ -75,10 +93,25 @@ export function readYaml(text: string, env: Record<string, string | undefined>, 
   try {
     return read(text, env, findings);
   } catch (error) {
-    // The parser recurses: brackets nested thousands deep end the stack.
-    findings.error([], `cannot be read: ${error instanceof Error ? error.message : error}`);
+    // The parser recurses: brackets nested thousands deep end the stack. What else it says may repeat the text.
+    const isOurs = error instanceof TooMuch || error instanceof RangeError;
+    findings.error([], `cannot be read${isOurs ? `: ${error.message}` : ''}`);
     return undefined;
   }
+}
+
+class TooMuch extends Error {}
+
+/** In the place of the parser's messages that repeat the text, which may be a password. */
+const MESSAGES: Partial<Record<ErrorCode, string>> = {
+  TAG_RESOLVE_FAILED: 'what begins with ! is a tag, and this one is not known here; text needs quotes',
+  BAD_DIRECTIVE: 'what begins with % is a directive, and this one is not known here; text needs quotes',
+  BAD_DQ_ESCAPE: 'a \\ in double quotes begins no escape sequence here; write \\\\, or use single quotes',
+  UNEXPECTED_TOKEN: 'is not YAML here; text with special characters needs quotes',
+};
+
+function plainMessage({ code, message }: YAMLError): string {
+  return MESSAGES[code] ?? message;
 }
 
 function read(text: string, env: Record<string, string | undefined>, findings: Findings): unknown {
@@ -87,15 +120,15 @@ function read(text: string, env: Record<string, string | undefined>, findings: F
   const lineAt = (offset = 0) => lines.linePos(offset).line;
   let broken = false;
   for (const error of document.errors) {
-    findings.syntax(error.message, lineAt(error.pos[0]));
+    findings.syntax(plainMessage(error), lineAt(error.pos[0]));
     broken ||= error.code !== 'DUPLICATE_KEY';
   }
-  for (const warning of document.warnings) findings.warn([], warning.message, lineAt(warning.pos[0]));
+  for (const warning of document.warnings) findings.warn([], plainMessage(warning), lineAt(warning.pos[0]));
   if (broken) return undefined;
 
   let left = 100_000;
   const plain = (node: Node | null | undefined, path: Path): unknown => {
-    if (--left < 0 || path.length > 64) throw new Error('too many or too deeply nested values');
+    if (--left < 0 || path.length > 64) throw new TooMuch('too many or too deeply nested values');
     if (isAlias(node)) return plain(node.resolve(document) as Node | undefined, path);
     if (isSeq(node)) {
       return node.items.map((item, index) => {
@@ -128,14 +161,22 @@ function interpolate(
 ): string {
   return fillVariables(text, env, {
     variable: () => findings.markVariable(path),
-    fault: ({ whole, name }) =>
+    fault: ({ name }) =>
       findings.error(
         path,
         name === null
-          ? `${whole} is not a variable; write \${NAME} or \${NAME:-default}, and $\${ for a plain \${`
-          : `the environment has no ${name}, and \${${name}} has no default`,
+          ? 'has a ${ that begins no variable; write ${NAME} or ${NAME:-default}, and $${ for a plain ${'
+          : noVariable(name),
       ),
   });
+}
+
+/** What has not the look of a variable's name may be a secret that somebody put in the braces. */
+function noVariable(name: string): string {
+  const isName = /^[A-Z][A-Z0-9]{0,15}(?:_[A-Z0-9]{1,16})*$/.test(name);
+  return isName
+    ? `the environment has no ${name}, and \${${name}} has no default`
+    : 'the environment has no variable of this name, and there is no default';
 }
 
 /** JSON Pointer of a path. */

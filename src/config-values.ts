@@ -30,18 +30,23 @@ export function readTls(path: Path, raw: TlsConfig, secret: (path: Path, text: s
   return { ...pem('ca'), ...pem('cert'), ...pem('key'), verify: raw.verify };
 }
 
-/** `host:port` or `[::1]:port`. */
-export function readAddress(findings: Findings, path: Path, text: string, lowest = 0): Address {
+/** `host:port` or `[::1]:port`; null for anything else. */
+export function parseAddress(text: string, lowest = 0): Address | null {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
-  if (!match || port < lowest || port > 65_535) {
+  return !match || port < lowest || port > 65_535 ? null : { host: match[1] ?? match[2]!, port };
+}
+
+/** The same, of the config. */
+export function readAddress(findings: Findings, path: Path, text: string, lowest = 0): Address {
+  const address = parseAddress(text, lowest);
+  if (address === null) {
     findings.error(
       path,
       `must be host:port with a port from ${lowest} to 65535, such as 127.0.0.1:8080 or [::1]:8080`,
     );
-    return { host: '127.0.0.1', port: 0 };
   }
-  return { host: match[1] ?? match[2]!, port };
+  return address ?? { host: '127.0.0.1', port: 0 };
 }
 
 /** The pointer itself, checked. */

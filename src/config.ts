@@ -1,5 +1,6 @@
 import { checkTogether } from './config-cross.ts';
 import { checkShape } from './config-faults.ts';
+import { weaknesses } from './config-production.ts';
 import type { RedisConfig } from './config-redis.ts';
 import { resolveConfig } from './config-resolve.ts';
 import type { SourceConfig } from './config-source-types.ts';
@@ -132,6 +133,8 @@ export interface ReadOptions {
   file: string;
   /** Reads what `file:/path` names; throws when it cannot. */
   readFile?: (path: string) => string;
+  /** Takes events on loopback only, where the text does not say where to. */
+  local?: boolean;
 }
 
 /** The config of a YAML text, or null and at least one error. Pure but for `readFile`; never throws. */
@@ -142,6 +145,10 @@ export function readConfig(
 ): { config: Config | null; problems: Problem[] } {
   const { config, findings } = examineConfig(text, env, options);
   const wrong = findings.problems.some(({ level }) => level === 'error');
+  if (config !== null && !wrong) {
+    for (const { path, message, level } of weaknesses(config))
+      if (level === 'danger') findings.warn(path, message);
+  }
   return { config: wrong ? null : config, problems: findings.sorted() };
 }
 
@@ -149,13 +156,14 @@ export function readConfig(
 export function examineConfig(
   text: string,
   env: Record<string, string | undefined>,
-  { file, readFile = noFiles }: ReadOptions,
+  { file, readFile = noFiles, local = false }: ReadOptions,
 ): Examination {
   const findings = new Findings(file);
   const raw = readYaml(text, env, findings);
   const document = raw === undefined ? null : checkShape(raw, findings);
   if (!document) return { config: null, findings };
   const config = resolveConfig(document, findings, readFile);
+  if (local && !findings.written(['gateway', 'listen'])) config.gateway.listen.host = '127.0.0.1';
   checkTogether(config, findings);
   return { config, findings };
 }

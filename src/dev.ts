@@ -1,15 +1,16 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { printable } from './command-line.ts';
 import { StartError } from './lifecycle.ts';
 import { sampleOrder } from './sample-orders.ts';
 
-/** Bytes of a payload that the sample function prints. */
+/** Characters of a payload that the sample function prints. */
 const SHOWN = 200;
 
 /**
  * The sample functions of `postern dev`: they print each CloudEvent (binary mode) that they are called with.
- * Resolves when it listens on loopback; rejects when the port is taken.
+ * Resolves when it listens on loopback, with what ends it; rejects when the port is taken.
  */
-export async function startSampleFunction(port: number, print: (line: string) => void): Promise<void> {
+export async function startSampleFunction(port: number, print: (line: string) => void): Promise<() => void> {
   const server = createServer((request, response) => void answer(request, response, print));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) =>
@@ -17,6 +18,10 @@ export async function startSampleFunction(port: number, print: (line: string) =>
     );
     server.listen(port, '127.0.0.1', resolve);
   });
+  return () => {
+    server.closeAllConnections();
+    server.close();
+  };
 }
 
 async function answer(
@@ -28,7 +33,9 @@ async function answer(
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const body = Buffer.concat(chunks).toString();
   const { 'ce-type': type, 'ce-id': id } = request.headers;
-  print(`sample function got ${type} ${id}: ${body.length > SHOWN ? `${body.slice(0, SHOWN)}...` : body}`);
+  // Anybody may have sent it: it must not steer the terminal, nor look like a line of ours.
+  const shown = body.length > SHOWN ? `${body.slice(0, SHOWN)}...` : body;
+  print(printable(`sample function got ${type} ${id}: ${shown}`));
   const order = sampleOrder(request.url!, body);
   if (order === null || order.body === null) response.writeHead(order?.status ?? 204).end();
   else {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { UsageError } from './command-line.ts';
+import { addressOf, printableJson, UsageError } from './command-line.ts';
 import { type Config, readConfig } from './config.ts';
 import { startSampleFunction } from './dev.ts';
 import { StartError } from './lifecycle.ts';
@@ -31,9 +31,9 @@ async function main(): Promise<void> {
   }
   checkUsage(command, Object.keys(values), positionals.slice(1));
   const file = values.config ?? process.env.POSTERN_CONFIG ?? sampleOr(command);
-  if (command === 'dev') await dev(file);
+  if (command === 'dev') await dev(file, values.listen);
   else if (command === 'serve') await serve(file, rolesOf(values.role ?? 'gateway,dispatcher'));
-  else if (command === 'check') await check(file);
+  else if (command === 'check') await check(file, values.production ?? false);
   else if (command === 'try') {
     await tryCommand(file, values.source, values.type ?? 'application/json', argument);
   } else {
@@ -81,10 +81,12 @@ function read(file: string): string {
   }
 }
 
-function load(file: string): Config {
+/** `local`: events come in on loopback unless the config says where. */
+function load(file: string, local = false): Config {
   const { config, problems } = readConfig(read(file), process.env, {
     file,
     readFile: (path) => readFileSync(resolve(dirname(file), path), 'utf8'),
+    local,
   });
   for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
   if (config === null) throw new UsageError('the config has errors; postern check lists them all');
@@ -106,9 +108,10 @@ async function serve(file: string, roles: Role[]): Promise<void> {
   await run({ config: load(file), base: dirname(resolve(file)), roles, version });
 }
 
-async function dev(file: string): Promise<void> {
+async function dev(file: string, listen: string | undefined): Promise<void> {
   const { run } = await import('./serve.ts');
-  const config = load(file);
+  const config = load(file, true);
+  if (listen !== undefined) config.gateway.listen = addressOf('listen', listen);
   const urls = [...config.subscriptions.values()].flatMap(({ function: fn }) =>
     'http' in fn ? [new URL(fn.http.url)] : [],
   );
@@ -130,13 +133,14 @@ async function commandOptions(file: string) {
   const { makeLogger } = await import('./adapters/logging.ts');
   const config = load(file);
   const logger = makeLogger('warn', process.stderr);
-  const print = (text: string) => void process.stdout.write(`${text}\n`);
+  // Text for people has nothing left that steers a terminal; what is for machines may be looked at on one too.
+  const print = (text: string) => void process.stdout.write(`${printableJson(text)}\n`);
   return { config, base: dirname(resolve(file)), logger, print };
 }
 
-async function check(file: string): Promise<void> {
+async function check(file: string, production: boolean): Promise<void> {
   const { checkAll } = await import('./check.ts');
-  const problems: Problem[] = await checkAll({ file, text: read(file), env: process.env });
+  const problems: Problem[] = await checkAll({ file, text: read(file), env: process.env, production });
   for (const problem of problems) process.stdout.write(`${formatProblem(problem)}\n`);
   const errors = problems.filter((problem) => problem.level === 'error').length;
   process.stdout.write(errors === 0 ? `${file} is good\n` : `${errors} error${errors === 1 ? '' : 's'}\n`);

@@ -186,7 +186,9 @@ export async function run(options: RunOptions): Promise<void> {
       });
     }
   }
-  logger.info({ version, roles: options.roles, ingest: ingest?.port, admin: adminListener.port }, 'ready');
+  const address = ingest && config.gateway.listen.host;
+  const ports = { listen: address, ingest: ingest?.port, admin: adminListener.port };
+  logger.info({ version, roles: options.roles, ...ports }, 'ready');
 
   await stopSignal(logger);
   state.stopping = true;

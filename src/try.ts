@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { nodePlatform } from './adapters/node-platform.ts';
+import { printable } from './command-line.ts';
 import type { Config } from './config.ts';
 import type { SourceConfig } from './config-source-types.ts';
 import { makeFilter } from './dispatcher/filter.ts';
@@ -54,12 +55,16 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
     events.forEach(makeJudge(source, set));
     const lines = events.flatMap((event) => describe(event, config, sourceConfig.topic));
     return {
-      text: [`${events.length} event${events.length === 1 ? '' : 's'}`, ...lines].join('\n'),
+      // The payload may be a stranger's: it must not steer the terminal.
+      text: [`${events.length} event${events.length === 1 ? '' : 's'}`, ...lines]
+        .map((line) => printable(line))
+        .join('\n'),
       good: events.every((event) => event.errors.length === 0),
     };
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
-    return { text: `the whole request would be refused: ${error.code}: ${error.message}`, good: false };
+    const text = printable(`the whole request would be refused: ${error.code}: ${error.message}`);
+    return { text, good: false };
   } finally {
     platform.stop();
   }

@@ -6,6 +6,7 @@ export const USAGE = `Usage: postern <command> [options]
   dev                        both roles on an embedded log, with a sample function; needs no Kafka and no Redis
   serve                      the roles named by --role (default: gateway,dispatcher)
   check                      lists every problem of the config, the schemas and the filters; exit 1 on errors
+  check --production         the same; settings that are fit for a trial only are errors
   try --source NAME [FILE]   what would become of this payload (default: standard input); writes nothing
   dead-letters list          what could not be delivered to a subscription, and how often for which reason
   dead-letters show PLACE    one of them with headers and payload; PLACE is partition:offset, as list prints it
@@ -20,6 +21,7 @@ export const USAGE = `Usage: postern <command> [options]
   streams export NAME        a stream's definition for another system; needs --to flink-sql
 
   --config FILE              the config (default: $POSTERN_CONFIG, else postern.yaml)
+  --listen HOST:PORT         dev: where it takes events (default: the config's gateway.listen, else 127.0.0.1:8080)
   --role ROLES               serve: gateway, dispatcher, or both with a comma
   --type TYPE                try: the Content-Type (default: application/json)
   --subscription NAME        dead-letters, replay: whose; needed unless the config has only one
@@ -38,6 +40,8 @@ export const USAGE = `Usage: postern <command> [options]
 /** All options, for `parseArgs`. */
 export const OPTIONS = {
   config: { type: 'string' },
+  listen: { type: 'string' },
+  production: { type: 'boolean' },
   role: { type: 'string' },
   source: { type: 'string' },
   type: { type: 'string' },
@@ -57,9 +61,9 @@ export const OPTIONS = {
 
 /** What each command takes beside --config. */
 const COMMANDS: Record<string, { options: string[]; arguments: number }> = {
-  dev: { options: [], arguments: 0 },
+  dev: { options: ['listen'], arguments: 0 },
   serve: { options: ['role'], arguments: 0 },
-  check: { options: [], arguments: 0 },
+  check: { options: ['production'], arguments: 0 },
   try: { options: ['source', 'type'], arguments: 1 },
   'dead-letters': {
     options: ['subscription', 'from', 'to', 'filter', 'limit', 'rate', 'dry-run', 'json'],

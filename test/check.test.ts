@@ -76,7 +76,7 @@ test('schemas per type are looked up one by one; a pointer or a missing folder i
 });
 
 test('secrets are read from files next to the config', async () => {
-  writeFileSync(join(folder, 'key'), 'secret\n');
+  writeFileSync(join(folder, 'key'), 'a secret that is long enough\n');
   expect(await check(`${STORES}sources: { s: { topic: t, keys: ['file:key'] } }`)).toEqual([]);
   expect(await check(`${STORES}sources: { s: { topic: t, keys: ['file:none'] } }`)).toEqual([
     expect.stringMatching(/^postern.yaml:3 \/sources\/s\/keys\/0 cannot be read from its file/),

@@ -82,7 +82,7 @@ test('C59 what no header can hold is refused without being shown', () => {
     '/headers/x-a: has characters that no header can hold',
     '/headers/webhook-id: is for Postern to set',
     '/headers/Ce-Id: is for Postern to set',
-    '/headers/a b: is not a header name',
+    '/headers/…: is not a header name',
     '/auth/bearer: has characters that no header can hold',
   ]);
 });

@@ -190,8 +190,8 @@ sources:
   ]);
   expect(problems(`${STORES}schemas: '\${A}'\nlogLevel: '\${1}'\ngrace: '\${B'`)).toEqual([
     `3 /schemas: the environment has no A, and \${A} has no default`,
-    `4 /logLevel: \${1} is not a variable; write \${NAME} or \${NAME:-default}, and $\${ for a plain \${`,
-    `5 /grace: \${ is not a variable; write \${NAME} or \${NAME:-default}, and $\${ for a plain \${`,
+    `4 /logLevel: has a \${ that begins no variable; write \${NAME} or \${NAME:-default}, and $\${ for a plain \${`,
+    `5 /grace: has a \${ that begins no variable; write \${NAME} or \${NAME:-default}, and $\${ for a plain \${`,
   ]);
   expect(problems(`${STORES}schemas: '\${toString}'`)).toHaveLength(1);
 });
@@ -225,24 +225,24 @@ subscriptions:
     '5 /log/timeout: must be between 1ms and 2147483647ms',
     '6 /dedupe/outage: must be one of accept, refuse; this is "maybe"',
     '6 /dedupe: needs one of redis and embedded',
-    '8 /sources/Web: a name has 1 to 63 of a-z, 0-9, ".", "_", "-", and begins with a letter or digit',
-    '8 /sources/Web/topic: a topic has 1 to 240 of a-z, A-Z, 0-9, ".", "_", "-", and is not "." or ".."',
+    '8 /sources/…: a name has 1 to 63 of a-z, 0-9, ".", "_", "-", and begins with a letter or digit',
+    '8 /sources/…/topic: a topic has 1 to 240 of a-z, A-Z, 0-9, ".", "_", "-", and is not "." or ".."',
     '9 /sources/s/topic: is missing',
     '10 /sources/s/keys/0: is empty; an empty secret protects nothing',
     '11 /sources/s/topics: unknown key; did you mean topic?',
-    '12 /sources/s/id/0: must be a JSON Pointer, such as /deviceId; this is "x"',
+    '12 /sources/s/id/0: must be a JSON Pointer, such as /deviceId; this is text',
     '12 /sources/s/id/1: is not a JSON Pointer: ~ must be followed by 0 or 1',
     '13 /sources/s/time: has no value',
     '14 /sources/u/key: is not a JSON Pointer: ~ must be followed by 0 or 1',
     '14 /sources/u/keys/0: is a key of s already',
-    '17 /subscriptions/f/topics/1: must be string; this is 5',
+    '17 /subscriptions/f/topics/1: must be string; this is a number',
     '18 /subscriptions/f/function/http/url: must be a URL that begins with http:// or https://',
   ]);
 });
 
 test('text that is not YAML, or says things twice', () => {
   expect(problems('')).toEqual(['1 : has no value']);
-  expect(problems('[]')).toEqual(['1 : must be object']);
+  expect(problems('[]')).toEqual(['1 : must be object; this is a list']);
   expect(problems('a: [1\nb: 2')[0]).toMatch(/^2 : /);
   expect(problems(`${STORES}log: { embedded: {} }`)).toEqual(['3 : Map keys must be unique']);
   expect(problems(`${STORES}---\na: 1`)[0]).toMatch(/^\d+ : Source contains multiple documents/);

@@ -68,11 +68,11 @@ test('what somebody else wrote neither steers the terminal nor fills it', () => 
   const listing = new Listing(5);
   listing.add(letter(0, { ce_id: `a\u001b[2J\nb${'c'.repeat(100)}`, ce_type: 'x\u202ey' }), false);
   const lines = listing.text(config, nothing, null).split('\n');
-  expect(lines[1]).toMatch(/ a\ufffd\[2J\ufffdbc{40}… {2}x\ufffdy {3}/);
+  expect(lines[1]).toMatch(/ a\\x1b\[2J\\nbc{36}… {2}x\\u202ey {2}/);
   expect(lines.length).toBe(4);
   const shown = letterText(letter(0, { 'x-name': 'a\nb' }, 'one\r\n\ttwo\u0007'), false);
-  expect(shown).toContain('  x-name: a\ufffdb\n');
-  expect(shown).toMatch(/payload, 10 bytes\none\ufffd\n\ttwo\ufffd$/);
+  expect(shown).toContain('  x-name: a\\nb\n');
+  expect(shown).toMatch(/payload, 10 bytes\none\\x0d\n\ttwo\\x07$/);
   expect(printable('grün ✓ 日本')).toBe('grün ✓ 日本');
 });
 

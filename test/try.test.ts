@@ -73,3 +73,22 @@ streams:
   ]);
   expect(found).toEqual(['stream all, stream some', 'stream all']);
 });
+
+test('a payload cannot steer the terminal that it is shown on', async () => {
+  const id = 'a\u202eb\u2028event 9: accepted\ufeff';
+  const text = `
+log: { embedded: {} }
+dedupe: { embedded: {} }
+sources: { s: { topic: t, id: [/id], type: /kind, key: /id } }`;
+  const { config } = readConfig(text, {}, { file: 'p.yaml' });
+  const bytes = Buffer.from(JSON.stringify({ id, kind: id }));
+  const result = await tryPayload({
+    config: config!,
+    base,
+    source: 's',
+    contentType: 'application/json',
+    bytes,
+  });
+  expect(result.text).toContain('id      a\\u202eb\\u2028event 9: accepted\\ufeff');
+  expect(result.text).not.toMatch(/[\u202e\u2028\ufeff]/);
+});

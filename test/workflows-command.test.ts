@@ -54,7 +54,7 @@ test('list and show say where instances are, without what would steer the termin
   const { text } = await run('list');
   expect(text).toBe(
     'order: 1 instance here\n' +
-      '  o-1\ufffd[2J  failed  2026-01-02T00:00:00.000Z  charge undo_failed since 2026-01-02T00:00:00.000Z  (ship refused)\n' +
+      '  o-1\\x1b[2J  failed  2026-01-02T00:00:00.000Z  charge undo_failed since 2026-01-02T00:00:00.000Z  (ship refused)\n' +
       'other: 0 instances here',
   );
   expect((await run('list', 'other')).text).toBe('other: 0 instances here');

@@ -1,4 +1,5 @@
 import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
+import { printableJson } from '../command-line.ts';
 import type {
   BreakerFacts,
   DeliveryFacts,
@@ -21,7 +22,7 @@ export function makeLogger(level: string, stream: DestinationStream = standardOu
       formatters: { level: (label) => ({ level: label }) },
       redact: SECRET.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
       serializers: { err: plainError, cause: plainError },
-      hooks: { streamWrite: withoutSecrets },
+      hooks: { streamWrite: (line) => printableJson(withoutSecrets(line)) },
     },
     stream,
   );

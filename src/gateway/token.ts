@@ -1,6 +1,7 @@
 import {
   createLocalJWKSet,
   createRemoteJWKSet,
+  customFetch,
   errors,
   type JSONWebKeySet,
   type JWTPayload,
@@ -10,6 +11,7 @@ import {
 } from 'jose';
 import type { JwtConfig } from '../config-source-types.ts';
 import { RequestError } from '../errors.ts';
+import { fetchKeySet } from './token-keys.ts';
 
 /**
  * Checks a JSON Web Token; resolves with its subject ('' when it has none), or null when it is not good. Rejects
@@ -104,6 +106,7 @@ function remoteKeys(url: URL): JWTVerifyGetKey {
     cacheMaxAge: Number.POSITIVE_INFINITY,
     cooldownDuration: Number.POSITIVE_INFINITY,
     timeoutDuration: FETCH_TIME,
+    [customFetch]: fetchKeySet,
   });
   let fetched = Number.NEGATIVE_INFINITY;
   let failed = Number.NEGATIVE_INFINITY;

@@ -147,3 +147,13 @@ test('several reports hear the same', () => {
   const facts = ['group', 'request', 'delivery'].flatMap((fact) => [`a ${fact}`, `c ${fact}`, `b ${fact}`]);
   expect(heard).toEqual([...facts, 'a breaker', 'b breaker', 'a reply', 'b reply']);
 });
+
+test('a line neither steers the terminal nor says anything else for it', () => {
+  const { logger, lines, parsed } = capture();
+  const who = 'a\u001b[2J\u009b31m\r\n{"level":"info"}\u0085\u202eb\u2028\u007f grün ✓';
+  logReport(logger).request({ ...REQUEST, who, status: 503, error: 'overloaded' });
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e]|\n./);
+  expect(lines[0]).toContain('grün ✓');
+  expect(parsed()[0]).toMatchObject({ who });
+});

@@ -122,7 +122,7 @@ describe('the document', () => {
     expect(securityOf(`  a: { topic: a, keys: [k], ${signed} }`).security).toEqual(
       keys.map((way) => ({ ...way, 'signature.x-signed': [] })),
     );
-    const token = `jwt: { jwks: '{"keys":[]}' }`;
+    const token = `jwt: { jwks: '{"keys":[]}', audience: a }`;
     expect(securityOf(`  a: { topic: a, ${token} }`).security).toEqual([{ bearer: [] }]);
   });
 

@@ -1,5 +1,6 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { JwtConfig } from '../../src/config-source-types.ts';
@@ -322,6 +323,94 @@ describe('tokens with keys behind a URL', () => {
     expect(codes.filter((code) => code === 'keys_unavailable')).toHaveLength(1000);
     expect(codes.filter((code) => code === 'overloaded')).toHaveLength(200);
     expect(faults.map((error) => String(error.cause ?? '')).join()).not.toContain(url);
+  });
+});
+
+describe('an issuer, or who answers in its place, that sends too much', () => {
+  let pair: Pair;
+  let server: Server;
+  let sent = 0;
+  let open = 0;
+  let answer: (response: ServerResponse) => void;
+  beforeAll(async () => {
+    pair = await generateKeyPair('ES256', { extractable: true });
+    server = createServer((_request, response) => answer(response));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  });
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const check = () => {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    return makeTokenCheck({ jwks: { url }, issuer: null, audience: null, algorithms: ALGORITHMS });
+  };
+  const causeOf = async () => {
+    const error = await check()(await sign(pair)).then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(RequestError);
+    return [(error as RequestError).code, (error as RequestError).cause];
+  };
+  /** Sends pieces for as long as somebody takes them. */
+  function endless(piece: Buffer, response: ServerResponse): void {
+    open++;
+    response.once('close', () => open--);
+    const send = () => {
+      while (!response.destroyed && response.write(piece)) sent += piece.length;
+      response.once('drain', send);
+    };
+    send();
+  }
+
+  it.each([
+    ['an endless body', Buffer.alloc(65_536, ' ')],
+    ['an endless list of keys', Buffer.from(`{"keys":[${'{"kty":"EC"},'.repeat(5000)}`)],
+  ])('%s: the keys cannot be had, and the connection ends', async (_, piece) => {
+    sent = 0;
+    answer = (response) => {
+      response.writeHead(200);
+      endless(piece, response);
+    };
+    expect(await causeOf()).toEqual(['keys_unavailable', 'KEY_SET_TOO_LARGE']);
+    await expect.poll(() => open, { timeout: 5_000 }).toBe(0);
+    // What the sockets hold on both sides comes on top.
+    expect(sent).toBeLessThan(16 * 1024 * 1024);
+  });
+
+  it('a small body that inflates to a large one is no larger than the cap', async () => {
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024, ' '));
+    answer = (response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' });
+      response.end(bomb);
+    };
+    const before = process.memoryUsage().rss;
+    expect(await causeOf()).toEqual(['keys_unavailable', 'KEY_SET_TOO_LARGE']);
+    expect(process.memoryUsage().rss - before).toBeLessThan(48 * 1024 * 1024);
+  });
+
+  it('a hundred keys are a set, one more is none', async () => {
+    const { keys } = await keySet({ one: pair });
+    const setOf = (count: number) =>
+      JSON.stringify({
+        keys: Array.from({ length: count }, (_, i) => ({ ...keys[0], kid: i ? `k${i}` : 'one' })),
+      });
+    answer = (response) => response.end(setOf(100));
+    expect(await check()(await sign(pair))).toBe('device-7');
+    answer = (response) => response.end(setOf(101));
+    expect(await causeOf()).toEqual(['keys_unavailable', 'KEY_SET_TOO_LARGE']);
+  });
+
+  it('a body that comes too slowly ends with the time for it', { timeout: 10_000 }, async () => {
+    answer = (response) => {
+      response.writeHead(200);
+      const timer = setInterval(() => response.write(' '), 100);
+      response.once('close', () => clearInterval(timer));
+    };
+    const began = performance.now();
+    expect((await causeOf())[0]).toBe('keys_unavailable');
+    expect(performance.now() - began).toBeLessThan(8_000);
   });
 });
 

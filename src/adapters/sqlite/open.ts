@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StartError } from '../../lifecycle.ts';
@@ -11,6 +11,9 @@ export interface Schema {
 }
 
 const BUSY = 5;
+/** Events and ids are personal data: nobody but the user of this process reads them. */
+const OWN_FOLDER = 0o700;
+const OWN_FILE = 0o600;
 
 /**
  * Opens `folder/file`, both created when missing, for this process alone: whoever opens it as well gets an
@@ -18,7 +21,9 @@ const BUSY = 5;
  * that it ends with the process. A commit survives the death of the process; see `durable` for power loss.
  */
 export function openDatabase(folder: string, file: string, schema: Schema): DatabaseSync {
-  mkdirSync(folder, { recursive: true });
+  // A folder that is there already stays as its owner made it.
+  mkdirSync(folder, { recursive: true, mode: OWN_FOLDER });
+  keepToOwner(join(folder, file));
   // The one before us may just be closing.
   const db = new DatabaseSync(join(folder, file), { timeout: 1_000 });
   try {
@@ -33,6 +38,24 @@ export function openDatabase(folder: string, file: string, schema: Schema): Data
     const busy = (error as { errcode?: number }).errcode === BUSY;
     const why = busy ? 'is in use by another process' : `cannot be used: ${(error as Error).message}`;
     throw new StartError(`Folder ${folder} ${why} (${file})`, { cause: error });
+  }
+}
+
+/** Makes the file when it is missing, for its owner alone, and tightens what an older version made. SQLite gives its `-wal` and `-shm` the same rights. */
+function keepToOwner(file: string): void {
+  try {
+    // Only a new file is opened: to close one ends the locks that this process may have on it.
+    closeSync(openSync(file, 'wx', OWN_FILE));
+  } catch (error) {
+    // Where no file can be made, SQLite says why.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return;
+    for (const one of [file, `${file}-wal`, `${file}-shm`]) {
+      try {
+        chmodSync(one, OWN_FILE);
+      } catch {
+        // It is not there, or somebody else's.
+      }
+    }
   }
 }
 
