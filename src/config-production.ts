@@ -1,7 +1,8 @@
-import type { Address, Config, TlsConfig } from './config.ts';
+import type { Config, TlsConfig } from './config.ts';
 import type { SourceConfig } from './config-source-types.ts';
 import type { FunctionConfig, HttpFunction } from './config-subscription-types.ts';
 import type { Path } from './config-text.ts';
+import { isLoopback } from './host.ts';
 
 /** A setting that works, and leaves a door open. */
 export interface Weakness {
@@ -153,11 +154,9 @@ function hasLogin({ auth, headers }: HttpFunction): boolean {
   return auth !== null || Object.keys(headers).some((name) => LOGIN.test(name));
 }
 
-function weakAdmin(admin: Config['admin']): Weakness[] {
-  const { listen, tokens } = admin as { listen: Address; tokens?: { read: string[]; operate: string[] } };
-  const tokenless = tokens === undefined || tokens.read.length + tokens.operate.length === 0;
-  if (isLoopback(listen.host) || !tokenless) return [];
-  return [weak(['admin', 'listen'], 'opens the admin port to the network without tokens; use 127.0.0.1')];
+function weakAdmin({ listen, tokens }: Config['admin']): Weakness[] {
+  if (isLoopback(listen.host) || tokens.read.length + tokens.operate.length > 0) return [];
+  return [weak(['admin', 'listen'], 'opens the admin port to the network; give it admin.tokens')];
 }
 
 function unverified(path: Path, tls: TlsConfig | null): Weakness[] {
@@ -168,11 +167,7 @@ function unverified(path: Path, tls: TlsConfig | null): Weakness[] {
 /** Whether others on the network can read what goes to a URL. */
 function isReadable({ url }: { url: string }): boolean {
   const parsed = URL.parse(url);
-  return parsed?.protocol === 'http:' && !isLoopback(parsed.hostname);
-}
-
-function isLoopback(host: string): boolean {
-  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?|\[?::ffff:127(?:\.\d{1,3}){3}\]?)$/i.test(host);
+  return parsed?.protocol === 'http:' && !isLoopback(parsed.hostname.replace(/^\[|\]$/g, ''));
 }
 
 function weak(path: Path, message: string): Weakness {

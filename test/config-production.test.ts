@@ -135,7 +135,7 @@ const WEAK: [string, string, RegExp][] = [
   [
     'an open admin port',
     `${STORES}${SOURCES}admin: { listen: '0.0.0.0:8081' }`,
-    /\/admin\/listen opens the admin port to the network without tokens/,
+    /\/admin\/listen opens the admin port to the network; give it admin\.tokens/,
   ],
 ];
 

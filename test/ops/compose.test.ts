@@ -81,7 +81,7 @@ test('postern check finds no fault with the config, which names the other servic
   expect([code, output]).toEqual([0, expect.not.stringMatching(/^error/m)]);
   // Its ports are published on loopback, so anybody may send; of other warnings there are none.
   const warnings = [...output.matchAll(/^warning \S+ (\S+):/gm)].map((match) => match[1]!);
-  const open = ['/sources/web', '/sources/sensors', '/admin/listen'];
+  const open = ['/sources/web', '/sources/sensors'];
   expect(warnings.filter((pointer) => !open.includes(pointer))).toEqual([]);
   const hosts = [...text.matchAll(/([a-z]+):\d{4}/g)].map((match) => match[1]!);
   const own = ['kafka', 'redis', 'function'];
