@@ -57,6 +57,7 @@ test('the least config gets all defaults', () => {
         perAddress: 1024 * 1024 + 2 * 8 * 1024 * 1024 + 2500 * 1024,
       },
       cors: { origins: [], credentials: false },
+      openapi: true,
       proxies: [],
       clientAddress: 'none',
       keepAlive: 75_000,
