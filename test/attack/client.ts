@@ -5,6 +5,7 @@ import { SECRETS } from './project.ts';
 
 /** One request of the good client. */
 export interface Sample {
+  path: string;
   /** When it was sent, as of performance.now(). */
   at: number;
   ms: number;
@@ -64,7 +65,7 @@ export function startGoodClient({ url, admin, from, hooks }: GoodClientOptions):
       // No reply is what the sample then says.
     }
     open.delete(at);
-    samples.push({ at, ms: performance.now() - at, status });
+    samples.push({ path: ask.path, at, ms: performance.now() - at, status });
   }
 
   const timers = [

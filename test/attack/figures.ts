@@ -6,6 +6,8 @@ export interface Seen {
   requests: number;
   p50: number;
   p99: number;
+  /** The slowest of each path. */
+  slowest: Record<string, number>;
   /** Statuses other than 2xx, with how often each came; 0: no reply. */
   failed: Record<string, number>;
   /** The slowest, and how many were not answered 200. */
@@ -36,6 +38,8 @@ export interface Figures extends Seen {
 export function seenIn(requests: Sample[], livez: Sample[], loop: number | null): Seen {
   const times = requests.map(({ ms }) => ms).sort((a, b) => a - b);
   const at = (q: number) => times[Math.min(times.length - 1, Math.floor(times.length * q))] ?? 0;
+  const slowest: Record<string, number> = {};
+  for (const { path, ms } of requests) slowest[path] = Math.max(slowest[path] ?? 0, Math.round(ms));
   const failed: Record<string, number> = {};
   for (const { status } of requests)
     if (status < 200 || status > 299) failed[status] = (failed[status] ?? 0) + 1;
@@ -43,6 +47,7 @@ export function seenIn(requests: Sample[], livez: Sample[], loop: number | null)
     requests: requests.length,
     p50: at(0.5),
     p99: at(0.99),
+    slowest,
     failed,
     livez: Math.max(0, ...livez.map(({ ms }) => ms)),
     livezFailed: livez.filter(({ status }) => status !== 200).length,
@@ -61,7 +66,7 @@ export function described(figures: Figures, quiet: Seen): string {
   const { statuses, left } = figures;
   return [
     `${figures.attack}: ${figures.seconds} s, memory ${figures.memory.toFixed(0)} MiB at the peak`,
-    `good client: ${figures.requests} requests, p50 ${ms(figures.p50)} ms, p99 ${ms(figures.p99)} ms (quiet ${ms(quiet.p99)} ms), failed: ${counts(figures.failed) || 'none'}`,
+    `good client: ${figures.requests} requests, p50 ${ms(figures.p50)} ms, p99 ${ms(figures.p99)} ms (quiet ${ms(quiet.p99)} ms), failed: ${counts(figures.failed) || 'none'}; slowest: ${JSON.stringify(figures.slowest)}`,
     `/livez: slowest ${ms(figures.livez)} ms (quiet ${ms(quiet.livez)} ms), failed ${figures.livezFailed}`,
     `event loop: stood still ${ms(figures.loop)} ms (quiet ${ms(quiet.loop)} ms), one request alone ${ms(figures.alone)} ms`,
     `as before after ${ms(figures.recovered)} ms${left.length > 0 ? `; not: ${left.join(', ')}` : ''}`,
