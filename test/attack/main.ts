@@ -23,6 +23,8 @@ const { values: options } = parseArgs({
   },
 });
 
+// Its processes end with it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const chosen = attacks.filter(({ name }) => options.only?.some((part) => name.includes(part)) ?? true);
 if (options.list) {
   for (const { name, group, routes } of chosen)

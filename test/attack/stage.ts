@@ -39,6 +39,8 @@ export class Stage {
   #ended: string | null = null;
   /** Whether an attack has left something behind that the next one must not be blamed for. */
   #isMarked = false;
+  /** Seconds, the most of all scrapes. */
+  #lag = 0;
   /** How it is without an attack. */
   quiet!: Seen;
 
@@ -157,17 +159,23 @@ export class Stage {
     return left;
   }
 
-  /** Milliseconds that the event loop stood still at most since it was asked last. */
+  /** Milliseconds that the event loop stood still at most since it was asked last; null when there is no answer. */
   async #loopLag(): Promise<number | null> {
-    const lag = await this.#metric(LOOP_LAG, 15_000);
-    return lag === null ? null : lag * 1000;
+    const last = await this.#metric(LOOP_LAG, 15_000);
+    const most = last === null ? null : this.#lag * 1000;
+    this.#lag = 0;
+    return most;
   }
 
   async #metric(name: string, patience: number): Promise<number | null> {
     try {
       const reply = await fetch(`${this.#postern.admin}/metrics`, { signal: AbortSignal.timeout(patience) });
-      const found = new RegExp(`^${name} (.+)$`, 'm').exec(await reply.text());
-      return found === null ? null : Number(found[1]);
+      const text = await reply.text();
+      const value = (of: string) => Number(new RegExp(`^${of} (.+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+      // Each scrape begins that one anew.
+      this.#lag = Math.max(this.#lag, value(LOOP_LAG));
+      const found = value(name);
+      return Number.isNaN(found) ? null : found;
     } catch {
       return null;
     }
