@@ -69,6 +69,7 @@ const values: Attack[] = [
   valued('NDJSON of empty objects', bodies.linesOfObjects),
   valued('CloudEvents of empty objects', bodies.cloudEvents),
   valued('CBOR of empty maps', bodies.cborMaps),
+  valued('CBOR that is too large as JSON', bodies.cborMapsBeyond),
   valued('SenML of empty objects', bodies.senmlRecords),
   valued('SenML of sums', bodies.senmlSums),
   valued('JSON of arrays 64 deep', bodies.nested, BOTH),
