@@ -13,7 +13,11 @@ export function peakMemory(pid: number): number | null {
 }
 
 export function resetPeak(pid: number): void {
-  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  } catch {
+    // It is no more, as will be seen.
+  }
 }
 
 const LISTENING = '0A';

@@ -5,7 +5,7 @@ import { judge } from './judge.ts';
 import type { Stores } from './project.ts';
 import { Stage } from './stage.ts';
 
-const SECONDS = 1;
+const SECONDS = 0.8;
 /** A bound that is broken by another program's work holds when it is tried again; one that does not hold never does. */
 const TRIES = 3;
 

@@ -11,7 +11,8 @@ import { attackedYaml, SCHEMAS, SECRETS, type Stores } from './project.ts';
 /** Node's flags of the image, and the heap that fits 512 MiB. */
 const NODE = ['--max-semi-space-size=16', '--no-parallel-scavenge', '--max-old-space-size=384'];
 const GOOD = '127.0.0.2';
-const QUIET_MS = 1500;
+const WARM_MS = 500;
+const QUIET_MS = 1000;
 const RECOVERY_MS = 5000;
 const LOOP_LAG = 'nodejs_eventloop_lag_max_seconds';
 
@@ -71,7 +72,7 @@ export class Stage {
     this.#client = startGoodClient({ url, admin, from: GOOD, hooks: project === 'full' });
     this.#attacker = startAttacker();
     // The first requests meet code that is not compiled yet.
-    await sleep(1000);
+    await sleep(WARM_MS);
     const rounds = [await this.#quietRound(), await this.#quietRound()];
     this.quiet = rounds.reduce((a, b) => (b.p99 > a.p99 ? b : a));
     this.quiet.loop = Math.max(...rounds.map(({ loop }) => loop ?? 0));
