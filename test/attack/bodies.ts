@@ -92,12 +92,12 @@ const values = (value: string, size: number) =>
 
 type Make = (route: Route, salt: string) => Body;
 
-/** The most events of the most values, as plain JSON or as a Segment batch. */
+/** The most events of the most values, as plain JSON or as a Segment batch, whose items grow by what is added to them. */
 export const emptyObjects: Make = (route, salt) =>
   compressed(
     batchOf(
       route,
-      list(ITEMS, (n) => eventOf(route, `${salt}-${n}`, values('{}', ITEM - 100))),
+      list(ITEMS, (n) => eventOf(route, `${salt}-${n}`, values('{}', ITEM - 500))),
     ),
   );
 
@@ -150,7 +150,7 @@ export const cborMapsBeyond: Make = (_route, salt) => cborOf(salt, ITEM - 60);
 /** A context that is lent to each of many items. */
 export const lentContext: Make = (route, salt) => {
   const items = list(ITEMS, (n) => eventOf(route, `${salt}-${n}`, '1'));
-  return text(`{"context":{"a":${values('{}', ITEM - 200)}},"batch":[${items.join(',')}]}`);
+  return text(`{"context":{"a":${values('{}', ITEM - 500)}},"batch":[${items.join(',')}]}`);
 };
 
 /** As much as is taken uncompressed: four events of 256 KiB, or one. */
@@ -180,7 +180,7 @@ export const nested: Make = (route, salt) =>
       route,
       list(ITEMS, (n) => {
         const deep = `${'['.repeat(60)}${']'.repeat(60)}`;
-        return eventOf(route, `${salt}-${n}`, values(deep, ITEM - 100));
+        return eventOf(route, `${salt}-${n}`, values(deep, ITEM - 500));
       }),
     ),
   );

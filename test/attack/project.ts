@@ -43,6 +43,8 @@ export function attackedYaml(kind: 'full' | 'bare', { brokers, redis }: Stores):
     sources.push(
       `open: { ${event} }`,
       `strict: { ${event}, schema: strict }`,
+      // Ids and types of SenML are made by the gateway.
+      `senml: { topic: ${prefix}.events }`,
       `device: { ${event}, verify: { scheme: device, secrets: ['${SECRETS.hook}'] } }`,
       `hmac: { ${event}, verify: { scheme: hmac, header: x-signature, secrets: ['${SECRETS.hook}'] } }`,
       `token: { ${event}, jwt: { jwks: '${keySet()}', issuer: attack, audience: attack } }`,

@@ -32,6 +32,7 @@ const token = [
 
 export const OPEN = way('open', 'events', '/events/open', {}, true);
 export const STRICT = way('schema', 'events', '/events/strict', {}, true);
+export const SENML = way('senml', 'events', '/events/senml', {}, true);
 const NO_KEY = way('no key', 'events', '/events/keyed');
 export const WRONG_KEY = way('wrong key', 'events', '/events/keyed', bearer('wrong'));
 export const RIGHT_KEY = way('right key', 'events', '/events/keyed', bearer(SECRETS.right), true);

@@ -113,6 +113,8 @@ export function hold({ connections, chunk, every = 1000, most = Number.POSITIVE_
         const socket = opened(sent++, field, sockets);
         counted(socket, route, field);
         socket.on('close', () => chunks.delete(socket));
+        // One that was answered holds nothing any longer: the next takes its place.
+        socket.once('data', () => socket.destroy());
         socket.write(bytes);
         if (chunk !== undefined) chunks.set(socket, { left: most, next: performance.now() + every });
       }
