@@ -1,14 +1,33 @@
 import { defineConfig } from 'vitest/config';
 
+const EVERY = ['test/**/*.test.ts'];
+/** Their times are part of what they promise, so no other file runs beside them. */
+const TIMED = ['test/attack/**/*.test.ts'];
+
+const limits = {
+  // Real servers are started, stopped and filled, and on a new machine programs are built first: slow, but never timed.
+  testTimeout: 900_000,
+  hookTimeout: 900_000,
+  // What is waited for is waited for long: a busy machine is no failure.
+  expect: { poll: { timeout: 90_000 } },
+};
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: EVERY,
     globalSetup: ['test/global-setup.ts'],
-    // Real servers are started, stopped and filled, and on a new machine programs are built first: slow, but never timed.
-    testTimeout: 900_000,
-    hookTimeout: 900_000,
-    maxWorkers: 2,
-    // What is waited for is waited for long: a busy machine is no failure.
-    expect: { poll: { timeout: 90_000 } },
+    projects: [
+      {
+        test: {
+          ...limits,
+          name: 'all',
+          include: EVERY,
+          exclude: TIMED,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      { test: { ...limits, name: 'timed', include: TIMED, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+    ],
   },
 });
