@@ -80,6 +80,8 @@ async function inflateStream(
   bytes: Uint8Array,
   grow: (bytes: number) => void,
 ): Promise<Uint8Array> {
+  // Who gave up while others had their turn is told of here.
+  grow(0);
   const stream = streams[kind]({ ...optionsOf(kind), chunkSize: CHUNK });
   const chunks: Buffer[] = [];
   stream.end(bytes);

@@ -34,6 +34,7 @@ export function nodePlatform(): Platform & { stop(): void } {
     peer: (_request, env) => (env as NodeEnv).incoming.socket.remoteAddress,
     headers: (_request, env) => fieldsOf((env as NodeEnv).incoming.rawHeaders),
     headerCount: (_request, env) => (env as NodeEnv).incoming.rawHeaders.length / 2,
+    isGone: (_request, env) => (env as NodeEnv).incoming.socket.destroyed,
     turn: () => setImmediate(),
     stop: () => clearInterval(sweep),
   };

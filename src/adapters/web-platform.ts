@@ -19,6 +19,7 @@ export function webPlatform(): Platform {
     peer: () => undefined,
     headers: (request) => request.headers,
     headerCount: (request) => [...request.headers.keys()].length,
+    isGone: (request) => request.signal.aborted,
     turn: () => new Promise((resolve) => setTimeout(resolve, 0)),
   };
 }

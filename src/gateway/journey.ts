@@ -148,10 +148,18 @@ export class Journey {
         early = state.admission = { door: early!.door, who: signed.device };
     }
     if (early !== null) room.admit(hold, early.door.source.name);
+    // Work for who has gone is work that others wait for.
+    const alive = () => {
+      if (platform.isGone(c.req.raw, c.env)) throw new RequestError('body_aborted', 'the client has gone');
+    };
+    const grow = (bytes: number) => {
+      alive();
+      hold.grow(bytes);
+    };
     let body = sent;
     if (coding !== null && sent.length > 0) {
       if (early === null) throw keyInHead();
-      body = await platform.inflate(coding, sent, inflatedGrowth(coding, sent, limits, hold));
+      body = await platform.inflate(coding, sent, inflatedGrowth(coding, sent, limits, { grow }));
     }
     const context = (source: Source) => this.#context(source, head, signed, state);
     const reading = protocol.read({ head, body, admission: early, signed, context });
@@ -165,7 +173,10 @@ export class Journey {
       schemas: schemas(),
       device: signed?.device ?? null,
       address: clientAddress === null ? undefined : clientAddress(origin),
-      turn: platform.turn,
+      async turn() {
+        await platform.turn();
+        alive();
+      },
     });
     if (limiter !== null) {
       const taken = limiter.take(reading.admission, events.length, body.length);

@@ -29,6 +29,8 @@ export interface Platform {
   headers(request: Request, env: unknown): Iterable<[string, string]>;
   /** Number of header fields of the request as sent. */
   headerCount(request: Request, env: unknown): number;
+  /** Whether nobody waits for the reply any more. */
+  isGone(request: Request, env: unknown): boolean;
   /** Resolves when all else that waits has had its turn. */
   turn(): Promise<void>;
 }
