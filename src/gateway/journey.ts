@@ -15,6 +15,7 @@ import type { CommitGroups } from './group.ts';
 import { handOn } from './hand-on.ts';
 import { framingOf, type Head, headOf } from './head.ts';
 import type { Limiter } from './limiter.ts';
+import { markOwner } from './owner.ts';
 import { judge, type Outcome, store } from './pipeline.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { problemReply, type Reply } from './reply.ts';
@@ -22,7 +23,7 @@ import type { Room } from './room.ts';
 import type { Signed } from './signature/check.ts';
 import { markDevice } from './signature/device.ts';
 import type { DecodeContext, Source } from './sources/source.ts';
-import { idempotencyKeyOf } from './sources/transport.ts';
+import { idempotencyKeyOf, signedIdempotencyKey } from './sources/transport.ts';
 import { endRequestSpan, requestSpan } from './trace.ts';
 
 export interface JourneyOptions {
@@ -160,6 +161,9 @@ export class Journey {
     if ('answer' in reading) return reading.answer;
     if (signed?.device !== undefined) markDevice(reading.events, signed.device);
     if (early === null) this.#letIn(reading.admission, head, hold);
+    const { who } = hold.admission!;
+    const { config, uri } = hold.door!.source;
+    if (config.identity === 'key' && who !== null) markOwner(reading.events, uri, who);
     if (clientAddress !== null) {
       const forwarded = { forwardedFor: head.header('x-forwarded-for'), forwarded: head.header('forwarded') };
       markAddress(reading.events, clientAddress({ peer: platform.peer(c.req.raw, c.env), ...forwarded }));
@@ -201,9 +205,10 @@ export class Journey {
       platform,
       receivedAt: this.#now(),
       header,
-      // No signature covers that header: it must not make a new event of a replayed body that has an id.
       idempotencyKey:
-        signed !== null && source.id !== null ? null : idempotencyKeyOf(header('idempotency-key'), limits.id),
+        signed === null
+          ? idempotencyKeyOf(header('idempotency-key'), limits.id)
+          : signedIdempotencyKey(header('idempotency-key'), source.config.protocol === 'webhook'),
       trace: span?.headers ?? traceHeaders(header('traceparent'), header('tracestate')),
     };
   }

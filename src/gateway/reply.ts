@@ -52,7 +52,9 @@ export function verdictReply(
   const { accepted, duplicate, rejected, retry } = counts;
   const body = { accepted, duplicates: duplicate, rejected, retry, events: listed };
   if (status < 400) return { status, body: JSON.stringify(body), headers: JSON_TYPE };
-  const first = events.find((event) => event.verdict === (retry > 0 ? 'retry' : 'rejected'));
+  const first = events.find(({ verdict, changed }) =>
+    retry > 0 ? verdict === 'retry' : verdict === 'rejected' || changed,
+  );
   const code = first?.errors[0]?.code ?? 'log_unavailable';
   const problem = { type: typeOf(code), title: errorRow(code).title, status, ...body };
   const headers: Record<string, string> = { ...PROBLEM };
@@ -62,10 +64,12 @@ export function verdictReply(
 
 function statusOf(counts: Record<Verdict, number>, events: EventReply[]): number {
   if (counts.retry > 0) return 503;
-  if (counts.rejected === 0) return 202;
-  if (counts.accepted + counts.duplicate > 0) return 207;
+  // Of a duplicate with another payload nothing is stored: its sender must not take that for success.
+  const failed = events.filter(({ verdict, changed }) => verdict === 'rejected' || changed);
+  if (failed.length === 0) return 202;
+  if (counts.accepted + counts.duplicate + counts.rejected > failed.length) return 207;
   const statuses = new Set(
-    events.map((event) => errorRow(event.errors[0]?.code ?? 'schema_mismatch').status),
+    failed.map((event) => errorRow(event.errors[0]?.code ?? 'schema_mismatch').status),
   );
   return statuses.size === 1 ? [...statuses][0]! : 422;
 }

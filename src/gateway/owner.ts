@@ -1,0 +1,16 @@
+import type { DecodedEvent } from '../event.ts';
+
+/**
+ * Keeps the ids of one key, token subject or device apart from those of others. What reads the records tells events
+ * apart by `source` and `id`: so the gateway's own source names the sender too, and nobody can name another one.
+ */
+export function markOwner(events: DecodedEvent[], uri: string, who: string): void {
+  const own = `${uri}/${encodeURIComponent(who.toWellFormed())}`;
+  for (const event of events) {
+    const { headers } = event;
+    const source = headers.ce_source;
+    if (source === uri || source?.startsWith(`${uri}/`)) headers.ce_source = own;
+    // No id has a line break in it.
+    if (event.identity !== '') event.identity += `\nk${who.length}:${who}`;
+  }
+}
