@@ -6,9 +6,9 @@ import type { Head } from '../head.ts';
 import type { Outcome } from '../pipeline.ts';
 import { type Reply, verdictReply } from '../reply.ts';
 import { decodeArray, depthFits, parseBody, sizeFits, withoutMark } from '../sources/json.ts';
-import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE } from '../sources/segment.ts';
+import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE, WRITE_KEY } from '../sources/segment.ts';
 import { type DecodeContext, emptyEvent } from '../sources/source.ts';
-import { isObject, type Lender, lenderOf, membersOf } from '../sources/splice.ts';
+import { isObject, type Lender, lenderOf, membersOf, withoutMember } from '../sources/splice.ts';
 import type { WriteKeys } from '../write-keys.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 
@@ -55,10 +55,30 @@ export function readItem(
 ): DecodedEvent {
   const event = emptyEvent(0, context, bytes);
   if (!sizeFits(event, bytes.length, context)) return event;
-  if (!depthFits(event, { start: 0, end: bytes.length, depth }, context)) return event;
+  if (!depthFits(event, { start: 0, end: bytes.length, depth }, context)) return keyless(event);
   event.json = parseBody(bytes, 0, bytes.length);
-  const made = context.idempotencyKey ?? crypto.randomUUID();
+  const made = context.idempotencyKey ?? freshId(event, context);
   fillSegment(event, context, { call, envelope: NO_ENVELOPE, made });
+  return event;
+}
+
+const OBJECT = 0x7b;
+
+/** For an item without an id. A signed one that is sent again must not be a new event. */
+function freshId(event: DecodedEvent, { source, platform }: DecodeContext): string {
+  return source.config.verify === null ? crypto.randomUUID() : platform.sha256(event.data!);
+}
+
+/** What is kept as rejected without being read further has no key in it, either. */
+function keyless(event: DecodedEvent): DecodedEvent {
+  const bytes = event.data!;
+  if (bytes[0] !== OBJECT) return event;
+  try {
+    event.data = withoutMember(bytes, WRITE_KEY);
+  } catch {
+    // It was not parsed: where its members are nobody can tell.
+    event.data = null;
+  }
   return event;
 }
 
@@ -80,9 +100,9 @@ function readBatch(
     throw new RequestError('bad_segment', 'batch must be an array of items');
   const envelope = envelopeOf(bytes, members);
   let room = limits.decompressed - body.length;
-  return decodeArray(bytes.subarray(0, batch.end), batch.start, context, (event) => {
+  const events = decodeArray(bytes.subarray(0, batch.end), batch.start, context, (event) => {
     const sent = event.data!.length;
-    const made = idempotencyKey === null ? crypto.randomUUID() : `${idempotencyKey}/${event.index}`;
+    const made = idempotencyKey === null ? freshId(event, context) : `${idempotencyKey}/${event.index}`;
     fillSegment(event, context, { call: null, envelope, made });
     const grown = event.data!.length - sent;
     // A large context times many items is a lot more than the body.
@@ -91,8 +111,10 @@ function readBatch(
       const detail = `body has more than ${limits.decompressed} bytes once its context is in each item`;
       throw new RequestError('body_too_large', detail);
     }
-    grow(grown);
+    if (grown > 0) grow(grown);
   });
+  for (const event of events) if (event.errors[0]?.code === 'too_deep') keyless(event);
+  return events;
 }
 
 function envelopeOf(bytes: Uint8Array, members: Map<string, Span>): Envelope {
