@@ -10,7 +10,7 @@ export function checkSources(sources: SourceConfig[], findings: Findings): void 
 }
 
 function checkSource(source: SourceConfig, findings: Findings): void {
-  const { name, protocol, keys, jwt, verify, origins, batch } = source;
+  const { name, protocol, keys, jwt, verify, origins, batch, identity } = source;
   const base = ['sources', name];
   if (protocol === 'webhook' && verify === null && keys.length === 0 && jwt === null) {
     findings.error(base, 'a webhook needs verify (or keys, for a sender that cannot sign)');
@@ -29,9 +29,49 @@ function checkSource(source: SourceConfig, findings: Findings): void {
   if (protocol === 'webhook' && batch === 'all-or-nothing') {
     findings.error([...base, 'batch'], 'must be each: a webhook is one event, and a refused one is kept');
   }
-  if (verify !== null) checkVerify(verify, [...base, 'verify'], findings);
+  if (identity === 'key' && keys.length === 0 && jwt === null && verify?.scheme !== 'device') {
+    findings.error([...base, 'identity'], 'key needs keys, jwt, or verify of scheme device');
+  }
+  if (verify !== null) {
+    checkVerify(verify, [...base, 'verify'], findings);
+    checkSignedIds(source, verify, base, findings);
+  }
   for (const [index, origin] of (origins ?? []).entries()) {
     checkOrigin(findings, [...base, 'origins', index], origin);
+  }
+}
+
+/** Only what is signed makes an id of events; of webhooks the id header counts where there is no other. */
+function checkSignedIds(
+  { protocol, id }: SourceConfig,
+  verify: VerifyConfig,
+  base: Path,
+  findings: Findings,
+): void {
+  const { scheme, format, template } = verify;
+  if (protocol === 'events' && id === null && (format === 'json' || format === 'lines')) {
+    findings.warn(
+      base,
+      'has no id: Idempotency-Key is not signed, so events without a place for it are refused',
+    );
+  }
+  if (
+    protocol === 'webhook' &&
+    scheme === 'hmac' &&
+    id === null &&
+    verify.id !== null &&
+    !template.includes('{id}')
+  ) {
+    findings.warn(
+      [...base, 'verify', 'id'],
+      'is not signed: template has no {id}; a body that is sent again under another id is a new event',
+    );
+  }
+  if (scheme === 'device' && verify.timestamp === null) {
+    findings.warn(
+      [...base, 'verify', 'timestamp'],
+      'none: what a device has signed can be sent again at any time, and is a new event after dedupe.window',
+    );
   }
 }
 

@@ -12,6 +12,13 @@ const verify = object(
       { type: 'string', description: 'Whose signatures; hmac: as described here; device: a key per device.' },
     ),
     secrets: Type.Array(secret(SECRET), { minItems: 1, maxItems: 8, description: 'Any of them is right.' }),
+    format: optional(
+      Type.Enum(['json', 'lines', 'cloudevents', 'senml'], {
+        type: 'string',
+        description:
+          'For protocol events: how signed bodies are read, as their Content-Type is not signed. Default: json (also CBOR).',
+      }),
+    ),
     tolerance: duration('5m', 'That a signed time may be off, for schemes that sign one.'),
     header: optional(Type.String({ minLength: 1, description: 'For hmac and device: of the signature.' })),
     hash: choice(['sha256', 'sha1', 'sha512'], 'sha256', 'For hmac.'),
@@ -23,7 +30,11 @@ const verify = object(
       description: 'For hmac: what is signed; may hold {timestamp} and {id}.',
     }),
     timestamp: optional(
-      Type.String({ minLength: 1, description: 'For hmac: header of the signed time, in s.' }),
+      Type.String({
+        minLength: 1,
+        description:
+          'Header of the signed time, in s. For hmac; for device x-timestamp, or none for devices that sign only the body.',
+      }),
     ),
     id: optional(
       Type.String({
@@ -105,6 +116,11 @@ export const source = object({
       maxItems: 8,
       description: "Pointers, joined; or content: the payload's digest. Absent: from the client's headers.",
     }),
+  ),
+  identity: choice(
+    ['source', 'key'],
+    'source',
+    'Whose ids are apart: those of the source, or those of each key or token subject of it.',
   ),
   type: optional(Type.String({ minLength: 1, description: 'A constant, or a JSON Pointer.' })),
   time: optional(pointer('Where the time is.')),

@@ -20,6 +20,8 @@ export interface VerifyConfig {
   scheme: 'standard' | 'svix' | 'github' | 'stripe' | 'shopify' | 'slack' | 'twitter' | 'hmac' | 'device';
   /** At least one. */
   secrets: string[];
+  /** How signed events are read, whatever their Content-Type says. */
+  format: 'json' | 'lines' | 'cloudevents' | 'senml';
   /** Milliseconds. */
   tolerance: number;
   /** Lower-case name of the signature's header; null: the scheme's own. */
@@ -29,7 +31,7 @@ export interface VerifyConfig {
   prefix: string;
   /** Holds `{body}`, and perhaps `{timestamp}` and `{id}`. */
   template: string;
-  /** Lower-case names of headers. */
+  /** Lower-case names of headers; for `device` a null timestamp means that no time is signed. */
   timestamp: string | null;
   id: string | null;
 }
@@ -53,6 +55,8 @@ export interface SourceConfig {
   topic: string;
   /** Where the id is, joined from several pointers; `content`: SHA-256 of the payload; null: only from the client's headers. */
   id: string[] | 'content' | null;
+  /** `key`: the ids of two keys, or token subjects, are never the same. */
+  identity: 'source' | 'key';
   /** A constant, a pointer (begins with `/`), or null: `postern.{source}`. */
   type: string | null;
   time: string | null;

@@ -27,7 +27,7 @@ export function readSource(name: string, raw: Raw, reader: Reader): SourceConfig
     protocol: raw.protocol,
     keys: readKeys(raw.keys, at('keys'), reader),
     jwt: raw.jwt ? readJwt(raw.jwt, at('jwt'), reader) : null,
-    verify: raw.verify ? readVerify(raw.verify, at('verify'), reader) : null,
+    verify: raw.verify ? readVerify(raw.verify, raw.protocol, at('verify'), reader) : null,
     origins: raw.origins ?? null,
     rate: {
       all: raw.rate ? readRate(raw.rate, at('rate'), reader) : null,
@@ -37,6 +37,7 @@ export function readSource(name: string, raw: Raw, reader: Reader): SourceConfig
     id: Array.isArray(raw.id)
       ? raw.id.map((text, index) => readPointer(findings, at('id', index), text))
       : (raw.id ?? null),
+    identity: raw.identity,
     type: raw.type === undefined ? null : constantOrPointer('type', raw.type),
     time: field('time'),
     subject: field('subject'),
@@ -79,8 +80,12 @@ function isKeySet(text: string): boolean {
   }
 }
 
+/** The header in which devices send the time that they sign. */
+const DEVICE_TIME = 'x-timestamp';
+
 function readVerify(
   raw: NonNullable<Raw['verify']>,
+  protocol: Raw['protocol'],
   path: Path,
   { secret, time, findings }: Reader,
 ): VerifyConfig {
@@ -90,8 +95,13 @@ function readVerify(
     findings.error([...path, 'template'], 'has {timestamp}, but no header is named for it');
   if (raw.template.includes('{id}') && raw.id === undefined)
     findings.error([...path, 'template'], 'has {id}, but no header is named for it');
+  if (raw.format !== undefined && protocol !== 'events')
+    findings.error([...path, 'format'], 'is for protocol events');
+  let timestamp = lower(raw.timestamp);
+  if (raw.scheme === 'device') timestamp = timestamp === 'none' ? null : (timestamp ?? DEVICE_TIME);
   return {
     scheme: raw.scheme,
+    format: raw.format ?? 'json',
     secrets: raw.secrets.map((text, index) => secret([...path, 'secrets', index], text)),
     tolerance: time([...path, 'tolerance'], raw.tolerance),
     header: lower(raw.header),
@@ -99,7 +109,7 @@ function readVerify(
     encoding: raw.encoding,
     prefix: raw.prefix,
     template: raw.template,
-    timestamp: lower(raw.timestamp),
+    timestamp,
     id: lower(raw.id),
   };
 }

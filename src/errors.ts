@@ -35,6 +35,7 @@ const table = {
   key_invalid: { status: 422, title: 'Partition key cannot be used' },
   schema_unknown: { status: 422, title: 'No such schema' },
   schema_mismatch: { status: 422, title: 'Event does not match its schema' },
+  id_reused: { status: 409, title: 'Another payload is stored under this id' },
   batch_refused: { status: 422, title: 'Another event of an all-or-nothing batch was refused' },
   rate_limited: { status: 429, title: 'Too much at once' },
   headers_too_many: { status: 431, title: 'Too many header fields' },

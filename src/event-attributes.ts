@@ -4,15 +4,40 @@ import { textOf } from './scan.ts';
 const NAME = /^[a-z0-9]+$/;
 const QUOTED = /^"(?:[^"\\]|\\.)*"$/s;
 const TEXTS = ['time', 'dataschema', 'subject'];
-/** Characters of an attribute: an event of 64 KiB must pass however it is made up (CloudEvents, size limits). */
-const MAX_ATTRIBUTE = 65_536;
 const MAX_INTEGER = 2 ** 31;
+/** Attributes of an event: common servers take no more than 100 header fields. */
+const MAX_ATTRIBUTES = 64;
+/** Characters of a time: nanoseconds and an offset are 35. */
+const MAX_TIME = 64;
+/** Bytes that all attributes of an event may have as HTTP headers. Node takes 16 KiB of headers, and there are others. */
+export const ATTRIBUTE_BYTES = 8192;
+/** Bytes of a header field beside the attribute's name and value: `ce-`, `: ` and the line's end. */
+const FIELD = 7;
 
 /** CloudEvents attributes by name. Without a prototype: names come from clients and may be `constructor`. */
 export type Attributes = Record<string, unknown>;
 
 /** Counts how often functions have answered an event; whoever sends one from outside begins at none. */
 export const HOPS = 'posternhops';
+
+const RESERVED = new Set(['device', 'clientip', 'dedupe']);
+
+/** True for names that the gateway vouches for: nobody outside can give an event an attribute of such a name. */
+export function isReserved(name: string): boolean {
+  return RESERVED.has(name) || name.startsWith('postern');
+}
+
+/** True for a media type that says that the data is itself a CloudEvent, however it is written. */
+export function isEventType(contentType: string): boolean {
+  return EVENT_TYPE.test(contentType);
+}
+
+const EVENT_TYPE = /^[\s\u0000-\u001f\u007f"]*application\s*\/\s*cloudevents/i;
+
+/** RFC 3339, and not longer than a time has reason to be. */
+export function isEventTime(text: string): boolean {
+  return text.length <= MAX_TIME && isDateTime(text);
+}
 
 /** Told of what is wrong: which attribute or header, and why. */
 type Bad = (name: string, why: string) => void;
@@ -35,13 +60,24 @@ export function headerAttributes(headers: Iterable<[string, string]>, bad: Bad):
   return attributes;
 }
 
-/** Checks attributes (CloudEvents 3.1); those that are good become record headers. `idLimit` is in characters. */
+/** What attributes may have: characters of the id, and bytes of all of them as HTTP headers. */
+export interface AttributeLimits {
+  id: number;
+  bytes: number;
+}
+
+/** Checks attributes (CloudEvents 3.1); those that are good become record headers. */
 export function fillHeaders(
   headers: Record<string, string>,
   attributes: Attributes,
-  idLimit: number,
+  limits: AttributeLimits,
   bad: Bad,
 ): void {
+  const all = Object.entries(attributes);
+  if (all.length > MAX_ATTRIBUTES) {
+    bad('', `has ${all.length} attributes; the limit is ${MAX_ATTRIBUTES}`);
+    return;
+  }
   for (const name of ['id', 'source', 'specversion', 'type']) {
     const value = attributes[name];
     if (value === undefined || value === null || value === '') bad(name, 'is missing');
@@ -50,22 +86,33 @@ export function fillHeaders(
   const { specversion, time, dataschema, subject } = attributes;
   if (typeof specversion === 'string' && specversion !== '' && specversion !== '1.0')
     bad('specversion', `must be 1.0, not ${specversion.slice(0, 16)}`);
-  for (const [name, value] of Object.entries(attributes)) {
+  let room = limits.bytes;
+  for (const [name, value] of all) {
     if (value === null) continue;
     if (!NAME.test(name)) {
       bad(name.slice(0, 64), 'is not a name of lower-case letters and digits');
       continue;
     }
-    const problem =
-      attributeProblem(value) ?? unusable(String(value), name === 'id' ? idLimit : MAX_ATTRIBUTE);
-    if (problem === null) headers[`ce_${name}`] = String(value);
-    else bad(name, problem);
+    const text = String(value);
+    const problem = attributeProblem(value) ?? unusable(text, name === 'id' ? limits.id : limits.bytes);
+    if (problem !== null) {
+      bad(name, problem);
+      continue;
+    }
+    const size = FIELD + name.length + encodedLength(text);
+    if (size > room) {
+      bad(name, `is too much: all attributes together may have ${limits.bytes} bytes as HTTP headers`);
+      continue;
+    }
+    room -= size;
+    headers[`ce_${name}`] = text;
   }
   for (const name of TEXTS) {
     const value = attributes[name];
     if (value !== undefined && value !== null && typeof value !== 'string') bad(name, 'must be a string');
   }
-  if (typeof time === 'string' && !isDateTime(time)) bad('time', 'must be an RFC 3339 date-time');
+  if (typeof time === 'string' && headers.ce_time !== undefined && !isEventTime(time))
+    bad('time', `must be an RFC 3339 date-time of at most ${MAX_TIME} characters`);
   if (typeof dataschema === 'string' && !URL.canParse(dataschema))
     bad('dataschema', 'must be an absolute URI');
   if (subject === '') bad('subject', 'must not be empty');
@@ -87,6 +134,18 @@ export function unusable(text: string, limit: number): string | null {
   if (text.length > limit) return `has ${text.length} characters; the limit is ${limit}`;
   if (!isPlain(text) && UNUSABLE.test(text)) return 'holds a control character or half of a surrogate pair';
   return null;
+}
+
+/** Bytes of a text as an HTTP header's value: percent-encoded UTF-8 where it must be (HTTP binding 3.1.3.2). */
+function encodedLength(text: string): number {
+  let length = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x20 && code < 0x7f && code !== 0x22 && code !== 0x25) continue;
+    // Half of a surrogate pair stands for two bytes of the four.
+    length += code < 0x80 ? 2 : code < 0x800 || (code & 0xf800) === 0xd800 ? 5 : 8;
+  }
+  return length;
 }
 
 /** Printable ASCII: most attributes are, and a look at each is a fraction of what the pattern takes. */

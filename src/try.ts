@@ -6,7 +6,7 @@ import type { SourceConfig } from './config-source-types.ts';
 import { makeFilter } from './dispatcher/filter.ts';
 import { RequestError } from './errors.ts';
 import type { DecodedEvent } from './event.ts';
-import { decode, formatOf } from './gateway/decode.ts';
+import { decode, sourceFormat } from './gateway/decode.ts';
 import { makeJudge } from './gateway/judge.ts';
 import { readCalls } from './gateway/protocols/segment.ts';
 import { type DecodeContext, type Decoding, makeSource } from './gateway/sources/source.ts';
@@ -79,7 +79,7 @@ function eventsOf(
 ): Decoding {
   if (protocol === 'webhook') return [decodeWebhook({ body, contentType, signed: null }, context)];
   if (protocol === 'segment') return readCalls(body, context);
-  const format = formatOf(contentType, () => undefined);
+  const format = sourceFormat(contentType, () => undefined, context.source.config.verify);
   return decode(format, body, contentType, () => [], context);
 }
 

@@ -54,9 +54,15 @@ export async function workflowsCommand(command: WorkflowsCommand): Promise<boole
     throw new UsageError('workflows needs one of list, show, retry and cancel');
   if (workflow === undefined || id === undefined)
     throw new UsageError(`workflows ${action} needs the workflow and the instance: ${action} order o-1`);
-  const url = `${base}/workflows/${encodeURIComponent(workflow)}/${encodeURIComponent(id)}`;
+  const url = `${base}/workflows/${encodeURIComponent(workflow)}`;
   const isShow = action === 'show';
-  const { status, body } = await ask(isShow ? url : `${url}/${action}`, isShow ? 'GET' : 'POST', token);
+  // In the query, as in a path an id such as `..` would name something else.
+  const of = `?id=${encodeURIComponent(id)}`;
+  const { status, body } = await ask(
+    isShow ? url + of : `${url}/${action}${of}`,
+    isShow ? 'GET' : 'POST',
+    token,
+  );
   if (status >= 300) return refused(print, status, body);
   if (json) print(JSON.stringify(body));
   else print(isShow ? showText(body as Shown) : `${action} of ${printable(id)} is noted`);

@@ -25,8 +25,8 @@ addWorkflows(app, () => ({
   cancel: async () => 'not_now',
 }));
 
-async function run(action: string | undefined, workflow?: string, id?: string, json = false) {
-  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' });
+async function run(action: string | undefined, workflow?: string, id?: string, json = false, on = app) {
+  const server = serve({ fetch: on.fetch, port: 0, hostname: '127.0.0.1' });
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as { port: number };
   const text = `log: { embedded: {} }\ndedupe: { embedded: {} }\nadmin: { listen: 127.0.0.1:${port} }`;
@@ -49,6 +49,30 @@ async function run(action: string | undefined, workflow?: string, id?: string, j
     await new Promise((resolve) => server.close(resolve));
   }
 }
+
+test('an instance of any id can be shown, tried again and cancelled', async () => {
+  const seen: string[] = [];
+  const noted = (wish: string) => {
+    seen.push(wish);
+    return 'stored' as const;
+  };
+  const odd = new Hono();
+  addWorkflows(odd, () => ({
+    names: () => ['order'],
+    list: () => [],
+    find: (_, id) => ({ ...failed, id }),
+    retry: async (_, id) => noted(`retry ${id}`),
+    cancel: async (_, id) => noted(`cancel ${id}`),
+  }));
+  const ids = ['..', '.', 'a/../b', '%2e%2e', 'retry', 'cancel', '?id=x&y', '#', ' ', 'é😀'];
+  for (const id of ids) {
+    const shown = await run('show', 'order', id, true, odd);
+    expect(JSON.parse(shown.text)).toMatchObject({ id });
+    for (const action of ['retry', 'cancel'])
+      expect((await run(action, 'order', id, false, odd)).good).toBe(true);
+  }
+  expect(seen).toEqual(ids.flatMap((id) => [`retry ${id}`, `cancel ${id}`]));
+});
 
 test('list and show say where instances are, without what would steer the terminal', async () => {
   const { text } = await run('list');

@@ -47,21 +47,31 @@ export function addWorkflows(app: Hono, control: () => WorkflowsControl | null):
       }),
     });
   });
-  app.get('/workflows/:name/:id', (context) => {
-    const { name, id } = context.req.param();
+  const show = (context: Context) => {
+    const { name, id } = instanceOf(context);
     const instance = control()?.find(name, id) ?? null;
     return instance === null ? refusal(context, 'unknown') : context.json(whole(instance));
-  });
-  app.post('/workflows/:name/:id/:wish{retry|cancel}', async (context) => {
-    // A page of another site can send a form, but no JSON, without asking first.
-    if (!/^application\/json\s*(?:;|$)/i.test(context.req.header('content-type') ?? ''))
-      return problem(context, 415, 'must be sent with content-type: application/json');
-    const { name, id, wish } = context.req.param();
-    const workflows = control();
-    const wished =
-      workflows === null ? 'unknown' : await workflows[wish === 'retry' ? 'retry' : 'cancel'](name, id);
-    return wished === 'stored' ? context.json({ state: wished }, 202) : refusal(context, wished);
-  });
+  };
+  app.get('/workflows/:name', show);
+  app.get('/workflows/:name/:id', show);
+  for (const wish of ['retry', 'cancel'] as const) {
+    const take = async (context: Context) => {
+      // A page of another site can send a form, but no JSON, without asking first.
+      if (!/^application\/json\s*(?:;|$)/i.test(context.req.header('content-type') ?? ''))
+        return problem(context, 415, 'must be sent with content-type: application/json');
+      const { name, id } = instanceOf(context);
+      const wished = (await control()?.[wish](name, id)) ?? 'unknown';
+      return wished === 'stored' ? context.json({ state: wished }, 202) : refusal(context, wished);
+    };
+    app.post(`/workflows/:name/${wish}`, take);
+    app.post(`/workflows/:name/:id/${wish}`, take);
+  }
+}
+
+/** Ids come from senders of events: `..` can be in no path, as clients take it for the folder above. */
+function instanceOf(context: Context): { name: string; id: string } {
+  const { name, id } = context.req.param() as { name: string; id?: string };
+  return { name, id: id ?? context.req.query('id') ?? '' };
 }
 
 function summary({ id, status, began, steps, failure }: SeenInstance) {

@@ -1,4 +1,11 @@
-import { type Attributes, fillHeaders, headerAttributes, unusable } from '../event-attributes.ts';
+import {
+  ATTRIBUTE_BYTES,
+  type Attributes,
+  fillHeaders,
+  headerAttributes,
+  isEventType,
+  unusable,
+} from '../event-attributes.ts';
 import { eachElement, locate, ScanError, skipSpace } from '../scan.ts';
 import { NO_TRACE, traceHeaders } from '../trace-context.ts';
 import { isJsonType, parseJson } from './cloudevent.ts';
@@ -20,8 +27,8 @@ export class BadReply extends Error {
   override readonly name = 'BadReply';
 }
 
-/** Characters: the most that can be let in from outside. */
-const ID_LIMIT = 4096;
+/** The most that can be let in from outside, and room for what the gateway adds: a function may give all of it back. */
+const LIMITS = { id: 4096, bytes: ATTRIBUTE_BYTES + 2048 };
 const KEY_LIMIT = 4096;
 const MEDIA_LIMIT = 255;
 const CLOUDEVENTS = 'application/cloudevents';
@@ -120,7 +127,7 @@ function eventOf(
   given: Record<string, string>,
 ): ReplyEvent {
   const headers: Record<string, string> = {};
-  fillHeaders(headers, attributes, ID_LIMIT, (name, why) => bad(nameOf(name), why));
+  fillHeaders(headers, attributes, LIMITS, (name, why) => bad(name === '' ? 'the event' : nameOf(name), why));
   const key = headers.ce_partitionkey ?? '';
   const tooLong = unusable(key, KEY_LIMIT);
   if (tooLong !== null) bad(nameOf('partitionkey'), tooLong);
@@ -133,6 +140,8 @@ function mediaType(value: unknown, place: string): string {
   if (typeof value !== 'string' || value === '') bad(place, 'must be a media type');
   const why = unusable(value, MEDIA_LIMIT);
   if (why !== null) bad(place, why);
+  // Whoever reads the record would take the data for the event.
+  if (isEventType(value)) bad(place, 'says that the data is itself a CloudEvent');
   return value;
 }
 

@@ -1,3 +1,4 @@
+import type { VerifyConfig } from '../config-source-types.ts';
 import { RequestError } from '../errors.ts';
 import { decodeCbor, decodeSenmlCbor } from './sources/cbor.ts';
 import { decodeBatch, decodeBinary, decodeStructured, isJsonType } from './sources/cloudevents.ts';
@@ -25,16 +26,21 @@ export const EVENT_TYPES = [
   'application/cbor',
 ];
 
+/** What a signed body may be read as. No bytes can be read in two ways of one line: CBOR is never JSON. */
+const SIGNED: Record<VerifyConfig['format'], Format[]> = {
+  json: ['json', 'cbor'],
+  lines: ['lines'],
+  cloudevents: ['structured', 'batch'],
+  senml: ['senml', 'senml-cbor'],
+};
+
 export type Format = 'json' | 'lines' | 'structured' | 'batch' | 'binary' | 'senml' | 'senml-cbor' | 'cbor';
 
 /**
  * The format that a request's headers name. CloudEvents modes in the order of the HTTP binding (section 3),
  * then JSON. Throws RequestError `unsupported_type` or `unsupported_charset`.
  */
-export function formatOf(
-  contentType: string | undefined,
-  header: (name: string) => string | undefined,
-): Format {
+function formatOf(contentType: string | undefined, header: (name: string) => string | undefined): Format {
   const type = contentType === undefined ? '' : mediaType(contentType);
   if (type.startsWith('application/cloudevents')) {
     checkCharset(contentType!);
@@ -57,6 +63,25 @@ export function formatOf(
   if (type === '' || type === 'text/plain' || isJsonType(type)) return 'json';
   if (LINES.has(type)) return 'lines';
   throw unsupported(type);
+}
+
+/**
+ * The same for a source that may want signatures (`verify`). No signature covers the headers: they must not change
+ * what signed bytes say, so the config tells how those are read, and attributes in headers are refused.
+ */
+export function sourceFormat(
+  contentType: string | undefined,
+  header: (name: string) => string | undefined,
+  verify: VerifyConfig | null,
+): Format {
+  const format = formatOf(contentType, header);
+  if (verify === null || SIGNED[verify.format].includes(format)) return format;
+  if (format === 'binary') {
+    const name = ['ce-specversion', 'ce-id', 'ce-type'].find((one) => header(one) !== undefined)!;
+    throw new RequestError('bad_cloudevent', `header ${name} is not signed; this source takes only what is`);
+  }
+  const detail = `Content-Type ${mediaType(contentType ?? '').slice(0, 80)} is not taken here: the signed bodies of this source are ${verify.format}`;
+  throw new RequestError('unsupported_type', detail);
 }
 
 /** Events of a body in the format that `formatOf` found. */

@@ -124,7 +124,8 @@ export class CommitGroups {
     for (const [first, others] of copies) {
       const verdict = first.verdict === 'accepted' ? 'duplicate' : first.verdict!;
       for (const item of others) {
-        item.changed = item.claim!.print !== first.claim!.print;
+        // What is stored is not what the first one holds: a copy of that is as little stored.
+        item.changed = first.changed || item.claim!.print !== first.claim!.print;
         settle(item, verdict, first.code);
       }
     }

@@ -24,7 +24,7 @@ import { problemReply, type Reply } from './reply.ts';
 import type { Hold, Room } from './room.ts';
 import type { Signed } from './signature/check.ts';
 import type { DecodeContext, Source } from './sources/source.ts';
-import { idempotencyKeyOf } from './sources/transport.ts';
+import { idempotencyKeyOf, signedIdempotencyKey } from './sources/transport.ts';
 import { endRequestSpan, requestSpan } from './trace.ts';
 
 export interface JourneyOptions {
@@ -172,6 +172,7 @@ export class Journey {
       source: reading.admission.door.source,
       schemas: schemas(),
       device: signed?.device ?? null,
+      who: state.admission!.who,
       address: clientAddress === null ? undefined : clientAddress(origin),
       async turn() {
         await platform.turn();
@@ -231,9 +232,10 @@ export class Journey {
       receivedAt: this.#clock.now(),
       header,
       grow: (bytes) => state.hold!.grow(bytes),
-      // No signature covers that header: it must not make a new event of a replayed body that has an id.
       idempotencyKey:
-        signed !== null && source.id !== null ? null : idempotencyKeyOf(header('idempotency-key'), limits.id),
+        signed === null
+          ? idempotencyKeyOf(header('idempotency-key'), limits.id)
+          : signedIdempotencyKey(header('idempotency-key'), source.config.protocol === 'webhook'),
       trace: state.span?.headers ?? traceHeaders(header('traceparent'), header('tracestate')),
     };
   }

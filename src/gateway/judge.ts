@@ -1,5 +1,6 @@
 import type { DecodedEvent } from '../event.ts';
 import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
+import { markOwner } from './owner.ts';
 import { markDevice } from './signature/device.ts';
 import type { Decoding, Source } from './sources/source.ts';
 import { validateEvent } from './validate.ts';
@@ -10,6 +11,8 @@ export interface JudgeOptions {
   schemas: SchemaSet;
   /** That signed them; null: none has. */
   device: string | null;
+  /** Who sent them, as far as that is known. */
+  who: string | null;
   /** Address of their client, null when that cannot be told; undefined: events get none. */
   address: string | null | undefined;
   /** Resolves when all else that waits has had its turn. */
@@ -27,7 +30,8 @@ const PIECE = 512;
  * made, so that of all requests only one event is parsed at a time. Rejects with RequestError.
  */
 export async function judgeAll(events: Decoding, options: JudgeOptions): Promise<DecodedEvent[]> {
-  const { source, schemas, device, address, turn } = options;
+  const { source, schemas, device, who, address, turn } = options;
+  const owner = source.config.identity === 'key' ? who : null;
   const judge = makeJudge(source, schemas);
   const judged: DecodedEvent[] = [];
   let started = 0;
@@ -36,6 +40,7 @@ export async function judgeAll(events: Decoding, options: JudgeOptions): Promise
     if (event !== null) {
       judge(event);
       if (device !== null) markDevice(event, device);
+      if (owner !== null) markOwner(event, source.uri, owner);
       if (address !== undefined) markAddress(event, address);
       judged.push(event);
     }

@@ -7,6 +7,8 @@ import type { Route } from './routes.ts';
 const ONLY: Partial<Record<ErrorCode, (route: Route, sources: SourceConfig[]) => boolean>> = {
   bad_cloudevent: (route) => route.takes === 'events',
   bad_segment: (route) => route.takes === 'segment',
+  // The senders of webhooks can do nothing about it.
+  id_reused: (route) => route.takes !== 'webhook',
   bad_webhook: (route) => route.takes === 'webhook',
   bad_senml: (route) => route.accepts.some((type) => type.includes('senml')),
   not_cbor: (route) => route.accepts.some((type) => type.includes('cbor')),
@@ -25,7 +27,7 @@ export function isLocked({ protocol, keys, jwt, verify }: SourceConfig): boolean
 const OF_EVENTS: ErrorCode[] = [
   'not_json', 'not_utf8', 'bad_cloudevent', 'bad_segment', 'bad_senml', 'not_cbor', 'bad_webhook', 'event_too_large',
   'not_an_object', 'too_deep', 'too_many_values', 'id_missing', 'id_invalid', 'attribute_invalid', 'key_invalid', 'schema_unknown',
-  'schema_mismatch', 'batch_refused', 'log_unavailable', 'dedupe_unavailable', 'id_in_flight',
+  'schema_mismatch', 'id_reused', 'unsupported_type', 'batch_refused', 'log_unavailable', 'dedupe_unavailable', 'id_in_flight',
 ]; // biome-ignore format: a list
 
 const DESCRIPTIONS: Record<number, string> = {
@@ -34,6 +36,7 @@ const DESCRIPTIONS: Record<number, string> = {
   403: 'The source does not take events from pages of this origin.',
   404: 'There is no such source or path.',
   405: 'The path does not take this method; `Allow` names those that it takes.',
+  409: 'No event was taken in: under each id another payload was stored before. Sent again unchanged they would be refused again.',
   408: 'The body did not come in time.',
   413: 'The body, one event or the number of events is over its limit. The detail names the limit.',
   415: 'The media type, charset or content-encoding is not taken here.',
@@ -93,7 +96,7 @@ function verdictAnswers({ takes }: Route): Json {
     },
     207: {
       description:
-        'Some events are stored, others are refused; the refused ones are listed with the reasons.',
+        'Some events are stored, others are not: they are refused, or have an id that another payload was stored under. Those are listed with the reasons.',
       content: json(ref('schemas', 'Verdicts'), { ...good, rejected: 1, events: [duplicate, rejected] }),
     },
   };
@@ -202,14 +205,14 @@ export function replySchemas(): Json {
       verdict: { enum: ['duplicate', 'rejected', 'retry'] },
       changed: {
         const: true,
-        description: 'A duplicate whose payload differs from what was stored under its id.',
+        description: 'A duplicate whose payload differs from what was stored under its id: it is not stored.',
       },
       errors: { type: 'array', minItems: 1, items: ref('schemas', 'EventError') },
     },
   };
   const EventError = {
     type: 'object',
-    description: 'One reason why an event is refused.',
+    description: 'One reason why an event is not stored.',
     required: ['code', 'detail'],
     properties: {
       code: { enum: OF_EVENTS },

@@ -20,6 +20,11 @@ const MAX_REASONS = 4096;
 
 const NOT_STORED: EventError = { code: 'log_unavailable', detail: 'not stored; send it again' };
 
+const ID_REUSED: EventError = {
+  code: 'id_reused',
+  detail: 'another payload was stored under this id; this one was not',
+};
+
 /** Stores events that have been judged; resolves when each has its verdict. */
 export async function store(
   events: DecodedEvent[],
@@ -41,10 +46,12 @@ export async function store(
     counts[verdict]++;
     if (verdict === 'accepted') continue;
     const event = events[i]!;
-    if (verdict === 'retry') event.errors = [{ ...NOT_STORED, code: item.code ?? NOT_STORED.code }];
+    const changed = verdict === 'duplicate' && item.changed;
+    if (changed) event.errors = [ID_REUSED];
+    else if (verdict === 'retry') event.errors = [{ ...NOT_STORED, code: item.code ?? NOT_STORED.code }];
     else if (item.code === 'event_too_large')
       refuse(event, item.code, "event is over the topic's record size limit");
-    replies.push(replyOf(event, verdict, item.changed));
+    replies.push(replyOf(event, verdict, changed));
   }
   return { counts, events: replies };
 }

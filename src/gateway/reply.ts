@@ -43,7 +43,9 @@ export function verdictReply(
   const summary = JSON.stringify({ accepted, duplicates: duplicate, rejected, retry }).slice(1, -1);
   const list = `${summary},"events":[${listed.join(',')}]${omitted === 0 ? '' : `,"omitted":${omitted}`}}`;
   if (status < 400) return { status, body: `{${list}`, headers: JSON_TYPE };
-  const first = events.find((event) => event.verdict === (retry > 0 ? 'retry' : 'rejected'));
+  const first = events.find(({ verdict, changed }) =>
+    retry > 0 ? verdict === 'retry' : verdict === 'rejected' || changed,
+  );
   const code = first?.errors[0]?.code ?? 'log_unavailable';
   const problem = JSON.stringify({ type: typeOf(code), title: errorRow(code).title, status }).slice(0, -1);
   const headers: Record<string, string> = { ...PROBLEM };
@@ -83,10 +85,12 @@ function fitting(events: EventReply[]): string[] {
 
 function statusOf(counts: Record<Verdict, number>, events: EventReply[]): number {
   if (counts.retry > 0) return 503;
-  if (counts.rejected === 0) return 202;
-  if (counts.accepted + counts.duplicate > 0) return 207;
+  // Of a duplicate with another payload nothing is stored: its sender must not take that for success.
+  const failed = events.filter(({ verdict, changed }) => verdict === 'rejected' || changed);
+  if (failed.length === 0) return 202;
+  if (counts.accepted + counts.duplicate + counts.rejected > failed.length) return 207;
   const statuses = new Set(
-    events.map((event) => errorRow(event.errors[0]?.code ?? 'schema_mismatch').status),
+    failed.map((event) => errorRow(event.errors[0]?.code ?? 'schema_mismatch').status),
   );
   return statuses.size === 1 ? [...statuses][0]! : 422;
 }

@@ -54,6 +54,7 @@ function allRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
       accepts: [],
       protocol: pixelProtocol(doors),
       ok: [{ status: 200, description: 'The event is stored, now or before.', type: 'image/gif' }],
+      only: { GET: ({ verify }) => verify === null },
       parameters: [
         {
           name: 'event',

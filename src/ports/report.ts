@@ -95,7 +95,7 @@ export interface StepFacts {
 
 /**
  * What became of an instance of a workflow, or of an event that is for none. `failed`: people must see to it.
- * `unmatched`: no instance waited for the event. `id_taken`: another instance has its id.
+ * `unmatched`: no instance waited for the event. `id_taken`: an instance of another source has its id, so it began under a longer one.
  */
 export interface InstanceFacts {
   workflow: string;

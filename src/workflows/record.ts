@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import {
   asBuffer,
   cloudEvent,
@@ -28,6 +29,11 @@ type Other = Exclude<Progress, { kind: EventProgress }>;
 /** An event that begins an instance, as a record of the progress topic: as it was, and named if it had no name. */
 export function startedRecord(record: StoredRecord, id: string, topic: string): LogRecord {
   return eventRecord(record, id, topic, { [KIND]: 'started' });
+}
+
+/** The id of an instance whose event has the id of another source's: the same whenever it is asked for. */
+export function longerId(id: string, source: string): string {
+  return `${id}~${hash('sha256', source, 'hex').slice(0, 16)}`;
 }
 
 /** An event for a step of an instance, as a record of the progress topic. */

@@ -11,7 +11,7 @@ import { Journal, type Written } from './journal.ts';
 import { storeLetter } from './letter.ts';
 import type { Progress } from './progress.ts';
 import { Reader, type Reading } from './reader.ts';
-import { progressRecord, readProgress } from './record.ts';
+import { longerId, progressRecord, readProgress, startedRecord } from './record.ts';
 import type { StepInvokers } from './step-invokers.ts';
 import { Work } from './work.ts';
 
@@ -156,7 +156,7 @@ export class Run implements Reading {
       held.note(record, id, progress);
       // Of one of which only its end is known, it is the beginning.
       if (before.source === progress.source || before.source === '') held.finish(record.offset);
-      else void this.#refuse(held, record);
+      else void this.#rename(held, record, longerId(id, progress.source));
       return;
     }
     const instance = held.take(record, id, progress);
@@ -165,12 +165,18 @@ export class Run implements Reading {
     this.#reconcile(instance, false);
   }
 
-  /** Another event has the id that this one would begin an instance with: it must not go by unseen. */
-  async #refuse(held: Instances, record: StoredRecord): Promise<void> {
-    const { name, deadLetter } = this.#options.workflow.config;
-    const failure = { step: null, reason: 'id_taken', detail: 'an event of another source has its id' };
+  /**
+   * An event of another source has begun an instance with this id. Whoever comes first must not keep the others out:
+   * this one begins under a longer id, in the partition of that.
+   */
+  async #rename(held: Instances, record: StoredRecord, id: string): Promise<void> {
     this.#teller.tell('id_taken');
-    const written = await storeLetter(this.#journal, record, name, failure, deadLetter);
+    let written = await this.#journal.append(startedRecord(record, id, this.#topic));
+    if (written === 'too_large') {
+      const { name, deadLetter } = this.#options.workflow.config;
+      const failure = { step: null, reason: 'id_taken', detail: 'an event of another source has its id' };
+      written = await storeLetter(this.#journal, record, name, failure, deadLetter);
+    }
     if (written !== 'dropped') held.finish(record.offset);
   }
 

@@ -134,7 +134,7 @@ sources:
     const facts = await seen(gateway.postern);
     const sources = 'any reading types whole locked device signed limited pages segment github slack hook';
     for (const source of sources.split(' ')) expect(facts).toContain(`${source} accepted`);
-    const others = ['any 204', 'reading 422', 'device 401', 'github 401', 'segment 400', 'unknown 405'];
+    const others = ['any 204', 'reading 422', 'device 415', 'github 401', 'segment 400', 'unknown 405'];
     for (const fact of others) expect(facts).toContain(fact);
   });
 });

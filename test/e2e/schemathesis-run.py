@@ -83,7 +83,9 @@ class Opener(AuthBase):
         if "device" in source:
             own = hexmac(source["device"].encode(), b"boiler-17")
             request.headers["x-device-id"] = "boiler-17"
-            request.headers["x-signature"] = hexmac(own.encode(), body)
+            now = str(int(time.time()))
+            request.headers["x-timestamp"] = now
+            request.headers["x-signature"] = hexmac(own.encode(), now.encode() + b"." + body)
         return request
 
 

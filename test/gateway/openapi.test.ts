@@ -117,7 +117,7 @@ describe('the document', () => {
     expect(locked.security).toEqual(keys);
     expect(Object.keys(locked.responses)).toContain('401');
     expect(securityOf('  a: { topic: a, keys: [k] }\n  b: { topic: b }').security).toEqual([...keys, {}]);
-    const signed = 'verify: { scheme: hmac, header: X-Signed, secrets: [shhh] }';
+    const signed = 'id: content, verify: { scheme: hmac, header: X-Signed, secrets: [shhh] }';
     expect(securityOf(`  a: { topic: a, ${signed} }`).security).toEqual([{ 'signature.x-signed': [] }]);
     expect(securityOf(`  a: { topic: a, keys: [k], ${signed} }`).security).toEqual(
       keys.map((way) => ({ ...way, 'signature.x-signed': [] })),
@@ -294,6 +294,8 @@ describe('replies', () => {
       await post('open', '{"order":{"id":2},"kind":"k"}', { prefer: 'return=minimal' }),
       await post('open', '[{"order":{"id":1},"kind":"k"},{"order":{"id":3},"kind":"k"},{}]'),
       await post('open', '{"order":{"id":1},"kind":"other"}'),
+      await post('open', '{"order":{"id":1},"kind":"k","more":1}'),
+      await post('open', '[{"order":{"id":1},"kind":"k","more":1},{"order":{"id":4},"kind":"k"}]'),
       await post('open', '{'),
       await post('open', '{}\n{', lines),
       await post('open', '{', lines),
@@ -325,7 +327,7 @@ describe('replies', () => {
       check(JSON.parse(text));
       expect([text, check.errors]).toEqual([text, null]);
     }
-    expect([...seen].sort()).toEqual([202, 204, 207, 400, 401, 404, 405, 413, 415, 422, 431]);
+    expect([...seen].sort()).toEqual([202, 204, 207, 400, 401, 404, 405, 409, 413, 415, 422, 431]);
   });
 });
 

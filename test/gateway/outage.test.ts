@@ -95,7 +95,7 @@ describe('while Redis is away', { timeout: 60_000 }, () => {
         duplicates: 1,
       });
       const again = await send({ id: 'during' }, { id: 'before', other: 1 });
-      expect(again).toMatchObject({ status: 202, accepted: 0, duplicates: 2 });
+      expect(again).toMatchObject({ status: 207, accepted: 0, duplicates: 2 });
       expect(gateway!.groups.at(-1)!.changed).toBe(1);
       expect(await stored()).toEqual({ ids: ['before', 'during'], unchecked: ['during'] });
       // Nobody sends anything: the ids are told to Redis all the same once it is back.

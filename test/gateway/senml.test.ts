@@ -106,9 +106,9 @@ describe('SenML packs', () => {
     );
     expect(answer.events.map(({ index, errors }) => [index, errors[0]!.code, errors[0]!.pointer])).toEqual([
       [0, 'bad_senml', '#/v'],
+      [1, 'bad_senml', '#/v'],
     ]);
     expect(await values('fits')).toEqual(['{"n":"fits","v":101,"t":1700000000}']);
-    expect(await values('big')).toEqual([`{"n":"big","v":1${'0'.repeat(399)}1,"t":1700000000}`]);
   });
 
   it('stores every kind of value, the update time, and labels that it does not know', async () => {

@@ -334,9 +334,10 @@ describe('one HMAC in a header', () => {
 describe('a key for each device', () => {
   const check = checkOf({ scheme: 'device', secrets: ['master', 'old'] }, 'events');
   const keyOf = (device: string, master = 'master') => hmac(master, device);
-  const sent = (device: string, key: string, body = BODY) => ({
+  const sent = (device: string, key: string, body = BODY, time: number | string = seconds()) => ({
     'x-device-id': device,
-    'x-signature': hmac(key, body),
+    'x-timestamp': String(time),
+    'x-signature': hmac(key, `${time}.${body}`),
   });
 
   it('knows each key without a list of them', async () => {
@@ -347,8 +348,36 @@ describe('a key for each device', () => {
     expect(await verdictOf(check, sent('d-1', keyOf('d-1')), `${BODY} `)).toBe('mismatch');
     for (const odd of ['d-1, d-1', 'd 1', 'é', 'd'.repeat(257), '\u0001'])
       expect([odd, await verdictOf(check, sent(odd, keyOf(odd)), BODY)]).toEqual([odd, 'malformed']);
-    expect(await verdictOf(check, { 'x-signature': hmac(keyOf('d-1'), BODY) }, BODY)).toBe('missing');
-    expect(await verdictOf(check, { 'x-device-id': 'd-1' }, BODY)).toBe('missing');
+    const whole = sent('d-1', keyOf('d-1'));
+    for (const name of Object.keys(whole)) {
+      const { [name]: _, ...rest } = whole as Sent;
+      expect([name, await verdictOf(check, rest, BODY)]).toEqual([name, 'missing']);
+    }
+  });
+
+  it('wants a time that is signed, and that is not too far off', async () => {
+    const key = keyOf('d-1');
+    for (const off of [-299, 290]) {
+      expect(await verdictOf(check, sent('d-1', key, BODY, seconds(off)), BODY)).toBe(0);
+    }
+    for (const off of [-302, 310, -86_400]) {
+      expect(await verdictOf(check, sent('d-1', key, BODY, seconds(off)), BODY)).toBe('expired');
+    }
+    for (const odd of ['now', '1e9', '-1', `${seconds()}.5`, '1'.repeat(12)]) {
+      expect([odd, await verdictOf(check, sent('d-1', key, BODY, odd), BODY)]).toEqual([odd, 'malformed']);
+    }
+    const moved = { ...sent('d-1', key, BODY, seconds(-86_400)), 'x-timestamp': String(seconds()) };
+    expect(await verdictOf(check, moved, BODY)).toBe('mismatch');
+    const bodyOnly = { ...sent('d-1', key), 'x-signature': hmac(key, BODY) };
+    expect(await verdictOf(check, bodyOnly, BODY)).toBe('mismatch');
+  });
+
+  it('does without a time only where the config says so', async () => {
+    const old = checkOf({ scheme: 'device', secrets: ['master'], timestamp: 'none' }, 'events');
+    const headers = { 'x-device-id': 'd-1', 'x-signature': hmac(keyOf('d-1'), BODY) };
+    expect(await verdictOf(old, headers, BODY)).toBe(0);
+    expect(await verdictOf(old, { ...headers, 'x-timestamp': String(seconds()) }, BODY)).toBe(0);
+    expect(await verdictOf(old, sent('d-1', keyOf('d-1')), BODY)).toBe('mismatch');
   });
 
   it('takes other headers and base64', async () => {
@@ -357,10 +386,17 @@ describe('a key for each device', () => {
       secrets: ['m'],
       id: 'X-Serial',
       header: 'X-Mac',
+      timestamp: 'X-Time',
+      tolerance: '10s',
       encoding: 'base64',
     });
-    const headers = { 'x-serial': 'd', 'x-mac': hmac(keyOf('d', 'm'), BODY, 'base64') };
-    expect(await verdictOf(other, headers, BODY)).toBe(0);
+    const at = (time: number) => ({
+      'x-serial': 'd',
+      'x-time': String(time),
+      'x-mac': hmac(keyOf('d', 'm'), `${time}.${BODY}`, 'base64'),
+    });
+    expect(await verdictOf(other, at(seconds()), BODY)).toBe(0);
+    expect(await verdictOf(other, at(seconds(-12)), BODY)).toBe('expired');
   });
 });
 
@@ -377,7 +413,7 @@ const ALL: [string, object][] = [
 const HEADERS = [
   ...['webhook-id', 'webhook-timestamp', 'webhook-signature', 'stripe-signature', 'x-hub-signature-256'],
   ...['x-shopify-hmac-sha256', 'x-slack-signature', 'x-slack-request-timestamp', 'x-time', 'x-sig'],
-  ...['x-twitter-webhooks-signature', 'x-device-id', 'x-signature'],
+  ...['x-twitter-webhooks-signature', 'x-device-id', 'x-signature', 'x-timestamp'],
 ];
 
 it('C61 any headers at all get one text, and never an exception', async () => {

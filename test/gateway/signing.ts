@@ -33,6 +33,20 @@ export function slackHeaders(secret: string, body: string, time: number | string
   };
 }
 
+/** Headers of a device that signs the time and the body with its own key. */
+export function deviceHeaders(
+  master: string,
+  device: string,
+  body: string,
+  time: number | string = seconds(),
+): Sent {
+  return {
+    'x-device-id': device,
+    'x-timestamp': String(time),
+    'x-signature': hmac(hmac(master, device), `${time}.${body}`),
+  };
+}
+
 function headOf(headers: Sent): Head {
   return {
     method: 'POST',

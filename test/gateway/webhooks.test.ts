@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Harness, startGateway } from './harness.ts';
 import { rawExchange, wholeReply } from './raw.ts';
-import { githubHeaders, hmac, type Sent, seconds, slackHeaders } from './signing.ts';
+import { deviceHeaders, githubHeaders, hmac, type Sent, seconds, slackHeaders } from './signing.ts';
 
 const YAML = `
 gateway:
@@ -24,6 +24,12 @@ sources:
     type: /kind
     time: /at
     subject: /who
+  delivery: { protocol: webhook, topic: delivery, verify: { scheme: hmac, secrets: [cu], header: X-Sig, id: X-Delivery } }
+  whole:
+    protocol: webhook
+    topic: whole
+    verify: { scheme: hmac, secrets: [cu], header: X-Sig, id: X-Delivery, template: '{id}.{body}' }
+    id: [/n]
   keyed: { protocol: webhook, topic: keyed, keys: [open-sesame] }
   devices: { protocol: events, topic: devices, verify: { scheme: device, secrets: [master] }, id: [/seq] }
 `;
@@ -396,16 +402,23 @@ describe('what providers say in their own ways', () => {
     expect(await stored('x')).toMatchObject([{ value: body, headers: { ce_type: 'postern.x' } }]);
   });
 
-  it('anybody else: the header that the config names, else the places in the body, else its digest', async () => {
+  it('anybody else: what is signed, else the places in the body, else the header, else the digest', async () => {
     const body = '{"n":7,"kind":"k.one","at":1700000000,"who":"w"}';
     expect((await custom(body, { ...JSON_TYPE, 'x-delivery': 'c-1' })).status).toBe(202);
-    expect((await one('custom', 'c-1')).headers).toMatchObject({
+    expect((await one('custom', '7')).headers).toMatchObject({
       ce_type: 'k.one',
       ce_time: '2023-11-14T22:13:20.000Z',
       ce_subject: 'w',
     });
-    expect((await custom(body)).status).toBe(202);
-    await one('custom', '7');
+    const again = await custom(body, { ...JSON_TYPE, 'x-delivery': 'c-2' });
+    expect(await again.json()).toMatchObject({ duplicates: 1 });
+    const named = (source: string, id: string, signed: string) =>
+      post(source, body, { ...JSON_TYPE, 'x-sig': hmac('cu', signed), 'x-delivery': id });
+    expect((await named('delivery', 'c-1', body)).status).toBe(202);
+    await one('delivery', 'c-1');
+    expect((await named('whole', 'c-1', `c-1.${body}`)).status).toBe(202);
+    await one('whole', 'c-1');
+    expect((await named('whole', 'c-2', `c-1.${body}`)).status).toBe(401);
     // No signature covers this header, so it makes no new event of the same body.
     const replay = await custom(body, { ...JSON_TYPE, 'idempotency-key': 'fresh' });
     expect(await replay.json()).toMatchObject({ duplicates: 1 });
@@ -425,19 +438,67 @@ describe('what providers say in their own ways', () => {
   });
 });
 
+describe('what is signed says the same whatever stands around it', () => {
+  it('JSON stays JSON, and is one event', async () => {
+    const body = '{"tweet_create_events":[{"id":2}]}';
+    const signature = { 'x-twitter-webhooks-signature': `sha256=${hmac('xx', body, 'base64')}` };
+    const before = (await stored('x')).length;
+    const types = [
+      'application/octet-stream',
+      'application/x-www-form-urlencoded',
+      'text/plain',
+      'application/json',
+    ];
+    for (const type of types) {
+      expect((await post('x', body, { ...signature, 'content-type': type })).status).toBe(200);
+    }
+    const events = (await stored('x')).slice(before);
+    expect(events).toMatchObject([{ value: body, headers: { 'content-type': 'application/json' } }]);
+  });
+
+  it('a form has one id, as a form and as text', async () => {
+    const body = 'a=1&b=2';
+    const before = (await stored('delivery')).length;
+    for (const type of [FORM['content-type'], 'text/plain', 'image/png']) {
+      const reply = await post('delivery', body, { 'x-sig': hmac('cu', body), 'content-type': type });
+      expect([type, reply.status]).toEqual([type, 202]);
+    }
+    const events = (await stored('delivery')).slice(before);
+    expect(events.map(({ value }) => value)).toEqual(['{"a":"1","b":"2"}']);
+  });
+
+  it('data that says it is a CloudEvent is refused', async () => {
+    const body = '{"specversion":"1.0","id":"1","source":"/internal/admin","type":"user.delete"}';
+    const before = (await stored('github')).length;
+    for (const type of [
+      'application/cloudevents+json',
+      'Application/CloudEvents+JSON; x=y',
+      ' \t application/cloudevents-batch+json',
+      'application/cloudevents',
+    ]) {
+      const reply = await github(body, { 'content-type': type });
+      expect([type, reply.status, await reply.json()]).toEqual([
+        type,
+        415,
+        expect.objectContaining({ type: 'urn:postern:problem:unsupported_type' }),
+      ]);
+    }
+    expect(await stored('github')).toHaveLength(before);
+  });
+});
+
 it('devices sign their events, and their ids are theirs alone', async () => {
-  const send = (device: string, body: string, key = hmac('master', device)) =>
-    fetch(`${gateway.url}/events/devices`, {
-      method: 'POST',
-      body,
-      headers: { ...JSON_TYPE, 'x-device-id': device, 'x-signature': hmac(key, body) },
-    });
+  const send = (device: string, body: string, signed: Sent = deviceHeaders('master', device, body)) =>
+    fetch(`${gateway.url}/events/devices`, { method: 'POST', body, headers: { ...JSON_TYPE, ...signed } });
   const batch = '[{"seq":1},{"seq":2}]';
   expect(await (await send('d-1', batch)).json()).toMatchObject({ accepted: 2 });
   expect(gateway.requests.at(-1)).toMatchObject({ who: 'd-1', signature: 'secret-1' });
   expect(await (await send('d-1', batch)).json()).toMatchObject({ duplicates: 2 });
   expect(await (await send('d-2', batch)).json()).toMatchObject({ accepted: 2 });
-  expect((await send('d-2', batch, hmac('master', 'd-1'))).status).toBe(401);
+  const stolen = { ...deviceHeaders('master', 'd-1', batch), 'x-device-id': 'd-2' };
+  expect((await send('d-2', batch, stolen)).status).toBe(401);
+  expect((await send('d-1', batch, deviceHeaders('master', 'd-1', batch, seconds(-400)))).status).toBe(401);
+  expect(gateway.requests.at(-1)).toMatchObject({ signature: 'expired' });
   const devices = (await stored('devices')).map(({ headers }) => `${headers.ce_device} ${headers.ce_id}`);
   expect(devices).toEqual(['d-1 1', 'd-1 2', 'd-2 1', 'd-2 2']);
 });

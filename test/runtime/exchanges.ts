@@ -62,8 +62,8 @@ const FORMATS: Exchange[] = [
   {
     name: 'another event under its id',
     send: (tag) => json('/events/s', { id: `${tag}-1` }),
-    status: 202,
-    body: { events: [{ verdict: 'duplicate', changed: true }] },
+    status: 409,
+    body: { events: [{ verdict: 'duplicate', changed: true, errors: [{ code: 'id_reused' }] }] },
   },
   {
     name: 'an array',
@@ -458,10 +458,16 @@ const PROTOCOLS: Exchange[] = [
     name: 'an event that a device signed',
     send: (tag) => {
       const body = JSON.stringify({ id: `${tag}-dev` });
-      const signature = hmac(hmac('master', 'd-1'), body);
+      const time = Math.floor(Date.now() / 1000);
+      const signature = hmac(hmac('master', 'd-1'), `${time}.${body}`);
       return {
         path: '/events/devices',
-        headers: { ...JSON_TYPE, 'x-device-id': 'd-1', 'x-signature': signature },
+        headers: {
+          ...JSON_TYPE,
+          'x-device-id': 'd-1',
+          'x-timestamp': String(time),
+          'x-signature': signature,
+        },
         body,
       };
     },

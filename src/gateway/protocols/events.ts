@@ -1,5 +1,5 @@
 import { type Door, namedDoor } from '../admit.ts';
-import { decode, formatOf } from '../decode.ts';
+import { decode, type Format, sourceFormat } from '../decode.ts';
 import type { Head } from '../head.ts';
 import type { Outcome } from '../pipeline.ts';
 import { type Reply, verdictReply } from '../reply.ts';
@@ -9,16 +9,20 @@ import type { Input, Protocol, Reading } from './protocol.ts';
 export function eventsProtocol(doors: Map<string, Door>): Protocol {
   return {
     door: (head) => namedDoor(doors, head, 'events'),
-    inspect: (head) => void formatOf(head.header('content-type'), head.header),
+    inspect: (head) => void formatIn(head, namedDoor(doors, head, 'events')),
     read,
     reply,
   };
 }
 
+function formatIn(head: Head, { source }: Door): Format {
+  return sourceFormat(head.header('content-type'), head.header, source.config.verify);
+}
+
 function read({ head, body, admission, context }: Input): Reading {
   const { source } = admission!.door;
   const contentType = head.header('content-type');
-  const format = formatOf(contentType, head.header);
+  const format = formatIn(head, admission!.door);
   return { admission: admission!, events: decode(format, body, contentType, head.headers, context(source)) };
 }
 

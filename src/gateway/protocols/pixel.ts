@@ -1,4 +1,5 @@
 import type { SourceConfig } from '../../config-source-types.ts';
+import { RequestError } from '../../errors.ts';
 import { type Door, namedDoor } from '../admit.ts';
 import { checkOrigin } from '../cors.ts';
 import type { Head } from '../head.ts';
@@ -11,7 +12,7 @@ import type { Input, Protocol, Reading } from './protocol.ts';
 const GIF = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
 
 /** Parameters that let a client in; they never become data. */
-const KEYS = new Set(['key', 'access_token']);
+export const KEY_PARAMETERS = new Set(['key', 'access_token', 'writeKey']);
 
 /**
  * `GET /pixels/{source}`: the query is one event, for `<img>` and mail. What is refused is answered without an
@@ -21,13 +22,24 @@ export function pixelProtocol(doors: Map<string, Door>): Protocol {
   const image = imageReply();
   return {
     door: (head) => namedDoor(doors, head, 'events'),
-    inspect: (head) => checkPage(namedDoor(doors, head, 'events').source.config, head),
+    inspect(head) {
+      const { config } = namedDoor(doors, head, 'events').source;
+      checkUnsigned(config);
+      checkPage(config, head);
+    },
     read,
     reply({ counts, events }): Reply {
-      const full = verdictReply(counts, events);
-      return full.status === 202 ? image : full;
+      // An id that comes again with something else beside it is one view of the same image: nobody sends it anew.
+      return counts.rejected + counts.retry === 0 ? image : verdictReply(counts, events);
     },
   };
+}
+
+/** A signature is over the body, and all that a pixel says is in its address. Throws RequestError. */
+export function checkUnsigned({ verify }: SourceConfig): void {
+  if (verify === null) return;
+  const detail = 'this source takes only what is signed, and no signature covers the query';
+  throw new RequestError('method_not_allowed', detail, { allow: 'POST, OPTIONS' });
 }
 
 export function imageReply(): Reply {
@@ -69,7 +81,7 @@ function read({ head, admission, context }: Input): Reading {
 function parametersOf({ queries }: Head): Map<string, string[]> {
   const parameters = new Map<string, string[]>();
   for (const [name, value] of queries()) {
-    if (KEYS.has(name)) continue;
+    if (KEY_PARAMETERS.has(name)) continue;
     const values = parameters.get(name);
     if (values === undefined) parameters.set(name, [value]);
     else values.push(value);

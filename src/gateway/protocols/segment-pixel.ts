@@ -3,12 +3,9 @@ import { unauthorized } from '../admit.ts';
 import type { Head } from '../head.ts';
 import type { Call } from '../sources/segment.ts';
 import type { WriteKeys } from '../write-keys.ts';
-import { checkPage, imageReply } from './pixel.ts';
+import { checkPage, checkUnsigned, imageReply, KEY_PARAMETERS } from './pixel.ts';
 import type { Protocol } from './protocol.ts';
 import { readItem, segmentReply } from './segment.ts';
-
-/** Parameters that let a client in; they never become data. */
-const KEYS = new Set(['writeKey', 'key', 'access_token']);
 
 /**
  * `GET /pixel/v1/{track,page}`: the query is one call, as RudderStack has it. A dot in a name goes a level down
@@ -22,7 +19,11 @@ export function segmentPixelProtocol(keys: WriteKeys, call: Call): Protocol {
       if (door === null) throw unauthorized();
       return door;
     },
-    inspect: (head) => checkPage(keys.door(head)!.source.config, head),
+    inspect(head) {
+      const { config } = keys.door(head)!.source;
+      checkUnsigned(config);
+      checkPage(config, head);
+    },
     read({ head, admission, context }) {
       const bytes = new TextEncoder().encode(JSON.stringify(treeOf(head)));
       const shape = valueSpan(bytes, 0, bytes.length);
@@ -44,7 +45,7 @@ interface Tree {
 function treeOf({ queries }: Head): Tree {
   const root = Object.create(null) as Tree;
   for (const [name, value] of queries()) {
-    if (KEYS.has(name)) continue;
+    if (KEY_PARAMETERS.has(name)) continue;
     const path = name.split('.');
     const last = path.pop()!;
     let here = root;

@@ -6,9 +6,9 @@ import type { Head } from '../head.ts';
 import type { Outcome } from '../pipeline.ts';
 import { type Reply, verdictReply } from '../reply.ts';
 import { decodeArray, parseBody, shapeFits, sizeFits, withoutMark } from '../sources/json.ts';
-import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE } from '../sources/segment.ts';
+import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE, WRITE_KEY } from '../sources/segment.ts';
 import { type DecodeContext, type Decoding, emptyEvent } from '../sources/source.ts';
-import { eachMember, isObject, type Lender, lenderOf } from '../sources/splice.ts';
+import { eachMember, isObject, type Lender, lenderOf, withoutMember } from '../sources/splice.ts';
 import type { WriteKeys } from '../write-keys.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 
@@ -53,14 +53,35 @@ export function readItem(
   context: DecodeContext,
 ): DecodedEvent {
   const event = emptyEvent(0, context, bytes);
-  if (!sizeFits(event, bytes.length, context) || !shapeFits(event, shape, context)) return event;
+  if (!sizeFits(event, bytes.length, context)) return event;
+  if (!shapeFits(event, shape, context)) return keyless(event);
   event.json = parseBody(bytes, 0, bytes.length);
-  const made = context.idempotencyKey ?? crypto.randomUUID();
+  const made = context.idempotencyKey ?? freshId(event, context);
   fillSegment(event, context, { call, envelope: NO_ENVELOPE, made });
   return event;
 }
 
-function readBatch(bytes: Uint8Array, members: Map<string, Span>, context: DecodeContext): Decoding {
+const OBJECT = 0x7b;
+
+/** For an item without an id. A signed one that is sent again must not be a new event. */
+function freshId(event: DecodedEvent, { source, platform }: DecodeContext): string {
+  return source.config.verify === null ? crypto.randomUUID() : platform.sha256(event.data!);
+}
+
+/** What is kept as rejected without being read further has no key in it, either. */
+function keyless(event: DecodedEvent): DecodedEvent {
+  const bytes = event.data!;
+  if (bytes[0] !== OBJECT) return event;
+  try {
+    event.data = withoutMember(bytes, WRITE_KEY);
+  } catch {
+    // It was not parsed: where its members are nobody can tell.
+    event.data = null;
+  }
+  return event;
+}
+
+function* readBatch(bytes: Uint8Array, members: Map<string, Span>, context: DecodeContext): Decoding {
   const { limits, idempotencyKey } = context;
   const batch = members.get('batch');
   checkEnvelope(bytes, members, context);
@@ -68,9 +89,9 @@ function readBatch(bytes: Uint8Array, members: Map<string, Span>, context: Decod
     throw new RequestError('bad_segment', 'batch must be an array of items');
   const envelope = envelopeOf(bytes, members);
   let room = limits.decompressed - bytes.length;
-  return decodeArray(bytes.subarray(0, batch.end), batch.start, context, (event) => {
+  const items = decodeArray(bytes.subarray(0, batch.end), batch.start, context, (event) => {
     const sent = event.data!.length;
-    const made = idempotencyKey === null ? crypto.randomUUID() : `${idempotencyKey}/${event.index}`;
+    const made = idempotencyKey === null ? freshId(event, context) : `${idempotencyKey}/${event.index}`;
     fillSegment(event, context, { call: null, envelope, made });
     const stored = event.data!.length;
     // A large context times many items is a lot more than the body.
@@ -81,6 +102,10 @@ function readBatch(bytes: Uint8Array, members: Map<string, Span>, context: Decod
     }
     context.grow(stored);
   });
+  for (const event of items) {
+    const code = event?.errors[0]?.code;
+    yield code === 'too_deep' || code === 'too_many_values' ? keyless(event!) : event;
+  }
 }
 
 /** What stands beside the items must be JSON too, used or not, and fit into an event. */

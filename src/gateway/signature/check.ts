@@ -10,8 +10,9 @@ import { twitterCheck } from './twitter.ts';
 export interface Signed {
   /** Place of the secret that matched. */
   secret: number;
-  /** The delivery's id, when the scheme has one in its headers. */
+  /** The delivery's id, when the scheme has one in its headers, and whether it is signed. */
   id: string | null;
+  idSigned: boolean;
   /** The device that signed, for scheme `device`. */
   device?: string;
   /** What a request that asks for a proof is answered with, for scheme `twitter`. */

@@ -24,7 +24,8 @@ export function standardCheck({ secrets, tolerance }: VerifyConfig): SignatureCh
     checkTime(time, tolerance);
     const signatures = signaturesOf(header);
     const message = joined([bytesOf(`${id}.${time}.`), sent]) as Bytes;
-    for (const [secret, test] of tests.entries()) if (await test(message, signatures)) return { secret, id };
+    for (const [secret, test] of tests.entries())
+      if (await test(message, signatures)) return { secret, id, idSigned: true };
     throw badSignature('mismatch');
   };
 }

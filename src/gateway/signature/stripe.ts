@@ -17,7 +17,8 @@ export function stripeCheck({ secrets, tolerance }: VerifyConfig): SignatureChec
     const message = joined([bytesOf(`${time}.`), sent]);
     for (let secret = 0; secret < macs.count; secret++) {
       const right = await macs.of(secret, message);
-      if (signatures.some((signature) => sameBytes(right, signature))) return { secret, id: null };
+      if (signatures.some((signature) => sameBytes(right, signature)))
+        return { secret, id: null, idSigned: false };
     }
     throw badSignature('mismatch');
   };

@@ -12,17 +12,17 @@ export function templateCheck(config: VerifyConfig): SignatureCheck {
   const { tolerance, prefix, encoding } = config;
   const macs = makeMacs(config.secrets.map(bytesOf), config.hash);
   const parts = partsOf(config.template);
-  const needsId = parts.includes('id');
+  const idSigned = parts.includes('id');
   return async (sent, head) => {
     const signature = signatureOf(head, config.header!, prefix, encoding);
     const timestamp = config.timestamp === null ? '' : head.header(config.timestamp);
     const id = (config.id !== null && head.header(config.id)) || null;
-    if (timestamp === undefined || (needsId && id === null)) throw badSignature('missing');
+    if (timestamp === undefined || (idSigned && id === null)) throw badSignature('missing');
     if (config.timestamp !== null) checkTime(timestamp, tolerance);
     const values = { body: sent, timestamp: bytesOf(timestamp), id: bytesOf(id ?? '') };
     const message = joined(parts.map((part) => (typeof part === 'string' ? values[part] : part)));
     for (let secret = 0; secret < macs.count; secret++) {
-      if (sameBytes(await macs.of(secret, message), signature)) return { secret, id };
+      if (sameBytes(await macs.of(secret, message), signature)) return { secret, id, idSigned };
     }
     throw badSignature('mismatch');
   };

@@ -26,6 +26,11 @@ export function twitterCheck(secrets: string[], check: SignatureCheck): Signatur
         'the query has no crc_token, or one of other than base64 characters',
       );
     }
-    return { secret: 0, id: null, response: `sha256=${toBase64(await macs.of(0, bytesOf(token)))}` };
+    return {
+      secret: 0,
+      id: null,
+      idSigned: false,
+      response: `sha256=${toBase64(await macs.of(0, bytesOf(token)))}`,
+    };
   };
 }

@@ -1,19 +1,29 @@
 import type { DecodedEvent } from '../../event.ts';
-import { type Attributes, fillHeaders, HOPS, unusable } from '../../event-attributes.ts';
+import {
+  ATTRIBUTE_BYTES,
+  type Attributes,
+  fillHeaders,
+  isReserved,
+  unusable,
+} from '../../event-attributes.ts';
 import { fillKey } from './fields.ts';
 import { type DecodeContext, identityOf, refuse } from './source.ts';
 
-/** Checks attributes (CloudEvents 3.1) and makes them the event's; `nameOf` says in errors where one was. */
+/**
+ * Checks attributes (CloudEvents 3.1) and makes them the event's; `nameOf` says in errors where one was. What a
+ * client says under a name that the gateway vouches for is left out.
+ */
 export function fillAttributes(
   event: DecodedEvent,
   attributes: Attributes,
   context: DecodeContext,
   nameOf: (name: string) => string,
 ): void {
-  fillHeaders(event.headers, attributes, context.limits.id, (name, why) =>
-    refuse(event, 'bad_cloudevent', `${nameOf(name)} ${why}`, `#/${name}`),
-  );
-  if (HOPS in attributes) delete event.headers[`ce_${HOPS}`];
+  for (const name in attributes) if (isReserved(name)) delete attributes[name];
+  fillHeaders(event.headers, attributes, { id: context.limits.id, bytes: ATTRIBUTE_BYTES }, (name, why) => {
+    if (name === '') refuse(event, 'bad_cloudevent', `event ${why}`, '#');
+    else refuse(event, 'bad_cloudevent', `${nameOf(name)} ${why}`, `#/${name}`);
+  });
   event.headers.ce_time ??= context.receivedAt;
   if (typeof attributes.id === 'string') event.id = attributes.id;
   if (event.errors.length === 0) {

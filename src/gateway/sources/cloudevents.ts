@@ -1,11 +1,13 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
-import { headerAttributes, unusable } from '../../event-attributes.ts';
+import { headerAttributes, isEventType, unusable } from '../../event-attributes.ts';
 import { locate, skipSpace, valueSpan } from '../../scan.ts';
 import { fillAttributes, fillKeys } from './cloudevents-attributes.ts';
 import { decodeArray, parseBody, shapeFits, sizeFits } from './json.ts';
 import { type DecodeContext, emptyEvent, refuse } from './source.ts';
 
+/** Whoever reads the record would take the data for the event: its attributes would be those that a client made up. */
+const CLAIMS = 'must not say that the data is itself a CloudEvent';
 const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;
 
 /** True for application/json, text/json and any +json. */
@@ -25,7 +27,9 @@ export function decodeBinary(
     refuse(event, 'bad_cloudevent', `header ${header} ${why}`),
   );
   fillAttributes(event, attributes, context, (name) => `header ce-${name}`);
-  if (contentType !== null) event.headers['content-type'] = contentType;
+  if (contentType !== null && isEventType(contentType))
+    refuse(event, 'unsupported_type', `header Content-Type ${CLAIMS}`);
+  else if (contentType !== null) event.headers['content-type'] = contentType;
   const isJson = contentType !== null && isJsonType(contentType) && bytes.length > 0;
   if (sizeFits(event, bytes.length, context) && isJson) parseData(event, context);
   fillKeys(event, context, attributes);
@@ -93,6 +97,10 @@ function openEnvelope(event: DecodedEvent, context: DecodeContext): void {
     unusable(contentType, context.limits.id) !== null
   ) {
     refuse(event, 'bad_cloudevent', 'attribute datacontenttype must be a media type', '#/datacontenttype');
+    return;
+  }
+  if (isEventType(contentType)) {
+    refuse(event, 'unsupported_type', `attribute datacontenttype ${CLAIMS}`, '#/datacontenttype');
     return;
   }
   event.data = null;

@@ -4,8 +4,10 @@ export interface Decimal {
   exponent: number;
 }
 
-/** Longest text, and largest exponent, that is counted with: far beyond what a double holds, cheap to add. */
+/** Longest text, and largest exponent, that is counted with: far beyond what a double holds. */
 const MOST = 400;
+/** Digits that a sum may have: a double has 17, and work grows with their square. */
+const MOST_DIGITS = 64;
 const NUMBER = /^(-?\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 
 /** The value of a JSON number's text; null when it is too long or too large to count with. */
@@ -16,9 +18,18 @@ export function parseDecimal(text: string): Decimal | null {
   return Math.abs(exponent) > MOST ? null : { digits: BigInt(whole! + fraction), exponent };
 }
 
-export function addDecimals(a: Decimal, b: Decimal): Decimal {
+/** Null when the two are too far apart to be added exactly at a low price. */
+export function addDecimals(a: Decimal, b: Decimal): Decimal | null {
+  if (a.digits === 0n) return b;
+  if (b.digits === 0n) return a;
+  if (Math.max(end(a), end(b)) - Math.min(a.exponent, b.exponent) > MOST_DIGITS) return null;
   const exponent = Math.min(a.exponent, b.exponent);
   return { digits: scaled(a, exponent) + scaled(b, exponent), exponent };
+}
+
+/** The exponent above its first digit, or one more. */
+function end({ digits, exponent }: Decimal): number {
+  return exponent + String(digits).length;
 }
 
 /** The largest whole number of `10 ** exponent` that is not above the value. */

@@ -1,6 +1,5 @@
-import { isDateTime } from '../../date-time.ts';
 import type { DecodedEvent } from '../../event.ts';
-import { unusable } from '../../event-attributes.ts';
+import { isEventTime, unusable } from '../../event-attributes.ts';
 import { fragment, resolvePointer } from '../../pointer.ts';
 import { locate, textOf } from '../../scan.ts';
 import { NO_TRACE } from '../../trace-context.ts';
@@ -50,7 +49,7 @@ function fillId(event: DecodedEvent, context: DecodeContext, only: boolean): voi
     event.id = only ? idempotencyKey : `${idempotencyKey}/${event.index}`;
     typed = `h${event.id}`;
   } else if (source.id === 'content') {
-    event.id = context.platform.sha256(event.data!);
+    event.id = context.platform.sha256(context.content ?? event.data!);
     typed = `c${event.id}`;
   } else if (source.id === null) {
     refuse(event, 'id_missing', 'send an Idempotency-Key header, or give the source an id in the config');
@@ -122,7 +121,7 @@ function attribute(event: DecodedEvent, context: DecodeContext, place: Place, na
 
 /** RFC 3339 text is kept as it is; a number is seconds since 1970, or milliseconds from 1e11 on. Null: no time. */
 export function timeText(value: unknown): string | null {
-  if (typeof value === 'string' && isDateTime(value)) return value;
+  if (typeof value === 'string' && isEventTime(value)) return value;
   if (typeof value !== 'number') return null;
   const ms = Math.abs(value) < 1e11 ? value * 1000 : value;
   return Math.abs(ms) < 253402300800000 && ms > -62135596800000 ? new Date(ms).toISOString() : null;

@@ -1,6 +1,5 @@
-import { isDateTime } from '../../date-time.ts';
 import type { DecodedEvent } from '../../event.ts';
-import { unusable } from '../../event-attributes.ts';
+import { isEventTime, unusable } from '../../event-attributes.ts';
 import { fillKey, scalarAt } from './fields.ts';
 import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';
 import { isObject, type Lender, Splice } from './splice.ts';
@@ -20,6 +19,9 @@ export interface Envelope {
 }
 
 export const NO_ENVELOPE: Envelope = { context: null, integrations: null, sentAt: null, depth: 0 };
+
+/** The member that may hold the key which lets a client in; it never becomes data. */
+export const WRITE_KEY = 'writeKey';
 
 const place = (name: string): Place => ({ pointer: `/${name}`, tokens: [name] });
 const USER = place('userId');
@@ -43,7 +45,8 @@ export function fillSegment(
   }
   const sent = event.data!;
   const draft = new Splice(sent, json);
-  const kind = call ?? kindOf(event, json.type);
+  draft.drop(WRITE_KEY);
+  const kind = kindOf(event, json.type, call, context);
   const subject = checkItem(event, kind, context);
   const id = messageIdOf(event, json, context, made);
   const time = correctTimes(draft, envelope.sentAt, context.receivedAt);
@@ -72,7 +75,17 @@ export function fillSegment(
   if (context.source.key !== null) fillKey(event, context);
 }
 
-function kindOf(event: DecodedEvent, type: unknown): Call | null {
+function kindOf(
+  event: DecodedEvent,
+  type: unknown,
+  path: Call | null,
+  { source }: DecodeContext,
+): Call | null {
+  if (path !== null && (type === path || source.config.verify === null)) return path;
+  if (path !== null) {
+    refuse(event, 'bad_segment', `must be ${path} in the signed body, as the path is not signed`, '#/type');
+    return null;
+  }
   const call = CALLS.find((one) => one === type);
   if (call !== undefined) return call;
   refuse(event, 'bad_segment', `must be one of ${CALLS.join(', ')}`, '#/type');
@@ -158,7 +171,7 @@ function correctTimes(draft: Splice, batchSentAt: number | null, receivedAt: str
 
 /** Milliseconds since 1970 of an RFC 3339 date-time; null for all else. */
 export function millis(value: unknown): number | null {
-  if (typeof value !== 'string' || !isDateTime(value)) return null;
+  if (typeof value !== 'string' || !isEventTime(value)) return null;
   const time = Date.parse(value);
   return Number.isNaN(time) ? null : time;
 }

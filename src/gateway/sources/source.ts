@@ -53,6 +53,8 @@ export interface DecodeContext {
   grow(bytes: number): void;
   /** The id that the Idempotency-Key header gives, or null. */
   idempotencyKey: string | null;
+  /** What the digest of `id: content` is made of; absent: the event's data. */
+  content?: Uint8Array;
   /** Headers that every record of the request gets, such as traceparent. */
   trace: Record<string, string>;
 }

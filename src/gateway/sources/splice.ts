@@ -83,6 +83,7 @@ export class Splice {
   readonly #bytes: Uint8Array;
   /** Of a name that comes twice the last place. */
   readonly #places = new Map<string, Span>();
+  readonly #members: Member[];
   readonly #patches: Patch[] = [];
   readonly #added: Part[] = [];
 
@@ -90,14 +91,21 @@ export class Splice {
   constructor(bytes: Uint8Array, json: Record<string, unknown>) {
     this.json = json;
     this.#bytes = bytes;
-    for (const { name, value } of eachMember(bytes, { start: 0, end: bytes.length }))
-      this.#places.set(name, value);
+    this.#members = [...eachMember(bytes, { start: 0, end: bytes.length })];
+    for (const { name, value } of this.#members) this.#places.set(name, value);
   }
 
   /** The bytes of a member's value as sent; null when there is none. */
   sent(name: string): Uint8Array | null {
     const place = this.#places.get(name);
     return place === undefined ? null : this.#bytes.subarray(place.start, place.end);
+  }
+
+  /** Takes out a member, however often it is there. */
+  drop(name: string): void {
+    if (!this.#places.delete(name)) return;
+    delete this.json[name];
+    for (const cut of cutsOf(this.#members, name)) this.#patches.push({ ...cut, parts: [] });
   }
 
   /** Gives a member its value. `json`: the same as JSON, when that is there already. */
@@ -158,6 +166,36 @@ export class Splice {
     pieces.push(this.#bytes.subarray(at));
     return joined(pieces);
   }
+}
+
+/** The object without a member, however often it is there. Throws as `eachMember` does. */
+export function withoutMember(bytes: Uint8Array, name: string): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  let at = 0;
+  for (const { start, end } of cutsOf([...eachMember(bytes, { start: 0, end: bytes.length })], name)) {
+    pieces.push(bytes.subarray(at, start));
+    at = end;
+  }
+  return at === 0 ? bytes : joined([...pieces, bytes.subarray(at)]);
+}
+
+/** What to take out so that the others are still parted by commas. */
+function cutsOf(members: Member[], name: string): { start: number; end: number }[] {
+  const cuts: { start: number; end: number }[] = [];
+  for (let i = 0; i < members.length; i++) {
+    if (members[i]!.name !== name) continue;
+    const first = i;
+    while (i + 1 < members.length && members[i + 1]!.name === name) i++;
+    const next = members[i + 1];
+    if (next !== undefined) cuts.push({ start: members[first]!.start, end: next.start });
+    // Of the last ones the comma before goes, too.
+    else
+      cuts.push({
+        start: members[first - 1]?.value.end ?? members[first]!.start,
+        end: members[i]!.value.end,
+      });
+  }
+  return cuts;
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
