@@ -20,6 +20,8 @@ const MOST = 2 ** 28;
 
 /** Bytes that each event of a request takes beside its payload: ids, attributes, its place in the commit group. */
 export const EVENT_COST = 1024;
+/** Bytes that each value of an event counts: it takes time to parse, if only for a moment memory. */
+export const VALUE_COST = 8;
 
 /** The limits of the document, in bytes and milliseconds. */
 export function readLimits(raw: Raw, { size, time }: Reader): Limits {

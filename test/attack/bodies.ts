@@ -73,6 +73,10 @@ export function emptyMembers(): Body {
   };
 }
 
+/** An id that does not shrink: it keeps a body of many alike items below the cap on the ratio. */
+const idOf = (salt: string, n: number) =>
+  `${salt}-${n}-${Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString('hex')}`;
+
 const list = (count: number, item: (n: number) => string) => Array.from({ length: count }, (_, n) => item(n));
 
 /** One event as text, with `value` as what it carries. */
@@ -97,26 +101,26 @@ export const emptyObjects: Make = (route, salt) =>
   compressed(
     batchOf(
       route,
-      list(ITEMS, (n) => eventOf(route, `${salt}-${n}`, values('{}', ITEM - 500))),
+      list(ITEMS, (n) => eventOf(route, idOf(salt, n), values('{}', ITEM - 560))),
     ),
   );
 
 export const linesOfObjects: Make = (route, salt) =>
   compressed(
     text(
-      list(ITEMS, (n) => eventOf(route, `${salt}-${n}`, values('{}', ITEM - 60))).join('\n'),
+      list(ITEMS, (n) => eventOf(route, idOf(salt, n), values('{}', ITEM - 140))).join('\n'),
       'application/x-ndjson',
     ),
   );
 
 export const cloudEvents: Make = (_route, salt) => {
   const item = (n: number) =>
-    `{"specversion":"1.0","source":"/a","type":"t","id":"${salt}-${n}","data":${values('{}', ITEM - 100)}}`;
+    `{"specversion":"1.0","source":"/a","type":"t","id":"${idOf(salt, n)}","data":${values('{}', ITEM - 180)}}`;
   return compressed(text(`[${list(ITEMS, item).join(',')}]`, 'application/cloudevents-batch+json'));
 };
 
 export const senmlRecords: Make = (_route, salt) => {
-  const item = (n: number) => `{"n":"${salt}-${n}","v":1,"x":${values('{}', ITEM - 60)}}`;
+  const item = (n: number) => `{"n":"${idOf(salt, n)}","v":1,"x":${values('{}', ITEM - 140)}}`;
   return compressed(text(`[${list(ITEMS, item).join(',')}]`, 'application/senml+json'));
 };
 
@@ -136,7 +140,7 @@ function cborOf(salt: string, many: number): Body {
   const word = (value: string) => Buffer.concat([head(3, value.length), Buffer.from(value)]);
   const item = (n: number) =>
     Buffer.concat([
-      ...[head(5, 3), word('id'), word(`${salt}-${n}`), word('type'), word('t')],
+      ...[head(5, 3), word('id'), word(idOf(salt, n)), word('type'), word('t')],
       ...[word('a'), head(4, many), Buffer.alloc(many, 0xa0)],
     ]);
   const items = Array.from({ length: ITEMS }, (_, n) => item(n));
@@ -149,7 +153,7 @@ export const cborMapsBeyond: Make = (_route, salt) => cborOf(salt, ITEM - 60);
 
 /** A context that is lent to each of many items. */
 export const lentContext: Make = (route, salt) => {
-  const items = list(ITEMS, (n) => eventOf(route, `${salt}-${n}`, '1'));
+  const items = list(ITEMS, (n) => eventOf(route, idOf(salt, n), '1'));
   return text(`{"context":{"a":${values('{}', ITEM - 500)}},"batch":[${items.join(',')}]}`);
 };
 
@@ -157,7 +161,7 @@ export const lentContext: Make = (route, salt) => {
 const large =
   (value: (salt: string) => string, count = 4): Make =>
   (route, salt) => {
-    const items = list(count, (n) => eventOf(route, `${salt}-${n}`, value(salt)));
+    const items = list(count, (n) => eventOf(route, idOf(salt, n), value(salt)));
     return count === 1 ? text(items[0]!) : batchOf(route, items);
   };
 const ROOM = 256 * KIB - 200;
@@ -180,7 +184,7 @@ export const nested: Make = (route, salt) =>
       route,
       list(ITEMS, (n) => {
         const deep = `${'['.repeat(60)}${']'.repeat(60)}`;
-        return eventOf(route, `${salt}-${n}`, values(deep, ITEM - 500));
+        return eventOf(route, idOf(salt, n), values(deep, ITEM - 560));
       }),
     ),
   );

@@ -1,6 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
-import { type Span, skipSpace, valueSpan } from '../../scan.ts';
+import { type Span, skipSpace } from '../../scan.ts';
 import { checkCharset } from '../decode.ts';
 import type { Head } from '../head.ts';
 import type { Outcome } from '../pipeline.ts';
@@ -62,6 +62,8 @@ export function readItem(
 }
 
 const OBJECT = 0x7b;
+const OBJECT_END = 0x7d;
+const SPACE = new Set([0x20, 0x0a, 0x0d, 0x09]);
 
 /** For an item without an id. A signed one that is sent again must not be a new event. */
 function freshId(event: DecodedEvent, { source, platform }: DecodeContext): string {
@@ -150,18 +152,10 @@ const MAX_MEMBERS = 1000;
 function wholeObject(bytes: Uint8Array): { whole: Span; members: Map<string, Span> } {
   const start = skipSpace(bytes, 0, bytes.length);
   if (start === bytes.length) throw new RequestError('empty_body', 'send a JSON object');
+  let end = bytes.length;
+  while (SPACE.has(bytes[end - 1]!)) end--;
   try {
-    const whole = valueSpan(bytes, start, bytes.length);
-    if (bytes[start] === 0x7b && skipSpace(bytes, whole.end, bytes.length) === bytes.length) {
-      const members = new Map<string, Span>();
-      let count = 0;
-      for (const { name, value } of eachMember(bytes, whole)) {
-        if (++count > MAX_MEMBERS)
-          throw new RequestError('bad_segment', `the body has more than ${MAX_MEMBERS} members`);
-        members.set(name, value);
-      }
-      return { whole, members };
-    }
+    if (bytes[start] === OBJECT && bytes[end - 1] === OBJECT_END) return membersOf(bytes, start, end);
   } catch (error) {
     if (error instanceof RequestError) throw error;
     if (bytes.length > MAX_EXPLAINED) throw new RequestError('not_json', 'the body is not valid JSON');
@@ -169,6 +163,20 @@ function wholeObject(bytes: Uint8Array): { whole: Span; members: Map<string, Spa
   // JSON.parse says better what is wrong.
   if (bytes.length <= MAX_EXPLAINED) parseBody(bytes, 0, bytes.length);
   throw new RequestError('bad_segment', 'the body must be a JSON object');
+}
+
+/** One look at the bytes: they may be many, and nobody is let in yet. */
+function membersOf(bytes: Uint8Array, start: number, end: number) {
+  const members = new Map<string, Span>();
+  let [count, depth, values] = [0, 0, 1];
+  for (const { name, value } of eachMember(bytes, { start, end })) {
+    if (++count > MAX_MEMBERS)
+      throw new RequestError('bad_segment', `the body has more than ${MAX_MEMBERS} members`);
+    members.set(name, value);
+    depth = Math.max(depth, value.depth);
+    values += value.values;
+  }
+  return { whole: { start, end, depth: depth + 1, values }, members };
 }
 
 const SUCCESS: Reply = {

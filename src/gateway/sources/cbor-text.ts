@@ -11,6 +11,7 @@ export interface CborItem {
   end: number;
   /** Cut short when there are faults. */
   text: string;
+  values: number;
   /** Why it can't be JSON. */
   faults: EventError[];
 }
@@ -107,7 +108,8 @@ class Reader {
     this.#room = this.#limits.event;
     this.#values = this.#limits.values;
     this.#write(token, 0);
-    return { start, end: this.at, text: this.#parts.join(''), faults: this.#faults };
+    const values = this.#limits.values - this.#values;
+    return { start, end: this.at, text: this.#parts.join(''), values, faults: this.#faults };
   }
 
   #put(text: string): void {

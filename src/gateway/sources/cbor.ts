@@ -1,4 +1,4 @@
-import { EVENT_COST } from '../../config-limits.ts';
+import { EVENT_COST, VALUE_COST } from '../../config-limits.ts';
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
 import { parseJson } from '../../json.ts';
@@ -35,7 +35,7 @@ export function* decodeCbor(bytes: Uint8Array, context: DecodeContext): Decoding
   const { items, array } = readCbor(bytes, context.limits);
   let index = 0;
   for (const item of items) {
-    context.grow(EVENT_COST + item.text.length);
+    context.grow(EVENT_COST + item.text.length + item.values * VALUE_COST);
     yield eventOf(item, index++, !array, bytes, context);
   }
 }

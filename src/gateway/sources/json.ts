@@ -1,5 +1,5 @@
-import { EVENT_COST } from '../../config-limits.ts';
-import { RequestError } from '../../errors.ts';
+import { EVENT_COST, VALUE_COST } from '../../config-limits.ts';
+import { type ErrorCode, RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
 import { parseJson } from '../../json.ts';
 import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../scan.ts';
@@ -42,8 +42,10 @@ export function decodeArray(
 export function cutArray(bytes: Uint8Array, start: number, context: DecodeContext): Span[] {
   const spans: Span[] = [];
   const limit = context.limits.batch;
+  let values = 0;
   try {
     eachElement(bytes, start, (span) => {
+      values += span.values;
       if (spans.push(span) > limit)
         throw new RequestError('batch_too_large', `more than ${limit} events in one request`);
     });
@@ -51,7 +53,7 @@ export function cutArray(bytes: Uint8Array, start: number, context: DecodeContex
     if (error instanceof ScanError) throw notJson(bytes, error.message);
     throw error;
   }
-  context.grow(spans.length * EVENT_COST);
+  context.grow(spans.length * EVENT_COST + values * VALUE_COST);
   return spans;
 }
 
@@ -82,6 +84,9 @@ function plainElement(event: DecodedEvent, context: DecodeContext): void {
   fillObject(event, context, false);
 }
 
+/** What is wrong with a line alone. */
+const BAD_LINE = new Set<ErrorCode>(['not_json', 'not_utf8']);
+
 /** Newline-delimited JSON: one verdict per line, blank lines skipped. Never throws for a bad line. */
 export function* decodeLines(bytes: Uint8Array, context: DecodeContext): Iterable<DecodedEvent> {
   let index = 0;
@@ -94,7 +99,6 @@ export function* decodeLines(bytes: Uint8Array, context: DecodeContext): Iterabl
     if (skipSpace(bytes, start, stop) < stop) {
       if (index === context.limits.batch)
         throw new RequestError('batch_too_large', `more than ${context.limits.batch} events in one request`);
-      context.grow(EVENT_COST);
       yield decodeLine(bytes.subarray(start, stop), index++, line, context);
     }
     start = end + 1;
@@ -105,12 +109,15 @@ export function* decodeLines(bytes: Uint8Array, context: DecodeContext): Iterabl
 function decodeLine(bytes: Uint8Array, index: number, line: number, context: DecodeContext): DecodedEvent {
   const event = emptyEvent(index, context, bytes);
   event.line = line;
+  context.grow(EVENT_COST);
   if (!sizeFits(event, bytes.length, context)) return event;
   try {
-    if (!shapeFits(event, spanOrThrow(bytes, skipSpace(bytes, 0, bytes.length)), context)) return event;
+    const span = spanOrThrow(bytes, skipSpace(bytes, 0, bytes.length));
+    context.grow(span.values * VALUE_COST);
+    if (!shapeFits(event, span, context)) return event;
     event.json = parseBody(bytes, 0, bytes.length);
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
+    if (!(error instanceof RequestError) || !BAD_LINE.has(error.code)) throw error;
     refuse(event, error.code, `line ${line}: ${error.message}`);
     return event;
   }
