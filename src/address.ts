@@ -25,9 +25,7 @@ export function makeClientAddress(
   proxies: string[],
   shown: 'truncated' | 'full',
 ): (origin: Origin) => string | null {
-  const ranges = proxies.map(rangeOf);
-  const isProxy = (ip: Ip) =>
-    ranges.some(([range, bits]) => range.kind() === ip.kind() && ip.match(range, bits));
+  const isProxy = inRanges(proxies);
   const show = (ip: Ip | null) => (ip === null ? null : (shown === 'full' ? ip : truncated(ip)).toString());
 
   return ({ peer, forwardedFor, forwarded }) => {
@@ -46,6 +44,32 @@ export function makeClientAddress(
     }
     return null;
   };
+}
+
+/** Makes the test whether an address is one of these (addresses and CIDR ranges). */
+export function makeAddressTest(texts: string[]): (address: string) => boolean {
+  if (texts.length === 0) return () => false;
+  const isIn = inRanges(texts);
+  return (address) => {
+    const ip = parseIp(address);
+    return ip !== null && isIn(ip);
+  };
+}
+
+/** What counts as one client among addresses: an IPv4 address, or the /64 of an IPv6 one. */
+export function addressGroup(address: string): string {
+  if (!address.includes(':')) return address;
+  const ip = parseIp(address);
+  if (ip === null || ip.kind() === 'ipv4') return String(ip ?? address);
+  return `${(ip as ipaddr.IPv6).parts
+    .slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(':')}::/64`;
+}
+
+function inRanges(texts: string[]): (ip: Ip) => boolean {
+  const ranges = texts.map(rangeOf);
+  return (ip) => ranges.some(([range, bits]) => range.kind() === ip.kind() && ip.match(range, bits));
 }
 
 /** An address, IPv6 without a zone, IPv4 in IPv6 as IPv4; null for anything else. */

@@ -40,6 +40,7 @@ export function resolveConfig(document: ConfigDocument, findings: Findings, read
         buffered: limit('buffered', 2 ** 40),
         key: limit('key', 2 ** 16),
         bodyTime: time(['gateway', 'limits', 'bodyTime'], gateway.limits.bodyTime),
+        headTime: time(['gateway', 'limits', 'headTime'], gateway.limits.headTime),
       },
       cors: gateway.cors,
       proxies: gateway.proxies.map((text, index) => readRange(findings, ['gateway', 'proxies', index], text)),

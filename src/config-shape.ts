@@ -38,6 +38,20 @@ const limits = section(
     id: count(256, 4096, 'Characters of an id, or of a type or subject taken from a payload.'),
     key: size('1KiB', 'Of a partition key.'),
     bodyTime: duration('15s', 'In which a body must have come.'),
+    headTime: duration(
+      '10s',
+      'In which the head of a request must have come; on a new connection from the connect on.',
+    ),
+    connections: count(
+      10_000,
+      1_000_000,
+      'At once; fewer where the process may not open as many files. New ones take the place of silent and idle ones.',
+    ),
+    connectionsPerAddress: count(
+      1024,
+      1_000_000,
+      'Of one address at once, or of a /64 in IPv6; those of gateway.proxies are not counted so.',
+    ),
   },
   'What is too much; each has its own status code.',
 );

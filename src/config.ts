@@ -37,6 +37,12 @@ export interface Limits {
   key: number;
   /** Milliseconds in which the body must have come. */
   bodyTime: number;
+  /** Milliseconds in which the head of a request must have come. */
+  headTime: number;
+  /** Connections at once. */
+  connections: number;
+  /** Connections of one address. */
+  connectionsPerAddress: number;
 }
 
 /** PEM texts; `verify`: whether the server's certificate is. */

@@ -8,6 +8,7 @@ function admin(parts: Partial<AdminParts> = {}) {
     spool: () => null,
     dedupe: () => null,
     dispatcher: () => null,
+    descriptors: () => null,
     outage: 'accept',
     schemas: () => [],
     metrics: async () => 'up 1\n',
@@ -32,6 +33,7 @@ test('all is well', async () => {
         dedupe: { state: 'ok' },
         schemas: { state: 'ok' },
         dispatcher: { state: 'ok' },
+        descriptors: { state: 'ok' },
       },
     },
   });
@@ -44,6 +46,10 @@ test('what stops work makes the process unready, and alive all the same', async 
     body: { state: 'down', parts: { log: { state: 'down', detail: 'no broker answers' } } },
   });
   expect(await ready({ dispatcher: () => 'print: reading stopped' })).toMatchObject({ status: 503 });
+  expect(await ready({ descriptors: () => 'file descriptors: 1024 of 1024 are in use' })).toMatchObject({
+    status: 503,
+    body: { state: 'down', parts: { descriptors: { state: 'down' } } },
+  });
   expect(await ready({ stopping: () => true })).toMatchObject({ status: 503, body: { state: 'stopping' } });
   expect((await admin({ log, stopping: () => true }).request('/livez')).status).toBe(200);
 });

@@ -36,6 +36,7 @@ function admin(workflows: WorkflowsControl | null) {
     spool: () => null,
     dedupe: () => null,
     dispatcher: () => null,
+    descriptors: () => null,
     outage: 'accept',
     schemas: () => [],
     workflows: () => workflows,
