@@ -27,8 +27,8 @@ const SWEEP_MS = 500;
 const LEAVE_MS = 1000;
 /** At a stop, for the head of a request that is on its way on a new connection. */
 const SILENT_MS = 1000;
-/** For which an answer may wait without one byte of it being taken. */
-const UNREAD_MS = 15_000;
+/** For which an answer may wait without one byte of it being taken; twice that when a part of it went at once. */
+const UNREAD_MS = 10_000;
 /** Requests of one connection that are worked on at once; further ones wait, and nothing is read meanwhile. */
 const PIPELINED = 16;
 /** Requests that wait so, of all connections: each holds a few kilobytes. */
