@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { addressGroup, makeAddressTest, makeClientAddress, type Origin } from '../../src/address.ts';
 import { type Harness, startGateway } from './harness.ts';
 
