@@ -42,7 +42,7 @@ afterEach(async () => {
 });
 
 /** A connection whose half stays open whatever the server does. */
-function hostile(text = '', from = '127.0.0.1'): Socket {
+function hostile(text: string, from: string): Socket {
   const socket = connect({
     port: project.port,
     host: '127.0.0.1',
@@ -61,7 +61,7 @@ async function hostiles(count: number, text = ''): Promise<Socket[]> {
   const all: Socket[] = [];
   while (all.length < count) {
     const some = Array.from({ length: Math.min(100, count - all.length) }, (_, i) =>
-      hostile(text, `127.0.0.${1 + (i % 5)}`),
+      hostile(text, `127.0.0.${2 + (i % 5)}`),
     );
     await Promise.all(some.map((one) => Promise.race([once(one, 'connect'), once(one, 'close')])));
     all.push(...some);
