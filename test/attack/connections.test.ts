@@ -189,14 +189,23 @@ it('a process without file descriptors says so, keeps its schemas, and comes bac
     import { closeSync, openSync } from 'node:fs';
     const held = [];
     let step = 0;
+    const take = (left) => {
+      try {
+        for (;;) held.push(openSync('/dev/null'));
+      } catch {
+        for (const fd of held.splice(0, left)) closeSync(fd);
+      }
+    };
+    let timer;
     process.on('SIGUSR2', () => {
-      if (step++ === 2) for (const fd of held.splice(0)) closeSync(fd);
-      else
-        try {
-          for (;;) held.push(openSync('/dev/null'));
-        } catch {
-          if (step === 1) for (const fd of held.splice(0, 3)) closeSync(fd);
-        }
+      step++;
+      if (step === 1) take(3);
+      // What the closing of connections gives back is taken too.
+      else if (step === 2) timer = setInterval(take, 10, 0);
+      else {
+        clearInterval(timer);
+        for (const fd of held.splice(0)) closeSync(fd);
+      }
     });`;
   await start(EMBEDDED, {
     files: 256,
