@@ -49,7 +49,7 @@ export async function startRig(node: string[], log = '', sources = 0, client = '
     const config = join(folder, `postern-${port}.yaml`);
     await writeFile(
       config,
-      `gateway: { listen: 127.0.0.1:${port} }
+      `gateway: { listen: 127.0.0.1:${port}, limits: { connections: 12000, connectionsPerAddress: 12000 } }
 admin: { listen: 127.0.0.1:${adminPort} }
 log: { kafka: { brokers: ['${kafka.brokers}'], client: ${client}, create: { partitions: 4 } }${log} }
 dedupe: { redis: { url: '${redis.url}' } }

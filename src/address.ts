@@ -16,8 +16,6 @@ export interface Origin {
 const MAX_HOPS = 16;
 /** Bits that are kept of a truncated address. */
 const KEPT = { ipv4: 24, ipv6: 48 };
-/** Bits of an address that one client is given (RFC 6177 section 2). */
-const NETWORK = { ipv4: 32, ipv6: 64 };
 
 /**
  * Makes the function that tells a client's address: that of the peer, or, while the sender is one of the proxies (addresses
@@ -30,30 +28,26 @@ export function makeClientAddress(
   const clientOf = makeClient(proxies);
   return (origin) => {
     const ip = clientOf(origin);
-    return ip === null ? null : (shown === 'full' ? ip : truncated(ip, KEPT)).toString();
+    return ip === null ? null : (shown === 'full' ? ip : truncated(ip)).toString();
   };
 }
 
 /**
- * Makes the function that tells whose share of a limit a request takes: its client's address, of IPv6 the network, which
- * one client has as a whole. A proxy that names no client takes a share of its own. Null when nothing is known.
+ * Makes the function that tells whose share of a limit a request takes: its client's. A proxy that names no client
+ * takes a share of its own. Null when nothing is known.
  */
-export function makeAddressGroup(proxies: string[]): (origin: Origin) => string | null {
+export function makeClientGroup(proxies: string[]): (origin: Origin) => string | null {
   const clientOf = makeClient(proxies);
   return (origin) => {
     const { peer } = origin;
     if (peer === undefined) return null;
-    // Most peers: to parse them costs more than all else that is done with their address.
-    if (proxies.length === 0 && !peer.includes(':')) return peer;
-    const ip = clientOf(origin);
-    return ip === null ? peer : truncated(ip, NETWORK).toString();
+    const ip = proxies.length === 0 ? null : clientOf(origin);
+    return addressGroup(ip === null ? peer : ip.toString());
   };
 }
 
 function makeClient(proxies: string[]): (origin: Origin) => Ip | null {
-  const ranges = proxies.map(rangeOf);
-  const isProxy = (ip: Ip) =>
-    ranges.some(([range, bits]) => range.kind() === ip.kind() && ip.match(range, bits));
+  const isProxy = inRanges(proxies);
 
   return ({ peer, forwardedFor, forwarded }) => {
     let ip = peer === undefined ? null : parseIp(peer);
@@ -71,6 +65,32 @@ function makeClient(proxies: string[]): (origin: Origin) => Ip | null {
     }
     return null;
   };
+}
+
+/** Makes the test whether an address is one of these (addresses and CIDR ranges). */
+export function makeAddressTest(texts: string[]): (address: string) => boolean {
+  if (texts.length === 0) return () => false;
+  const isIn = inRanges(texts);
+  return (address) => {
+    const ip = parseIp(address);
+    return ip !== null && isIn(ip);
+  };
+}
+
+/** What counts as one client among addresses: an IPv4 address, or the /64 of an IPv6 one. */
+export function addressGroup(address: string): string {
+  if (!address.includes(':')) return address;
+  const ip = parseIp(address);
+  if (ip === null || ip.kind() === 'ipv4') return String(ip ?? address);
+  return `${(ip as ipaddr.IPv6).parts
+    .slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(':')}::/64`;
+}
+
+function inRanges(texts: string[]): (ip: Ip) => boolean {
+  const ranges = texts.map(rangeOf);
+  return (ip) => ranges.some(([range, bits]) => range.kind() === ip.kind() && ip.match(range, bits));
 }
 
 /** An address, IPv6 without a zone, IPv4 in IPv6 as IPv4; null for anything else. */
@@ -111,7 +131,7 @@ function rangeOf(text: string): [Ip, number] {
   return [six, bits];
 }
 
-function truncated(ip: Ip, kept: Record<'ipv4' | 'ipv6', number>): Ip {
+function truncated(ip: Ip): Ip {
   const bytes = ip.toByteArray();
-  return ipaddr.fromByteArray(bytes.fill(0, kept[ip.kind()] / 8));
+  return ipaddr.fromByteArray(bytes.fill(0, KEPT[ip.kind()] / 8));
 }

@@ -43,6 +43,7 @@ export function readLimits(raw: Raw, { size, time }: Reader): Limits {
     key: bytes('key', 2 ** 16),
     bodyTime: time(['gateway', 'limits', 'bodyTime'], raw.bodyTime),
     bodyRate: bytes('bodyRate', MOST),
+    headTime: time(['gateway', 'limits', 'headTime'], raw.headTime),
     unauthenticated: bytes('unauthenticated', 2 ** 40, Math.min(buffered, Math.max(buffered / 8, body))),
     perSource: bytes('perSource', 2 ** 40, Math.max(buffered / 2, largest)),
     perAddress: bytes('perAddress', 2 ** 40, Math.max(buffered / 4, largest)),

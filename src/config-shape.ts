@@ -48,6 +48,20 @@ const limits = section(
     unauthenticated: optionalSize('Of bodies whose sender is not let in yet; an eighth of buffered.'),
     perSource: optionalSize('Of bodies of one source; half of buffered.'),
     perAddress: optionalSize('Of bodies of one client address; a quarter of buffered.'),
+    headTime: duration(
+      '10s',
+      'In which the head of a request must have come; on a new connection from the connect on.',
+    ),
+    connections: count(
+      10_000,
+      1_000_000,
+      'At once; fewer where the process may not open as many files. New ones take the place of silent and idle ones.',
+    ),
+    connectionsPerAddress: count(
+      1024,
+      1_000_000,
+      'Of one address at once, or of a /64 in IPv6; those of gateway.proxies are not counted so.',
+    ),
   },
   'What is too much; each has its own status code.',
 );

@@ -48,6 +48,12 @@ export interface Limits {
   perSource: number;
   /** Bytes that one client address may take of `buffered`. */
   perAddress: number;
+  /** Milliseconds in which the head of a request must have come. */
+  headTime: number;
+  /** Connections at once. */
+  connections: number;
+  /** Connections of one address. */
+  connectionsPerAddress: number;
 }
 
 /** PEM texts; `verify`: whether the server's certificate is. */

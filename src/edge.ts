@@ -64,7 +64,7 @@ function openGateway(config: EdgeConfig, schemas: SchemaSet, env: Bindings): Han
     // Addresses are put on events where they are stored.
     clientAddress: null,
     // The runtime bounds what one client can do to a worker.
-    addressGroup: () => null,
+    clientGroup: () => null,
     tracing: null,
     relay: fetchRelay({
       origin: originOf(env),

@@ -35,3 +35,9 @@ export function onAbort(signal: AbortSignal | undefined, stop: () => void): void
   if (signal?.aborted) stop();
   else signal?.addEventListener('abort', stop, { once: true });
 }
+
+/** Whether something failed because the process, or the machine, has no file descriptor left. */
+export function isOutOfDescriptors(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | null)?.code;
+  return code === 'EMFILE' || code === 'ENFILE';
+}

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { type Listener, listen } from './adapters/listen.ts';
+import type { Listener } from './adapters/listen.ts';
 import { combineReports, logReport, logWarnings, makeLogger } from './adapters/logging.ts';
 import { nodePlatform } from './adapters/node-platform.ts';
 import { prometheusReport } from './adapters/prometheus.ts';
@@ -12,6 +12,7 @@ import type { WatchedDedupe } from './adapters/watch-dedupe.ts';
 import { health, makeAdmin } from './admin/app.ts';
 import type { Config } from './config.ts';
 import type { Dispatcher } from './dispatcher/subscriptions.ts';
+import { makeDoors } from './doors.ts';
 import type { Gateway } from './gateway/app.ts';
 import { within } from './lifecycle.ts';
 import { formatProblem, type Problem } from './problem.ts';
@@ -43,11 +44,8 @@ export interface RunOptions {
 
 /** Where an OpenTelemetry SDK leaves what it registers, for all copies of its API. */
 const SDK = Symbol.for('opentelemetry.js.api.1');
-const DRAIN_MS = 1000;
 /** Milliseconds for closing all else when the spool has been: the log alone waits a second for what is in flight. */
 const CLOSE_MS = 3000;
-/** Milliseconds until connections that stay idle after that are closed. */
-const IDLE_MS = 5000;
 /** Milliseconds that a start waits for the dedupe store; without it the gateway runs as `outage` says. */
 const DEDUPE_MS = 3000;
 
@@ -61,6 +59,7 @@ export async function run(options: RunOptions): Promise<void> {
   const state = { stopping: false };
   const isGateway = options.roles.includes('gateway');
   const isDispatcher = options.roles.includes('dispatcher');
+  const doors = makeDoors(config, logger);
 
   const schemas = isGateway
     ? await (await import('./schema/load.ts')).openSchemas(resolve(base, config.schemas), (problems) =>
@@ -92,6 +91,7 @@ export async function run(options: RunOptions): Promise<void> {
     schemas: () => schemas?.problems() ?? [],
     dispatcher: () => dispatcher?.problem() ?? streams?.problem() ?? workflows?.problem() ?? null,
     workflows: () => workflows,
+    descriptors: () => doors.problem(),
   };
   const metrics = prometheusReport({
     sources: [...config.sources.keys()],
@@ -139,21 +139,10 @@ export async function run(options: RunOptions): Promise<void> {
       report,
     });
     const { app } = gateway;
-    const { listen: address, keepAlive, limits } = config.gateway;
-    ingest = await listen({
-      address,
-      keepAlive,
-      maxHeaders: limits.headers,
-      fetch: (request, env) => app.fetch(request, env),
-    });
+    ingest = await doors.openIngest((request, env) => app.fetch(request, env));
   }
   const admin = makeAdmin({ ...parts, metrics: metrics.metrics, contentType: metrics.contentType });
-  const adminListener = await listen({
-    address: config.admin.listen,
-    keepAlive: config.gateway.keepAlive,
-    maxHeaders: config.gateway.limits.headers,
-    fetch: (request) => admin.fetch(request),
-  });
+  const adminListener = await doors.openAdmin((request) => admin.fetch(request));
   if (isDispatcher) {
     const subscriptions = [...config.subscriptions.values()];
     const { startDispatcher } = await import('./dispatcher/subscriptions.ts');
@@ -221,10 +210,7 @@ export async function run(options: RunOptions): Promise<void> {
 
   async function closeDoor(): Promise<void> {
     if (ingest === null) return;
-    const isQuick = options.drain === 0;
-    await new Promise((next) => setTimeout(next, isQuick ? 0 : Math.min(DRAIN_MS, config.grace / 4)));
-    // Each answer now ends its connection; one that gets none would rather be used than closed under a request.
-    await ingest.close(isQuick ? 0 : Math.min(IDLE_MS, config.grace / 4));
+    await doors.closeIngest(ingest, options.drain);
     await gateway?.settled();
   }
 }

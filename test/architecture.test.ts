@@ -11,6 +11,7 @@ const ENTRIES = [
   'edge-build.ts',
   'serve.ts',
   'stores.ts',
+  'doors.ts',
   'check.ts',
   'try.ts',
   'dev.ts',

@@ -1,9 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, Server as NetServer } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import type { Address } from '../config.ts';
 import { type ErrorCode, errorRow } from '../errors.ts';
 import { StartError } from '../lifecycle.ts';
+import { type CloseTimes, type ConnectionLimits, Connections } from './connections.ts';
 import type { NodeEnv } from './node-platform.ts';
 
 export interface ListenOptions {
@@ -11,17 +12,19 @@ export interface ListenOptions {
   fetch(request: Request, env: NodeEnv): Response | Promise<Response>;
   /** Milliseconds that an idle connection is kept; longer than a load balancer keeps its own. */
   keepAlive: number;
+  connections: ConnectionLimits;
   /** Header fields that are refused with 431 rather than dropped in silence. */
   maxHeaders: number;
 }
 
 export interface Listener {
   port: number;
-  /**
-   * Stops accepting; resolves when the last request is answered and all connections are closed. One that is idle is
-   * closed after `idle` ms (default 0): a request may be on its way on it.
-   */
-  close(idle?: number): Promise<void>;
+  /** How many are connected. */
+  size(): number;
+  /** Sets how many may be connected, within what the options say. */
+  resize(total: number): void;
+  /** Stops accepting; resolves when the last request is answered and all connections are closed. Default times: 0. */
+  close(times?: CloseTimes): Promise<void>;
   /** Ends what is left. */
   destroy(): void;
 }
@@ -39,6 +42,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
         if (!incoming.complete) lingerThenClose(incoming, outgoing);
         return response;
       };
+      if (hasDots(incoming.url!)) return finish(nowhere());
       const response = options.fetch(request, env as NodeEnv);
       return response instanceof Promise ? response.then(finish) : finish(response);
     },
@@ -48,7 +52,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const server = createServer({
     keepAliveTimeout: options.keepAlive,
     // Node closes idle sockets a second after what it tells clients; both outlive a balancer's 60 s.
-    headersTimeout: options.keepAlive + 5000,
+    headersTimeout: options.connections.headTime,
     // The gateway has its own, shorter limit for bodies and answers 408 as a problem.
     requestTimeout: 0,
     connectionsCheckingInterval: 1000,
@@ -58,10 +62,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   });
   // One more than is allowed, so that the excess is seen.
   server.maxHeadersCount = options.maxHeaders + 1;
-  server.on('request', handler);
-  // Who asks first is told to go on only when the body is wanted.
-  server.on('checkContinue', handler);
-  server.on('clientError', badRequest);
+  const connections = new Connections(server, options.connections, handler, lastAnswer(...FULL));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ECONNRESET') socket.destroy();
+    else connections.refuse(socket as Socket, lastAnswer(...(FAULTS[error.code ?? ''] ?? BAD_HTTP)));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
       const { host, port } = options.address;
@@ -74,20 +79,24 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   });
   return {
     port: (server.address() as AddressInfo).port,
-    close: (idle = 0) => closeServer(server, idle),
-    destroy: () => server.closeAllConnections(),
+    size: () => connections.size,
+    resize: (total) => connections.resize(total),
+    close: (times = { idle: 0, stalled: 0 }) => connections.close(times),
+    destroy: () => connections.destroy(),
   };
 }
 
-function closeServer(server: Server, idle: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => server.close(), idle);
-    // The HTTP server's own would begin with the idle connections.
-    NetServer.prototype.close.call(server, () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+/** A path that leads elsewhere than it says: what guards paths in front of us would be led astray. */
+const DOTS = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
+
+function hasDots(target: string): boolean {
+  if (!target.includes('/.') && !target.includes('/%2')) return false;
+  return DOTS.test(target.split('?', 1)[0]!);
+}
+
+function nowhere(): Response {
+  const { status, body } = problemOf('not_found', 'there is no path with a segment . or ..');
+  return new Response(body, { status, headers: { 'content-type': 'application/problem+json' } });
 }
 
 /** Requests of which no URL can be made: their target is none. */
@@ -107,21 +116,17 @@ function problemOf(code: ErrorCode, detail: string): { status: number; title: st
 }
 
 const BAD_HTTP: [ErrorCode, string] = ['bad_request', 'the request is not well-formed HTTP/1.1'];
+const FULL: [ErrorCode, string] = ['overloaded', 'there are too many connections; try again'];
 const FAULTS: Record<string, [ErrorCode, string]> = {
   HPE_HEADER_OVERFLOW: ['headers_too_many', 'the header fields are too long together'],
   ERR_HTTP_REQUEST_TIMEOUT: ['body_timeout', 'the header fields did not come in time'],
 };
 
-/** Requests that never reach the app: malformed framing, too slow or too large a head. */
-function badRequest(error: NodeJS.ErrnoException, socket: import('node:stream').Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const { status, title, body } = problemOf(...(FAULTS[error.code ?? ''] ?? BAD_HTTP));
-  socket.end(
-    `HTTP/1.1 ${status} ${title}\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-  );
+/** The answer to what never reaches the app: malformed framing, too slow or too large a head, no place for a connection. */
+function lastAnswer(code: ErrorCode, detail: string): string {
+  const { status, title, body } = problemOf(code, detail);
+  const retry = status === 503 ? 'retry-after: 1\r\n' : '';
+  return `HTTP/1.1 ${status} ${title}\r\nconnection: close\r\n${retry}content-type: application/problem+json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }
 
 /** Lets a reply out whose request body was not read, and ends the connection after it (RFC 9112 section 9.6). */

@@ -14,6 +14,7 @@ export interface AdminParts {
   spool(): { events: number; bytes: number; problem(): string | null } | null;
   dedupe(): string | null;
   dispatcher(): string | null;
+  descriptors(): string | null;
   /** Without dedupe events are stored unchecked (accept) or not at all (refuse). */
   outage: 'accept' | 'refuse';
   /** Of the schema files as last read; the schemas that were good before serve on. */
@@ -28,7 +29,7 @@ export interface Health {
   state: 'ok' | 'degraded' | 'down' | 'stopping';
   /** False: send no requests here. */
   ready: boolean;
-  parts: Record<'log' | 'dedupe' | 'schemas' | 'dispatcher', Part>;
+  parts: Record<'log' | 'dedupe' | 'schemas' | 'dispatcher' | 'descriptors', Part>;
 }
 
 interface Part {
@@ -83,6 +84,7 @@ function partsOf(parts: Omit<AdminParts, 'access' | 'metrics' | 'contentType'>):
     schemas:
       schemas.length === 0 ? { state: 'ok' } : { state: 'degraded', detail: schemas.map(formatProblem) },
     dispatcher: part(parts.dispatcher(), 'down'),
+    descriptors: part(parts.descriptors(), 'down'),
   };
 }
 

@@ -1,4 +1,4 @@
-import { makeAddressGroup, makeClientAddress } from '../address.ts';
+import { makeClientAddress, makeClientGroup } from '../address.ts';
 import type { Config } from '../config.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Appender } from '../ports/event-log.ts';
@@ -43,7 +43,7 @@ export function makeGateway(options: GatewayOptions): Gateway {
       groups,
       relay: null,
       clientAddress: clientAddress === 'none' ? null : makeClientAddress(proxies, clientAddress),
-      addressGroup: makeAddressGroup(proxies),
+      clientGroup: makeClientGroup(proxies),
       tracing: options.tracing ?? null,
     }),
     async settled() {

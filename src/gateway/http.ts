@@ -30,7 +30,7 @@ export interface HttpOptions {
   /** Null when records get no address. */
   clientAddress: ((origin: Origin) => string | null) | null;
   /** Whose share of the room a request takes; null when that is not known. */
-  addressGroup: (origin: Origin) => string | null;
+  clientGroup: (origin: Origin) => string | null;
   limiter: Limiter | null;
   platform: Platform;
   report: Report;
@@ -60,7 +60,7 @@ export function makeHttp(options: HttpOptions): Http {
     relay: options.relay,
     limiter,
     clientAddress: options.clientAddress,
-    addressGroup: options.addressGroup,
+    clientGroup: options.clientGroup,
     platform,
     report,
     tracing: options.tracing,

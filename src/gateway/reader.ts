@@ -29,7 +29,7 @@ export interface ReaderOptions {
   /** Null when records get no address. */
   clientAddress: ((origin: Origin) => string | null) | null;
   /** Whose share of the room a request takes; null when that is not known. */
-  addressGroup: (origin: Origin) => string | null;
+  clientGroup: (origin: Origin) => string | null;
   platform: Platform;
 }
 
@@ -69,7 +69,7 @@ export class RequestReader {
     protocol.inspect(head);
     const coding = checkHead(head, platform.headerCount(c.req.raw, c.env), limits, platform.codings);
     const origin = originOf(request, platform);
-    const hold = room.enter({ source: vouchedFor(door), address: this.#options.addressGroup(origin) });
+    const hold = room.enter({ source: vouchedFor(door), address: this.#options.clientGroup(origin) });
     state.hold = hold;
     const sent = await this.#receive(c, hold);
     state.sent = sent;

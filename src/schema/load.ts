@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { StartError } from '../lifecycle.ts';
+import { isOutOfDescriptors, StartError } from '../lifecycle.ts';
 import type { Problem } from '../problem.ts';
 import { compileSchemas, type SchemaFile } from './compile.ts';
 import { MetaChecks } from './meta-checks.ts';
@@ -8,6 +8,8 @@ import type { SchemaSet } from './registry.ts';
 
 /** Bytes of one schema file. */
 export const LARGEST_FILE = 4 * 1024 * 1024;
+/** Files that are read at once: each takes a file descriptor. */
+const AT_ONCE = 16;
 /** Schema files in a folder, and how deep folders go. */
 const MOST_FILES = 2000;
 const DEEPEST = 8;
@@ -26,7 +28,10 @@ interface Found {
  */
 export async function readSchemaFiles(folder: string): Promise<SchemaFile[]> {
   const found = await findFiles(folder);
-  return Promise.all(found.map((file) => readOne(folder, file)));
+  const files: SchemaFile[] = [];
+  for (let i = 0; i < found.length; i += AT_ONCE)
+    files.push(...(await Promise.all(found.slice(i, i + AT_ONCE).map((file) => readOne(folder, file)))));
+  return files;
 }
 
 export interface SchemaWatch {
@@ -130,6 +135,8 @@ async function snapshot(folder: string, meta: MetaChecks, seen?: string): Promis
     if (stamp === seen) return null;
     return { stamp, ...compileSchemas(await readSchemaFiles(folder), { meta }) };
   } catch (error) {
+    // Says nothing of the folder, which is looked at again.
+    if (seen !== undefined && isOutOfDescriptors(error)) return null;
     const message = error instanceof Error ? error.message : String(error);
     if (message === seen) return null;
     return { stamp: message, set: null, problems: [{ level: 'error', file: folder, pointer: '', message }] };
@@ -161,6 +168,7 @@ async function readOne(folder: string, { path, size }: Found): Promise<SchemaFil
     const bytes = await readFile(join(folder, path));
     return { path, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
   } catch (error) {
+    if (isOutOfDescriptors(error)) throw error;
     return { path, text: '', problem: `cannot be read: ${error instanceof Error ? error.message : error}` };
   }
 }

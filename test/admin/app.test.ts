@@ -18,6 +18,7 @@ test('all is well', async () => {
         dedupe: { state: 'ok' },
         schemas: { state: 'ok' },
         dispatcher: { state: 'ok' },
+        descriptors: { state: 'ok' },
       },
     },
   });
@@ -30,6 +31,10 @@ test('what stops work makes the process unready, and alive all the same', async 
     body: { state: 'down', parts: { log: { state: 'down', detail: 'no broker answers' } } },
   });
   expect(await ready({ dispatcher: () => 'print: reading stopped' })).toMatchObject({ status: 503 });
+  expect(await ready({ descriptors: () => 'file descriptors: 1024 of 1024 are in use' })).toMatchObject({
+    status: 503,
+    body: { state: 'down', parts: { descriptors: { state: 'down' } } },
+  });
   expect(await ready({ stopping: () => true })).toMatchObject({ status: 503, body: { state: 'stopping' } });
   expect((await admin({ log, stopping: () => true }).request('/livez')).status).toBe(200);
 });

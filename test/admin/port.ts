@@ -12,6 +12,7 @@ export function admin(parts: Partial<AdminParts> = {}) {
     spool: () => null,
     dedupe: () => null,
     dispatcher: () => null,
+    descriptors: () => null,
     outage: 'accept',
     schemas: () => [],
     metrics: async () => 'up 1\n',
@@ -50,6 +51,7 @@ export async function openPort(parts: Partial<AdminParts> = {}) {
     address: { host: '127.0.0.1', port: 0 },
     keepAlive: 5000,
     maxHeaders: 100,
+    connections: { headTime: 5000, total: 256, perAddress: 128, isExempt: () => false },
     fetch: (incoming) => app.fetch(incoming),
   });
   const { port } = listener;

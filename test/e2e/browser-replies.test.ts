@@ -135,6 +135,7 @@ sources: { s: { protocol: events, topic: s, id: [/id], origins: ['${pages.origin
         address: { host: '127.0.0.1', port: 0 },
         keepAlive: 60_000,
         maxHeaders: 100,
+        connections: { headTime: 10_000, total: 100, perAddress: 100, isExempt: () => false },
         fetch: (request, env) => app.fetch(request, env),
       });
       thrown = 0;

@@ -51,10 +51,10 @@ export async function makeProject(options: PosternOptions) {
 
 export type Project = Awaited<ReturnType<typeof makeProject>>;
 
-/** Starts `postern serve` (or another command) on a project; resolves when its /readyz says so, or with `early` when it listens. `main` is another program than ours. */
+/** Starts `postern serve` (or another command) on a project; resolves when its /readyz says so, or with `early` when it listens. `main` is another program than ours; `files` is how many file descriptors it may have. */
 export async function startPostern(
   project: Project,
-  options: Pick<PosternOptions, 'command' | 'node'> & { early?: boolean; main?: string } = {},
+  options: Pick<PosternOptions, 'command' | 'node'> & { early?: boolean; main?: string; files?: number } = {},
 ): Promise<Postern> {
   const args = [
     ...(options.node ?? []),
@@ -63,7 +63,12 @@ export async function startPostern(
     '--config',
     project.config,
   ];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const { files } = options;
+  const program =
+    files === undefined
+      ? [process.execPath, ...args]
+      : ['bash', '-c', `ulimit -n ${files}; exec "$@"`, 'bash', process.execPath, ...args];
+  const child = spawn(program[0]!, program.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
   // A test that fails half-way must not leave it running.
   const end = () => child.kill('SIGKILL');
   process.once('exit', end);

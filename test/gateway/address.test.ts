@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeClientAddress, type Origin } from '../../src/address.ts';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
+import { addressGroup, makeAddressTest, makeClientAddress, type Origin } from '../../src/address.ts';
 import { type Harness, startGateway } from './harness.ts';
 
 const PROXIES = ['10.0.0.0/8', '192.168.7.7', '2001:db8:aaaa::/48', '::ffff:172.16.0.0/108'];
@@ -150,4 +150,28 @@ sources:
     await send(plain, '{"id":"a"}');
     expect(await addresses(plain, 's')).toEqual([null]);
   });
+});
+
+test('what counts as one client: an IPv4 address however it is written, and a /64', () => {
+  expect(
+    ['192.0.2.1', '::ffff:192.0.2.1', '2001:db8:1:2::7', '2001:db8:1:2:ffff::', 'fe80::1%eth0', '::1'].map(
+      addressGroup,
+    ),
+  ).toEqual([
+    '192.0.2.1',
+    '192.0.2.1',
+    '2001:db8:1:2::/64',
+    '2001:db8:1:2::/64',
+    'fe80:0:0:0::/64',
+    '0:0:0:0::/64',
+  ]);
+});
+
+test('whether an address is one of those that are listed', () => {
+  const isListed = makeAddressTest(['10.0.0.0/8', '192.0.2.1', '2001:db8::/32']);
+  for (const address of ['10.1.2.3', '::ffff:10.1.2.3', '192.0.2.1', '2001:db8::1'])
+    expect([address, isListed(address)]).toEqual([address, true]);
+  for (const address of ['11.0.0.1', '192.0.2.2', '2001:db9::1', 'nonsense'])
+    expect([address, isListed(address)]).toEqual([address, false]);
+  expect(makeAddressTest([])('10.1.2.3')).toBe(false);
 });

@@ -90,6 +90,12 @@ export async function startGateway(options: HarnessOptions): Promise<Harness> {
     address: { host: '127.0.0.1', port: 0 },
     keepAlive,
     maxHeaders: limits.headers,
+    connections: {
+      headTime: limits.headTime,
+      total: limits.connections,
+      perAddress: limits.connectionsPerAddress,
+      isExempt: () => false,
+    },
     fetch: (request, env) => gateway.app.fetch(request, env),
   });
   return {

@@ -210,6 +210,22 @@ describe('replies', () => {
 });
 
 describe('paths', () => {
+  it('with dot segments lead nowhere', async () => {
+    const ask = (target: string) => `GET ${target} HTTP/1.1\r\nhost: x\r\n\r\n`;
+    for (const target of [
+      '/x/%2e%2e/openapi.json',
+      '/x/../openapi.json',
+      '/%2E/openapi.json',
+      '/./openapi.json',
+    ])
+      expect([target, await rawExchange(gateway.port, [ask(target)], wholeReply)]).toEqual([
+        target,
+        expect.stringMatching(/^HTTP\/1\.1 404 /),
+      ]);
+    const asked = await rawExchange(gateway.port, [ask('/openapi.json?from=/../x')], wholeReply);
+    expect(asked).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   it('of protocols that no source uses are not there', async () => {
     const one = await startGateway({
       yaml: 'gateway: { openapi: false }\nsources: { s: { topic: s, id: content } }',

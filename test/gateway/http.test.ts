@@ -161,6 +161,43 @@ describe('connections', () => {
     socket.destroy();
   });
 
+  it('a connection with a thousand requests in one packet leaves room for others', async () => {
+    let open = () => {};
+    const isOpen = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const slow = await startGateway({
+      yaml: 'gateway: { limits: { requests: 32 } }\nsources: { s: { protocol: events, topic: s, id: [/id] } }',
+      wrapLog: (log) => ({
+        append: (records) => isOpen.then(() => log.append(records)),
+        consume: log.consume.bind(log),
+        close: log.close.bind(log),
+        problem: log.problem.bind(log),
+      }),
+    });
+    const one = (i: number) => `${head('content-length: 15')}{"id":"a-${i + 1000}"}`;
+    const many = rawExchange(
+      slow.port,
+      [Array.from({ length: 1000 }, (_, i) => one(i)).join('')],
+      (text) => text.split('HTTP/1.1 ').length > 1000 && text.endsWith('}'),
+    );
+    await expect.poll(slow.bufferedBytes).toBeGreaterThan(15 * 15);
+    const others = Array.from({ length: 10 }, (_, i) =>
+      fetch(`${slow.url}/events/s`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: `{"id":"b-${i}"}`,
+      }),
+    );
+    await expect.poll(slow.bufferedBytes).toBeGreaterThan(25 * 12);
+    open();
+    for (const reply of await Promise.all(others)) expect(reply.status).toBe(202);
+    expect([...(await many).matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => match[1])).toEqual(
+      Array.from({ length: 1000 }, () => '202'),
+    );
+    await slow.close();
+  });
+
   it('C07 a client that sends a large body to a wrong place sees the status, not a reset', async () => {
     const reply = await post('/events/nowhere', 'x'.repeat(20_000_000));
     expect(reply.status).toBe(404);
