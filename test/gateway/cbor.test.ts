@@ -221,7 +221,10 @@ describe('application/cbor', () => {
     const json = fc.letrec((tie) => ({
       value: fc.oneof(
         { maxDepth: 3 },
-        scalar.filter((value) => typeof value !== 'number' || Number.isFinite(value)),
+        // The library writes -0 as 0.
+        scalar.filter(
+          (value) => typeof value !== 'number' || (Number.isFinite(value) && !Object.is(value, -0)),
+        ),
         fc.array(tie('value'), { maxLength: 3 }),
         fc.dictionary(key, tie('value'), { maxKeys: 3 }),
       ),

@@ -167,7 +167,7 @@ describe('connections', () => {
       open = resolve;
     });
     const slow = await startGateway({
-      yaml: 'gateway: { limits: { requests: 32 } }\nsources: { s: { protocol: events, topic: s, id: [/id] } }',
+      yaml: 'gateway: { limits: { requests: 128 } }\nsources: { s: { protocol: events, topic: s, id: [/id] } }',
       wrapLog: (log) => ({
         append: (records) => isOpen.then(() => log.append(records)),
         consume: log.consume.bind(log),
