@@ -16,7 +16,7 @@ type Size =
   | 'perSource'
   | 'perAddress';
 
-const MOST = 2 ** 28;
+const MAX_SIZE = 2 ** 28;
 
 /** Bytes that each event of a request takes beside its payload: ids, attributes, its place in the commit group. */
 export const EVENT_COST = 1024;
@@ -29,8 +29,8 @@ export function readLimits(raw: Raw, { size, time }: Reader): Limits {
     const text = raw[name];
     return text === undefined ? standard : size(['gateway', 'limits', name], text, max);
   };
-  const body = bytes('body', MOST);
-  const decompressed = bytes('decompressed', MOST);
+  const body = bytes('body', MAX_SIZE);
+  const decompressed = bytes('decompressed', MAX_SIZE);
   const buffered = bytes('buffered', 2 ** 40);
   // As sent, inflated, and as stored, which is a text of its own for Segment.
   const largest = Math.min(buffered, body + 2 * decompressed + raw.batch * EVENT_COST);
@@ -38,11 +38,11 @@ export function readLimits(raw: Raw, { size, time }: Reader): Limits {
     ...raw,
     body,
     decompressed,
-    event: bytes('event', MOST),
+    event: bytes('event', MAX_SIZE),
     buffered,
     key: bytes('key', 2 ** 16),
     bodyTime: time(['gateway', 'limits', 'bodyTime'], raw.bodyTime),
-    bodyRate: bytes('bodyRate', MOST),
+    bodyRate: bytes('bodyRate', MAX_SIZE),
     headTime: time(['gateway', 'limits', 'headTime'], raw.headTime),
     unauthenticated: bytes('unauthenticated', 2 ** 40, Math.min(buffered, Math.max(buffered / 8, body))),
     perSource: bytes('perSource', 2 ** 40, Math.max(buffered / 2, largest)),

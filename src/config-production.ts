@@ -16,7 +16,7 @@ export interface Weakness {
 }
 
 /** Bytes of a secret that nobody guesses. */
-const SHORTEST = 16;
+const MIN_SECRET_BYTES = 16;
 /** What the sample config has in the place of secrets, and the documents of Standard Webhooks. */
 const SAMPLES = new Set(['sample-write-key', 'sample-secret', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']);
 /** Headers that let the caller in. */
@@ -28,7 +28,7 @@ export function weaknesses(config: Config): Weakness[] {
   const isPublic = !isLoopback(config.gateway.listen.host);
   return [
     ...sources.flatMap((source) => [
-      ...(isPublic ? doorOf(source) : []),
+      ...(isPublic ? openToAll(source) : []),
       ...secretsOf(source).flatMap(weakSecret),
       ...weakTokens(source),
     ]),
@@ -39,7 +39,7 @@ export function weaknesses(config: Config): Weakness[] {
   ];
 }
 
-function doorOf({ name, keys, jwt, verify }: SourceConfig): Weakness[] {
+function openToAll({ name, keys, jwt, verify }: SourceConfig): Weakness[] {
   if (keys.length > 0 || jwt !== null || verify !== null) return [];
   return [weak(['sources', name], 'lets anybody send; give it keys, jwt or verify')];
 }
@@ -65,11 +65,11 @@ function secretsOf({ name, keys, verify }: SourceConfig): Secret[] {
 function weakSecret({ path, text }: Secret): Weakness[] {
   if (SAMPLES.has(text)) return [weak(path, 'is the secret of an example, which everybody knows; make one')];
   const bytes = Buffer.byteLength(text);
-  if (bytes >= SHORTEST) return [];
+  if (bytes >= MIN_SECRET_BYTES) return [];
   return [
     weak(
       path,
-      `has ${bytes} byte${bytes === 1 ? '' : 's'} and can be guessed; make one of ${SHORTEST} random bytes or more`,
+      `has ${bytes} byte${bytes === 1 ? '' : 's'} and can be guessed; make one of ${MIN_SECRET_BYTES} random bytes or more`,
     ),
   ];
 }
@@ -167,7 +167,7 @@ function unverified(path: Path, tls: TlsConfig | null): Weakness[] {
 /** Whether others on the network can read what goes to a URL. */
 function isReadable({ url }: { url: string }): boolean {
   const parsed = URL.parse(url);
-  return parsed?.protocol === 'http:' && !isLoopback(parsed.hostname.replace(/^\[|\]$/g, ''));
+  return parsed?.protocol === 'http:' && !isLoopback(parsed.hostname);
 }
 
 function weak(path: Path, message: string): Weakness {

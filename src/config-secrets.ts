@@ -41,7 +41,7 @@ export function shownPath(path: Path): Path {
 
 /** Whether an unknown key can be shown: it has a value, looks like a key, and stands beside no secret. */
 export function isKeyShown(holder: ShapeNode, name: string, value: unknown): boolean {
-  return value !== null && /^[a-z]{1,16}(?:[A-Z][a-z]{1,12})?$/.test(name) && !holdsSecret(holder);
+  return value !== null && /^[a-z]{1,16}(?:[A-Z][a-z]{1,12})?$/.test(name) && !hasSecretMember(holder);
 }
 
 /**
@@ -58,7 +58,7 @@ export function describeValue(
   const isAmount = types.includes('integer') || /^a (?:duration|size):/.test(node.title ?? '');
   const parent = nodeAt(path.slice(0, -1));
   const safe = parent !== null && !hasSecret(node) && !isUnderSecret(path);
-  const beside = parent === null || holdsSecret(parent);
+  const beside = parent === null || hasSecretMember(parent);
   if (safe && typeof value === 'boolean') return String(value);
   if (safe && isAmount && typeof value === 'number') return String(value);
   if (safe && typeof value === 'string') {
@@ -107,7 +107,7 @@ function isNameShown({ additionalProperties: more }: ShapeNode, name: string): b
 }
 
 /** Whether one of the settings of an object is a secret: people exchange neighbours. */
-function holdsSecret({ properties = {} }: ShapeNode): boolean {
+function hasSecretMember({ properties = {} }: ShapeNode): boolean {
   return Object.values(properties).some(({ writeOnly }) => writeOnly);
 }
 

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { printable } from './command-line.ts';
 import { StartError } from './lifecycle.ts';
+import { printable } from './printable.ts';
 import { sampleOrder } from './sample-orders.ts';
 
 /** Characters of a payload that the sample function prints. */

@@ -57,6 +57,20 @@ export function errorRow(code: ErrorCode): { status: number; title: string } {
   return table[code];
 }
 
+/** What a problem (RFC 9457) has as its type. */
+export function problemType(code: ErrorCode): string {
+  return `urn:postern:problem:${code}`;
+}
+
+/** A problem as JSON text, with its status and title. */
+export function problemText(
+  code: ErrorCode,
+  detail: string,
+): { status: number; title: string; text: string } {
+  const { status, title } = errorRow(code);
+  return { status, title, text: JSON.stringify({ type: problemType(code), title, status, detail }) };
+}
+
 /** Thrown for faults of a whole request; becomes an RFC 9457 problem. */
 export class RequestError extends Error {
   override readonly name = 'RequestError';

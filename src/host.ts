@@ -1,8 +1,9 @@
 import ipaddr from 'ipaddr.js';
 
-/** Whether only this machine reaches what listens on this host: localhost, 127.0.0.0/8 and ::1. */
-export function isLoopback(host: string): boolean {
-  if (host.toLowerCase() === 'localhost') return true;
+/** Whether only this machine reaches what listens on this host: localhost, 127.0.0.0/8 and ::1, also as a URL has it. */
+export function isLoopback(name: string): boolean {
+  const host = name.replace(/^\[|\]$/g, '').toLowerCase();
+  if (host === 'localhost') return true;
   return ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback';
 }
 

@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { addressOf, printableJson, UsageError } from './command-line.ts';
+import { addressOf, UsageError } from './command-line.ts';
 import { type Config, readConfig } from './config.ts';
 import { startSampleFunction } from './dev.ts';
 import { StartError } from './lifecycle.ts';
+import { printableJson } from './printable.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import type { Role } from './serve.ts';
 import { checkUsage, OPTIONS, USAGE } from './usage.ts';

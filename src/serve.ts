@@ -12,9 +12,9 @@ import type { WatchedDedupe } from './adapters/watch-dedupe.ts';
 import { health, makeAdmin } from './admin/app.ts';
 import type { Config } from './config.ts';
 import type { Dispatcher } from './dispatcher/subscriptions.ts';
-import { makeDoors } from './doors.ts';
 import type { Gateway } from './gateway/app.ts';
 import { within } from './lifecycle.ts';
+import { makeListeners } from './listeners.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import {
   bootstrapServers,
@@ -59,7 +59,7 @@ export async function run(options: RunOptions): Promise<void> {
   const state = { stopping: false };
   const isGateway = options.roles.includes('gateway');
   const isDispatcher = options.roles.includes('dispatcher');
-  const doors = makeDoors(config, logger);
+  const listeners = makeListeners(config, logger);
 
   const schemas = isGateway
     ? await (await import('./schema/load.ts')).openSchemas(resolve(base, config.schemas), (problems) =>
@@ -91,7 +91,7 @@ export async function run(options: RunOptions): Promise<void> {
     schemas: () => schemas?.problems() ?? [],
     dispatcher: () => dispatcher?.problem() ?? streams?.problem() ?? workflows?.problem() ?? null,
     workflows: () => workflows,
-    descriptors: () => doors.problem(),
+    descriptors: () => listeners.problem(),
   };
   const metrics = prometheusReport({
     sources: [...config.sources.keys()],
@@ -139,10 +139,10 @@ export async function run(options: RunOptions): Promise<void> {
       report,
     });
     const { app } = gateway;
-    ingest = await doors.openIngest((request, env) => app.fetch(request, env));
+    ingest = await listeners.openIngest((request, env) => app.fetch(request, env));
   }
   const admin = makeAdmin({ ...parts, metrics: metrics.metrics, contentType: metrics.contentType });
-  const adminListener = await doors.openAdmin((request) => admin.fetch(request));
+  const adminListener = await listeners.openAdmin((request) => admin.fetch(request));
   if (isDispatcher) {
     const subscriptions = [...config.subscriptions.values()];
     const { startDispatcher } = await import('./dispatcher/subscriptions.ts');
@@ -192,7 +192,7 @@ export async function run(options: RunOptions): Promise<void> {
   async function stop(): Promise<void> {
     const started = performance.now();
     await Promise.all([
-      closeDoor(),
+      closeIngest(),
       dispatcher?.stop(config.grace),
       workflows?.stop(config.grace),
       streams?.stop(config.grace),
@@ -208,9 +208,9 @@ export async function run(options: RunOptions): Promise<void> {
     platform.stop();
   }
 
-  async function closeDoor(): Promise<void> {
+  async function closeIngest(): Promise<void> {
     if (ingest === null) return;
-    await doors.closeIngest(ingest, options.drain);
+    await listeners.closeIngest(ingest, options.drain);
     await gateway?.settled();
   }
 }

@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import { nodePlatform } from './adapters/node-platform.ts';
-import { printable } from './command-line.ts';
 import type { Config } from './config.ts';
 import type { SourceConfig } from './config-source-types.ts';
 import { makeFilter } from './dispatcher/filter.ts';
@@ -12,6 +11,7 @@ import { readCalls } from './gateway/protocols/segment.ts';
 import { type DecodeContext, type Decoding, makeSource } from './gateway/sources/source.ts';
 import { decodeWebhook } from './gateway/sources/webhook.ts';
 import type { StoredRecord } from './ports/event-log.ts';
+import { printable } from './printable.ts';
 import { compileSchemas } from './schema/compile.ts';
 import { readSchemaFiles } from './schema/load.ts';
 import { matchWorkflow } from './workflows/match.ts';

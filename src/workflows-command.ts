@@ -1,6 +1,7 @@
 import { isToken } from './bearer.ts';
-import { printable, UsageError } from './command-line.ts';
+import { UsageError } from './command-line.ts';
 import type { Config } from './config.ts';
+import { printable } from './printable.ts';
 
 export interface WorkflowsCommand {
   config: Config;

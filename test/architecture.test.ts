@@ -11,7 +11,7 @@ const ENTRIES = [
   'edge-build.ts',
   'serve.ts',
   'stores.ts',
-  'doors.ts',
+  'listeners.ts',
   'check.ts',
   'try.ts',
   'dev.ts',

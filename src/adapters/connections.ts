@@ -2,7 +2,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import { Server as NetServer, type Socket } from 'node:net';
 import { addressGroup } from '../address.ts';
 import { BUSY, Connection, type Group, IDLE, LEAVING, SILENT } from './connection.ts';
-import { Crowd, newGroup } from './crowd.ts';
+import { ConnectionGroups, newGroup } from './connection-groups.ts';
 
 export interface ConnectionLimits {
   /** Milliseconds in which a head must have come, from its first byte or from the connect. */
@@ -32,7 +32,7 @@ const UNREAD_MS = 10_000;
 /** Requests of one connection that are worked on at once; further ones wait, and nothing is read meanwhile. */
 const PIPELINED = 16;
 /** Requests that wait so, of all connections: each holds a few kilobytes. */
-const MOST_WAITING = 4096;
+const MAX_WAITING = 4096;
 
 const CONNECTION = Symbol('connection');
 type Owned = Socket & { [CONNECTION]: Connection };
@@ -46,7 +46,7 @@ export class Connections {
   readonly #handler: RequestListener;
   /** What a newcomer hears when all are at work. */
   readonly #full: string;
-  readonly #crowd = new Crowd();
+  readonly #groups = new ConnectionGroups();
   #waiting = 0;
   #closing: { silent: number; idle: number; stalled: number } | null = null;
   readonly #released: (this: ServerResponse) => void;
@@ -71,14 +71,14 @@ export class Connections {
   }
 
   get size(): number {
-    return this.#crowd.size;
+    return this.#groups.size;
   }
 
   /** Sets how many there may be, at most as many as the limits say; what is too much goes at once, as far as it may. */
   resize(total: number): void {
     this.#total = Math.min(total, this.#limits.total);
     const now = performance.now();
-    while (this.#crowd.size > this.#total && this.#makeRoom(null, now));
+    while (this.#groups.size > this.#total && this.#evict(null, now));
   }
 
   /** Ends a connection whose next request cannot be read; `text` is its last answer, when one can be given. */
@@ -111,7 +111,7 @@ export class Connections {
 
   /** Ends all that is there. */
   destroy(): void {
-    for (const { members } of this.#crowd.groups.values()) while (members.length > 0) this.#drop(members[0]!);
+    for (const { members } of this.#groups.all.values()) while (members.length > 0) this.#drop(members[0]!);
   }
 
   #admit(socket: Socket): void {
@@ -121,19 +121,19 @@ export class Connections {
       return;
     }
     const key = addressGroup(address);
-    const group = this.#crowd.groups.get(key) ?? newGroup(key, this.#limits.isExempt(address));
+    const group = this.#groups.all.get(key) ?? newGroup(key, this.#limits.isExempt(address));
     const connection = new Connection(socket, group);
     (socket as Owned)[CONNECTION] = connection;
     socket.once('close', () => this.#forget(connection));
     const isOver = !group.exempt && group.members.length >= this.#limits.perAddress;
     const fits =
-      (!isOver && this.#crowd.size < this.#total) || this.#makeRoom(isOver ? group : null, connection.since);
-    this.#crowd.add(connection);
+      (!isOver && this.#groups.size < this.#total) || this.#evict(isOver ? group : null, connection.since);
+    this.#groups.add(connection);
     if (!fits) this.#leave(connection, this.#full);
   }
 
-  #makeRoom(group: Group | null, now: number): boolean {
-    const victim = this.#crowd.victim(group, now);
+  #evict(group: Group | null, now: number): boolean {
+    const victim = this.#groups.victim(group, now);
     if (victim !== null) this.#drop(victim);
     return victim !== null;
   }
@@ -143,7 +143,7 @@ export class Connections {
     if (connection.rank === LEAVING || connection.refusal !== null) return;
     const now = performance.now();
     if (connection.rank === BUSY) connection.since = now;
-    else this.#crowd.move(connection, BUSY, now);
+    else this.#groups.move(connection, BUSY, now);
     if (connection.running < PIPELINED) this.#run(connection, request, response);
     else this.#hold(connection, request, response);
   }
@@ -165,7 +165,7 @@ export class Connections {
         if (connection.waiting!.length > 0 || connection.refusal !== null) socket.pause();
       });
     }
-    if (this.#waiting < MOST_WAITING) {
+    if (this.#waiting < MAX_WAITING) {
       this.#waiting++;
       connection.waiting.push([request, response]);
     } else connection.refusal = this.#full;
@@ -182,7 +182,7 @@ export class Connections {
       this.#run(connection, ...next);
     } else if (connection.running === 0) {
       const now = performance.now();
-      this.#crowd.move(connection, IDLE, now);
+      this.#groups.move(connection, IDLE, now);
       if (this.#closing !== null && this.#isOver(connection, this.#closing, now)) this.#drop(connection);
     }
   }
@@ -199,13 +199,13 @@ export class Connections {
   }
 
   #leave(connection: Connection, text: string): void {
-    this.#crowd.move(connection, LEAVING, performance.now());
+    this.#groups.move(connection, LEAVING, performance.now());
     connection.socket.end(text, 'latin1');
   }
 
   #sweep(now: number): void {
     const closing = this.#closing;
-    for (const { members } of this.#crowd.groups.values()) {
+    for (const { members } of this.#groups.all.values()) {
       for (let i = members.length - 1; i >= 0; i--) {
         const one = members[i]!;
         if (one.rank === LEAVING ? now - one.since > LEAVE_MS : closing && this.#isOver(one, closing, now))
@@ -230,7 +230,7 @@ export class Connections {
   }
 
   #forget(connection: Connection): void {
-    this.#crowd.delete(connection);
+    this.#groups.delete(connection);
     this.#waiting -= connection.waiting?.splice(0).length ?? 0;
   }
 }

@@ -1,28 +1,22 @@
+import { addPlaced, type Placed, removePlaced } from '../placed.ts';
+
 /** Something that may be under way for too long. */
-export interface Timed {
-  /** Where it is in the list; kept by `Deadlines`. */
-  place: number;
+export interface Timed extends Placed {
   /** Whether it has to end; `now` is on the clock of `performance.now()`. */
   isDue(now: number): boolean;
   expire(): void;
 }
 
-/**
- * What is under way. No Set: each time a Set makes itself a new table, V8 lets the old one point to it, and once
- * one of them is in the old generation, all that is ever added lives until the next full collection.
- */
+/** What is under way. */
 export class Deadlines {
   readonly #list: Timed[] = [];
 
   add(timed: Timed): void {
-    timed.place = this.#list.push(timed) - 1;
+    addPlaced(this.#list, timed);
   }
 
   delete(timed: Timed): void {
-    const last = this.#list.pop()!;
-    if (last === timed) return;
-    this.#list[timed.place] = last;
-    last.place = timed.place;
+    removePlaced(this.#list, timed);
   }
 
   /** Expires what is due; `expire` may delete the one that it is called for. */

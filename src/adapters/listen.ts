@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import type { Address } from '../config.ts';
-import { type ErrorCode, errorRow } from '../errors.ts';
+import { type ErrorCode, problemText } from '../errors.ts';
 import { StartError } from '../lifecycle.ts';
 import { type CloseTimes, type ConnectionLimits, Connections } from './connections.ts';
 import type { NodeEnv } from './node-platform.ts';
@@ -42,7 +42,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
         if (!incoming.complete) lingerThenClose(incoming, outgoing);
         return response;
       };
-      if (hasDots(incoming.url!)) return finish(nowhere());
+      if (hasDots(incoming.url!))
+        return finish(refusal('not_found', 'there is no path with a segment . or ..'));
       const response = options.fetch(request, env as NodeEnv);
       return response instanceof Promise ? response.then(finish) : finish(response);
     },
@@ -51,7 +52,6 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   );
   const server = createServer({
     keepAliveTimeout: options.keepAlive,
-    // Node closes idle sockets a second after what it tells clients; both outlive a balancer's 60 s.
     headersTimeout: options.connections.headTime,
     // The gateway has its own, shorter limit for bodies and answers 408 as a problem.
     requestTimeout: 0,
@@ -94,25 +94,16 @@ function hasDots(target: string): boolean {
   return DOTS.test(target.split('?', 1)[0]!);
 }
 
-function nowhere(): Response {
-  const { status, body } = problemOf('not_found', 'there is no path with a segment . or ..');
-  return new Response(body, { status, headers: { 'content-type': 'application/problem+json' } });
-}
-
 /** Requests of which no URL can be made: their target is none. */
 function unfit(error: unknown): Response {
-  const { status, body } =
-    error instanceof RequestError
-      ? problemOf(...BAD_HTTP)
-      : problemOf('internal', 'something went wrong here; the events may be sent again');
-  const headers = { 'content-type': 'application/problem+json' };
-  return new Response(body, { status, headers });
+  return error instanceof RequestError
+    ? refusal(...BAD_HTTP)
+    : refusal('internal', 'something went wrong here; the events may be sent again');
 }
 
-function problemOf(code: ErrorCode, detail: string): { status: number; title: string; body: string } {
-  const { status, title } = errorRow(code);
-  const type = `urn:postern:problem:${code}`;
-  return { status, title, body: JSON.stringify({ type, title, status, detail }) };
+function refusal(code: ErrorCode, detail: string): Response {
+  const { status, text } = problemText(code, detail);
+  return new Response(text, { status, headers: { 'content-type': 'application/problem+json' } });
 }
 
 const BAD_HTTP: [ErrorCode, string] = ['bad_request', 'the request is not well-formed HTTP/1.1'];
@@ -124,9 +115,9 @@ const FAULTS: Record<string, [ErrorCode, string]> = {
 
 /** The answer to what never reaches the app: malformed framing, too slow or too large a head, no place for a connection. */
 function lastAnswer(code: ErrorCode, detail: string): string {
-  const { status, title, body } = problemOf(code, detail);
+  const { status, title, text } = problemText(code, detail);
   const retry = status === 503 ? 'retry-after: 1\r\n' : '';
-  return `HTTP/1.1 ${status} ${title}\r\nconnection: close\r\n${retry}content-type: application/problem+json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  return `HTTP/1.1 ${status} ${title}\r\nconnection: close\r\n${retry}content-type: application/problem+json\r\ncontent-length: ${text.length}\r\n\r\n${text}`;
 }
 
 /** Lets a reply out whose request body was not read, and ends the connection after it (RFC 9112 section 9.6). */

@@ -1,5 +1,4 @@
 import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
-import { printableJson } from '../command-line.ts';
 import type {
   BreakerFacts,
   DeliveryFacts,
@@ -8,6 +7,7 @@ import type {
   RequestFacts,
   StreamFacts,
 } from '../ports/report.ts';
+import { printableJson } from '../printable.ts';
 
 /** Fields that may hold a secret or personal data, at any of the first three levels. */
 const SECRET = ['authorization', 'cookie', 'keys', 'key', 'password', 'secret', 'token', 'query', 'headers'];

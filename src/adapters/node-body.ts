@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../errors.ts';
-import { RATE_GRACE_MS, type ReadOptions } from '../ports/platform.ts';
+import { isTooSlow, type ReadOptions } from '../ports/platform.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 
 /** Bytes of the first block that chunks are copied into. */
@@ -54,10 +54,6 @@ export function readNodeBody(
       if (!settled) fail(new RequestError('body_aborted', 'the connection ended before the body did'));
     });
   });
-}
-
-function isTooSlow(bytes: number, ms: number, rate: number): boolean {
-  return ms > RATE_GRACE_MS && bytes * 1000 < rate * (ms - RATE_GRACE_MS);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { toBase64, toHex } from '../encoding.ts';
 import { RequestError } from '../errors.ts';
-import { type Coding, type Platform, RATE_GRACE_MS, type ReadOptions } from '../ports/platform.ts';
+import { type Coding, isTooSlow, type Platform, type ReadOptions } from '../ports/platform.ts';
 import { makeSha256 } from './sha256.ts';
 
 /** The platform on runtimes that have the web's own interfaces only, such as Workers. */
@@ -50,7 +50,7 @@ async function readBody(
   const stopped = new Promise<never>((_, reject) => {
     timer = setInterval(() => {
       const ms = Date.now() - begun;
-      if (ms >= timeout || (ms > RATE_GRACE_MS && size * 1000 < rate * (ms - RATE_GRACE_MS)))
+      if (ms >= timeout || isTooSlow(size, ms, rate))
         reject(new RequestError('body_timeout', 'the body did not come in time'));
     }, 250);
     started(reject);

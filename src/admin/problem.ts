@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { type ErrorCode, errorRow } from '../errors.ts';
+import { type ErrorCode, problemText } from '../errors.ts';
 
 /** A refusal of the admin port, as an RFC 9457 problem. */
 export function problem(
@@ -8,7 +8,6 @@ export function problem(
   detail: string,
   headers: Record<string, string> = {},
 ): Response {
-  const { status, title } = errorRow(code);
-  const body = JSON.stringify({ type: `urn:postern:problem:${code}`, title, status, detail });
-  return context.body(body, status as 404, { 'content-type': 'application/problem+json', ...headers });
+  const { status, text } = problemText(code, detail);
+  return context.body(text, status as 404, { 'content-type': 'application/problem+json', ...headers });
 }

@@ -91,8 +91,8 @@ export function unauthorized(): RequestError {
   );
 }
 
-/** For who has a key in a compressed body: what anybody sends is not inflated. */
-export function keyInHead(): RequestError {
+/** The error for a compressed body that has its key inside: nothing is inflated before its sender is let in. */
+export function keyNotInHead(): RequestError {
   const error = unauthorized();
   return new RequestError(
     'unauthorized',

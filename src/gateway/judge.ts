@@ -21,11 +21,10 @@ export interface JudgeOptions {
 
 /** Milliseconds of work on one request after which the others get their turn. */
 const SLICE_MS = 10;
-/** Bytes of payload after which the clock is looked at, each event counting as a few more. */
+/** Bytes of payload after which the clock is looked at. Each event counts `EVENT_BYTES` more, a step without one `STEP_BYTES`. */
 const SLICE_BYTES = 64 * 1024;
-const PIECE = 512;
-/** Of work that has made no event yet. */
-const UNKNOWN = 16 * 1024;
+const EVENT_BYTES = 512;
+const STEP_BYTES = 16 * 1024;
 
 /**
  * Makes the events of a request one by one and judges each at once: what was parsed of it is let go before the next is
@@ -46,7 +45,7 @@ export async function judgeAll(events: Decoding, options: JudgeOptions): Promise
       if (address !== undefined) markAddress(event, address);
       judged.push(event);
     }
-    bytes += event === null ? UNKNOWN : PIECE + (event.data?.length ?? 0);
+    bytes += event === null ? STEP_BYTES : EVENT_BYTES + (event.data?.length ?? 0);
     if (bytes < SLICE_BYTES) continue;
     bytes = 0;
     const now = performance.now();

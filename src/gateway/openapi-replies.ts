@@ -1,5 +1,5 @@
 import type { SourceConfig } from '../config-source-types.ts';
-import { ERROR_CODES, type ErrorCode, errorRow } from '../errors.ts';
+import { ERROR_CODES, type ErrorCode, errorRow, problemType } from '../errors.ts';
 import type { Json } from './openapi.ts';
 import type { Route } from './routes.ts';
 
@@ -107,7 +107,7 @@ function problemAnswer(status: number, codes: ErrorCode[], limited: boolean): Js
   const events = OF_EVENTS.filter((code) => codes.includes(code));
   // Events that are refused for reasons of several statuses give 422, under the first one's reason.
   const mixed = status === 422 ? events.filter((code) => errorRow(code).status < 500) : [];
-  const types = [...new Set([...whole, ...mixed])].map(typeOf);
+  const types = [...new Set([...whole, ...mixed])].map(problemType);
   const ofEvents = events.some((code) => errorRow(code).status === status);
   const problem = ref('schemas', 'Problem');
   const schema = {
@@ -119,7 +119,7 @@ function problemAnswer(status: number, codes: ErrorCode[], limited: boolean): Js
   const example =
     status === 422
       ? {
-          type: typeOf('schema_mismatch'),
+          type: problemType('schema_mismatch'),
           title: errorRow('schema_mismatch').title,
           status,
           ...{ accepted: 0, duplicates: 0, rejected: 1, retry: 0 },
@@ -133,7 +133,7 @@ function problemAnswer(status: number, codes: ErrorCode[], limited: boolean): Js
           ],
         }
       : {
-          type: typeOf(code),
+          type: problemType(code),
           title,
           status,
           detail: 'says what exactly, and names the limit if there is one',
@@ -237,8 +237,4 @@ export function replySchemas(): Json {
       properties: { ...head, ...verdicts },
     },
   };
-}
-
-function typeOf(code: ErrorCode): string {
-  return `urn:postern:problem:${code}`;
 }

@@ -7,7 +7,7 @@ import type { Coding, Platform } from '../ports/platform.ts';
 import type { Span } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
 import { traceHeaders } from '../trace-context.ts';
-import { type Admission, admit, type Door, isKeyed, keyInHead } from './admit.ts';
+import { type Admission, admit, type Door, isKeyed, keyNotInHead } from './admit.ts';
 import { inflatedGrowth } from './body.ts';
 import { checkOrigin } from './cors.ts';
 import { checkHead, type Head } from './head.ts';
@@ -19,7 +19,7 @@ import type { Reply } from './reply.ts';
 import type { Hold, Room } from './room.ts';
 import type { Signed } from './signature/check.ts';
 import type { DecodeContext, Source } from './sources/source.ts';
-import { idempotencyKeyOf, signedIdempotencyKey } from './sources/transport.ts';
+import { idempotencyKeyOf, unsignedIdempotencyKey } from './sources/transport.ts';
 
 export interface ReaderOptions {
   limits: Limits;
@@ -143,7 +143,7 @@ export class RequestReader {
     alive: () => void,
   ): Promise<Uint8Array> {
     if (sent.length === 0) return sent;
-    if (admission === null) throw keyInHead();
+    if (admission === null) throw keyNotInHead();
     const growth = inflatedGrowth(coding, sent, this.#options.limits, hold);
     return this.#options.platform.inflate(coding, sent, (bytes) => {
       alive();
@@ -153,6 +153,10 @@ export class RequestReader {
 
   #context(source: Source, { header }: Head, signed: Signed | null, state: RequestState): DecodeContext {
     const { limits, platform } = this.#options;
+    const key = header('idempotency-key');
+    // Webhooks may have it from their senders; it counts for nothing there.
+    if (signed !== null && key !== undefined && source.config.protocol !== 'webhook')
+      throw unsignedIdempotencyKey();
     return {
       source,
       limits,
@@ -160,10 +164,7 @@ export class RequestReader {
       receivedAt: this.#clock.now(),
       header,
       grow: (bytes) => state.hold!.grow(bytes),
-      idempotencyKey:
-        signed === null
-          ? idempotencyKeyOf(header('idempotency-key'), limits.id)
-          : signedIdempotencyKey(header('idempotency-key'), source.config.protocol === 'webhook'),
+      idempotencyKey: signed === null ? idempotencyKeyOf(key, limits.id) : null,
       trace: state.span?.headers ?? traceHeaders(header('traceparent'), header('tracestate')),
     };
   }

@@ -1,4 +1,4 @@
-import { type ErrorCode, errorRow, type RequestError } from '../errors.ts';
+import { errorRow, problemText, problemType, type RequestError } from '../errors.ts';
 import type { EventError, Verdict } from '../event.ts';
 
 /** What is said of one event. */
@@ -47,7 +47,10 @@ export function verdictReply(
     retry > 0 ? verdict === 'retry' : verdict === 'rejected' || changed,
   );
   const code = first?.errors[0]?.code ?? 'log_unavailable';
-  const problem = JSON.stringify({ type: typeOf(code), title: errorRow(code).title, status }).slice(0, -1);
+  const problem = JSON.stringify({ type: problemType(code), title: errorRow(code).title, status }).slice(
+    0,
+    -1,
+  );
   const headers: Record<string, string> = { ...PROBLEM };
   if (status === 503) headers['retry-after'] = '2';
   return { status, body: `${problem},${list}`, headers };
@@ -97,14 +100,6 @@ function statusOf(counts: Record<Verdict, number>, events: EventReply[]): number
 
 /** The answer to a request that failed as a whole (RFC 9457). */
 export function problemReply(error: RequestError): Reply {
-  const { status, title } = errorRow(error.code);
-  return {
-    status,
-    body: JSON.stringify({ type: typeOf(error.code), title, status, detail: error.message }),
-    headers: { ...PROBLEM, ...error.headers },
-  };
-}
-
-function typeOf(code: ErrorCode): string {
-  return `urn:postern:problem:${code}`;
+  const { status, text } = problemText(error.code, error.message);
+  return { status, body: text, headers: { ...PROBLEM, ...error.headers } };
 }

@@ -42,7 +42,7 @@ export interface ReadOptions {
   limit: number;
   /** Milliseconds for the whole body. */
   timeout: number;
-  /** Bytes a second that must have come on average, once the reading has taken `RATE_GRACE_MS`. */
+  /** Bytes a second that must have come on average, see `isTooSlow`. */
   rate: number;
   /** Told of each chunk's bytes before they are kept. Throws RequestError `overloaded`. */
   grow(bytes: number): void;
@@ -51,4 +51,9 @@ export interface ReadOptions {
 }
 
 /** Milliseconds in which a body may come as slowly as it likes: a lost packet costs a bad link some seconds. */
-export const RATE_GRACE_MS = 5_000;
+const RATE_GRACE_MS = 5_000;
+
+/** Whether so many bytes in so many milliseconds are fewer than `rate` a second asks for. */
+export function isTooSlow(bytes: number, ms: number, rate: number): boolean {
+  return ms > RATE_GRACE_MS && bytes * 1000 < rate * (ms - RATE_GRACE_MS);
+}

@@ -170,14 +170,15 @@ export class Run implements Reading {
    * this one begins under a longer id, in the partition of that.
    */
   async #rename(held: Instances, record: StoredRecord, id: string): Promise<void> {
-    this.#teller.tell('id_taken');
     let written = await this.#journal.append(startedRecord(record, id, this.#topic));
     if (written === 'too_large') {
       const { name, deadLetter } = this.#options.workflow.config;
       const failure = { step: null, reason: 'id_taken', detail: 'an event of another source has its id' };
       written = await storeLetter(this.#journal, record, name, failure, deadLetter);
     }
-    if (written !== 'dropped') held.finish(record.offset);
+    if (written === 'dropped') return;
+    this.#teller.tell('id_taken');
+    held.finish(record.offset);
   }
 
   /** Begins what follows from the state of an instance, and drops what no longer does. */

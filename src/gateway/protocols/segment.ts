@@ -186,8 +186,8 @@ const SUCCESS: Reply = {
 };
 
 /**
- * What SDKs expect: they drop a whole batch for one 4xx, so `success` says that each event is stored, or kept
- * as rejected. Those who prefer the representation (RFC 7240 4.2) get a verdict per event.
+ * What SDKs expect: they drop a whole batch for one 4xx, so `success` says that each event is stored, that its id was
+ * stored before, or that it is kept as rejected. Those who prefer the representation (RFC 7240 4.2) get a verdict per event.
  */
 export function segmentReply({ counts, events, refused }: Outcome, head: Head): Reply {
   const told = /\breturn=representation\b/.test(head.header('prefer') ?? '');

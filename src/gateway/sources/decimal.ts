@@ -7,7 +7,7 @@ export interface Decimal {
 /** Longest text, and largest exponent, that is counted with: far beyond what a double holds. */
 const MOST = 400;
 /** Digits that a sum may have: a double has 17, and work grows with their square. */
-const MOST_DIGITS = 64;
+const MAX_DIGITS = 64;
 const NUMBER = /^(-?\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 
 /** The value of a JSON number's text; null when it is too long or too large to count with. */
@@ -22,7 +22,7 @@ export function parseDecimal(text: string): Decimal | null {
 export function addDecimals(a: Decimal, b: Decimal): Decimal | null {
   if (a.digits === 0n) return b;
   if (b.digits === 0n) return a;
-  if (Math.max(end(a), end(b)) - Math.min(a.exponent, b.exponent) > MOST_DIGITS) return null;
+  if (Math.max(end(a), end(b)) - Math.min(a.exponent, b.exponent) > MAX_DIGITS) return null;
   const exponent = Math.min(a.exponent, b.exponent);
   return { digits: scaled(a, exponent) + scaled(b, exponent), exponent };
 }

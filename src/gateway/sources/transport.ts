@@ -1,18 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import { unusable } from '../../event-attributes.ts';
 
-/**
- * The same on a source that wants signatures: no signature covers the header, so it must not make a new event of a
- * body that is sent again. Webhooks may have it from their senders; it counts for nothing there.
- */
-export function signedIdempotencyKey(header: string | undefined, isWebhook: boolean): null {
-  if (header === undefined || isWebhook) return null;
-  throw new RequestError(
-    'bad_request',
-    'header Idempotency-Key is not signed; this source takes only what is, and the id has to be in the body',
-  );
-}
-
 /** The Idempotency-Key header: a Structured-Fields string, or the bare text that many clients send. */
 export function idempotencyKeyOf(header: string | undefined, limit: number): string | null {
   if (header === undefined) return null;
@@ -21,4 +9,12 @@ export function idempotencyKeyOf(header: string | undefined, limit: number): str
   const bad = key === '' ? 'is empty' : unusable(key, limit);
   if (bad !== null) throw new RequestError('bad_request', `header Idempotency-Key ${bad}`);
   return key;
+}
+
+/** The error for that header beside a signature: no signature covers it, so it must not make a new event of an old body. */
+export function unsignedIdempotencyKey(): RequestError {
+  return new RequestError(
+    'bad_request',
+    'header Idempotency-Key is not signed; this source takes only what is, and the id has to be in the body',
+  );
 }

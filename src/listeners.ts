@@ -5,7 +5,7 @@ import { makeAddressTest } from './address.ts';
 import type { Config } from './config.ts';
 
 /** The ports of the process, and the file descriptors that their connections take. */
-export interface Doors {
+export interface Listeners {
   openIngest(fetch: ListenOptions['fetch']): Promise<Listener>;
   openAdmin(fetch: ListenOptions['fetch']): Promise<Listener>;
   /** Closes the public port; `drain` as in `RunOptions`. Resolves when all that was asked is answered. */
@@ -14,23 +14,23 @@ export interface Doors {
   problem(): string | null;
 }
 
-/** Milliseconds between failing readiness and closing the door, in which balancers look elsewhere. */
+/** Milliseconds between failing readiness and closing the port, in which balancers look elsewhere. */
 const DRAIN_MS = 1000;
 /** Milliseconds until connections that stay idle after that are closed. */
 const IDLE_MS = 5000;
 /** Connections that are taken even when file descriptors are very few. */
-const FEWEST = 8;
+const MIN_CONNECTIONS = 8;
 /** Of the admin port, whose few clients we know. */
 const ADMIN = { total: 256, perAddress: 128 };
 
-/** Makes the doors; nothing is open yet. */
-export function makeDoors(config: Config, logger: Logger): Doors {
+/** Makes the listeners; nothing is open yet. */
+export function makeListeners(config: Config, logger: Logger): Listeners {
   const { keepAlive, limits, proxies } = config.gateway;
   let ingest: Listener | null = null;
   const files = watchDescriptors({
     onCount(used) {
       // What else is open can grow, such as connections to functions: those of clients make room.
-      ingest?.resize(Math.max(FEWEST, files.limit - 2 * files.reserve - (used - ingest.size())));
+      ingest?.resize(Math.max(MIN_CONNECTIONS, files.limit - 2 * files.reserve - (used - ingest.size())));
     },
     onChange(problem) {
       if (problem === null) logger.info('file descriptors: there are enough again');
@@ -38,7 +38,7 @@ export function makeDoors(config: Config, logger: Logger): Doors {
     },
   });
   // The rest is for the log, Redis, functions and files.
-  const total = Math.min(limits.connections, Math.max(FEWEST, Math.floor(files.limit * 0.75)));
+  const total = Math.min(limits.connections, Math.max(MIN_CONNECTIONS, Math.floor(files.limit * 0.75)));
   const isFewer = total < limits.connections;
   const common = { keepAlive, maxHeaders: limits.headers };
   return {

@@ -1,3 +1,4 @@
+import { addPlaced, removePlaced } from '../placed.ts';
 import { BUSY, type Connection, type Group, IDLE, LEAVING, type Rank, SILENT } from './connection.ts';
 
 const RANKS: Rank[] = [LEAVING, SILENT, IDLE, BUSY];
@@ -8,31 +9,26 @@ export function newGroup(key: string, exempt: boolean): Group {
 }
 
 /** All connections by address; lists and counters only, since every request changes a rank. */
-export class Crowd {
-  readonly groups = new Map<string, Group>();
+export class ConnectionGroups {
+  readonly all = new Map<string, Group>();
   size = 0;
 
   add(member: Connection): void {
     const { group } = member;
-    if (group.members.length === 0) this.groups.set(group.key, group);
-    member.place = group.members.push(member) - 1;
+    if (group.members.length === 0) this.all.set(group.key, group);
+    addPlaced(group.members, member);
     group.counts[member.rank]!++;
     this.size++;
   }
 
   delete(member: Connection): void {
-    const { place } = member;
-    if (place < 0) return;
+    if (member.place < 0) return;
     const { members, counts, key } = member.group;
-    const last = members.pop()!;
-    if (last !== member) {
-      members[place] = last;
-      last.place = place;
-    }
+    removePlaced(members, member);
     member.place = -1;
     counts[member.rank]!--;
     this.size--;
-    if (members.length === 0) this.groups.delete(key);
+    if (members.length === 0) this.all.delete(key);
   }
 
   move(member: Connection, rank: Rank, now: number): void {
@@ -44,8 +40,8 @@ export class Crowd {
   }
 
   /**
-   * Who gives way: the oldest of the lowest rank, of a group or else of the one that has most of that rank. One that is busy
-   * only when it waits for its client. Null when there is nobody.
+   * The connection that gives way to a new one: the oldest of the lowest rank, of the group, or with null of the group that
+   * has most of that rank. A busy one gives way only while it waits for its client. Null when there is none.
    */
   victim(group: Group | null, now: number): Connection | null {
     for (const rank of RANKS) {
@@ -59,7 +55,7 @@ export class Crowd {
   /** Exempt groups come last: they are large because they stand for many. */
   #most(rank: Rank): Group | null {
     let most: Group | null = null;
-    for (const group of this.groups.values()) {
+    for (const group of this.all.values()) {
       const count = group.counts[rank]!;
       if (count === 0) continue;
       if (most === null || (most.exempt && !group.exempt)) most = group;
