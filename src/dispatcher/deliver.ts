@@ -67,6 +67,11 @@ export class Deliverer {
     return this.#inflight.size;
   }
 
+  /** Events that have failed and wait for their next attempt. */
+  get waiting(): number {
+    return this.#waiting.events;
+  }
+
   get isIdle(): boolean {
     return this.#inflight.size === 0 && !this.#letters.writing;
   }
@@ -80,9 +85,15 @@ export class Deliverer {
     }
   }
 
-  /** First attempt of a call with these events. */
-  deliver(deliveries: readonly Delivery[]): void {
-    this.begin(new Call(deliveries, this.#answered));
+  /** As `due`, but with one event: any other may be what a call with several fails for. */
+  dueAlone(): Call | undefined {
+    const call = this.due();
+    return call === undefined || call.isAlone ? call : this.#waiting.part(call);
+  }
+
+  /** First attempt of a call with these events; `isSearch` as the breaker's. */
+  deliver(deliveries: readonly Delivery[], isSearch = false): void {
+    this.begin(new Call(deliveries, this.#answered), isSearch);
   }
 
   /** The call's wait for its turn is over. */
@@ -91,14 +102,14 @@ export class Deliverer {
   }
 
   /** Next attempt of a call. */
-  begin(call: Call): void {
+  begin(call: Call, isSearch = false): void {
     const { now, breaker, pace, invoker, subscription } = this.#options;
     if (call.firstTime === 0) call.firstTime = now();
     if (call.deadline === Number.POSITIVE_INFINITY && subscription.retryAge !== null) {
       call.deadline = now() + subscription.retryAge;
     }
     call.attempts++;
-    breaker.began(call.deliveries[0]!);
+    breaker.began(call, isSearch);
     call.number = pace.began(performance.now());
     this.#inflight.add(call);
     try {
@@ -123,7 +134,7 @@ export class Deliverer {
     const calls = [...this.#inflight];
     this.#inflight.clear();
     for (const call of calls) {
-      this.#options.breaker.dropped(call.deliveries[0]!);
+      this.#options.breaker.dropped(call);
       call.invocation?.abort();
     }
   }
@@ -157,7 +168,7 @@ export class Deliverer {
     const { retry } = subscription;
     const told = retryAfter(answer.retryAfter, now(), retry.max);
     const last = isLast(call, answer, retry);
-    const counts = breaker.answered(call.deliveries[0]!, answer, told, last);
+    const counts = breaker.answered(call, answer, told, last);
     pace.answered(call.number, answer);
     const step = stepAfter(call, answer, counts, retry);
     if (isFree(step, answer)) call.attempts--;

@@ -222,7 +222,11 @@ export class Run implements RecordSink {
 
   #regulate(): void {
     if (this.#consumption === null || this.#isClosing) return;
-    this.#intake.regulate(this.#consumption, !this.#feed.wantsMore, this.#feed.parked);
+    this.#intake.regulate(this.#consumption, !this.#feed.wantsMore, {
+      isDoubtful: this.#options.breaker.isDoubtful,
+      parked: this.#feed.parked,
+      waiting: this.#deliverer.waiting,
+    });
   }
 
   #makeDeliverer(): Deliverer {
