@@ -205,7 +205,7 @@ export class Breaker {
     if (!excused && ms < FALSE_ALARM_MS) this.#trust = Math.min(MOST_TRUST, this.#trust * 2);
     this.#openedAt = null;
     this.#probe = null;
-    this.#doubtUntil = clock() + DOUBT_MS;
+    this.#doubtUntil = excused ? 0 : clock() + DOUBT_MS;
     changed({ subscription, open: false, reason: null, ms });
   }
 

@@ -12,6 +12,7 @@ afterEach(() => rig.close());
 
 /** With one attempt more, everything would be in the dead-letter topic long before the function is up. */
 const FEW = { retry: { attempts: 2, min: 1, max: 5 } };
+const FULL = { events: 100, wait: 10, size: 1_000_000 };
 const isOpen = () => rig.facts.breakers.at(-1)?.open === true;
 
 test.each([503, 429, 404])(
@@ -100,6 +101,7 @@ test.each(['answers 503', 'refuses connections'])(
   'C54 the backlog stays in the log while a function %s, and other subscriptions go on',
   async (how) => {
     const isRefusing = how === 'refuses connections';
+    const count = isRefusing ? 3_000 : 6_000;
     const fine = await rig.function();
     let isDown = true;
     const down = await rig.function((_, response) => response.writeHead(isDown ? 503 : 200).end());
@@ -134,12 +136,12 @@ test.each(['answers 503', 'refuses connections'])(
     });
     await rig.append(numbered(20));
     await rig.start([subscription(down, { name: 'down', ...FEW })], log);
-    await rig.start([subscription(fine, { name: 'fine' })]);
+    await rig.start([subscription(fine, { name: 'fine', mode: 'batch', batch: FULL })]);
     await rig.facts.until(isOpen);
     if (isRefusing) await changes.until(() => isPaused);
-    await rig.append(numbered(9000, 20));
+    await rig.append(numbered(count, 20));
     await changes.until(() => isPaused);
-    await rig.facts.until(() => rig.facts.events('delivered', 'fine') === 9020);
+    await rig.facts.until(() => rig.facts.events('delivered', 'fine') === count + 20);
     // At most the one fetch that was on its way, beside those among which it looks for one that is taken.
     expect(read).toBeLessThanOrEqual((isRefusing ? 20 : 5_000) + 500);
     isDown = false;
@@ -150,10 +152,10 @@ test.each(['answers 503', 'refuses connections'])(
     });
     if (isRefusing)
       await new Promise<void>((resolve) => again.listen(down.server.port, '127.0.0.1', resolve));
-    await rig.facts.until(() => rig.facts.events('delivered', 'down') === 9020);
+    await rig.facts.until(() => rig.facts.events('delivered', 'down') === count + 20);
     again.close();
     again.closeAllConnections();
-    expect(isRefusing ? back.size : new Set(down.ids).size).toBe(9020);
+    expect(isRefusing ? back.size : new Set(down.ids).size).toBe(count + 20);
     expect(rig.facts.events('dead_letter')).toBe(0);
     expect(isPaused).toBe(false);
   },
