@@ -23,7 +23,7 @@ export interface FeedOptions {
 }
 
 /** Milliseconds that an event may wait behind events that fail before newer ones overtake it. */
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 2_000;
 
 /** Events that no call was made for yet, and which call begins next. */
 export class Feed {
