@@ -28,7 +28,9 @@ const { values: options } = parseArgs({
 });
 const [poison, rate, ms] = [Number(options.poison), Number(options.rate), Number(options.ms)];
 const WARM_MS = 3_000;
-const LONGEST_MS = 300_000;
+const LONGEST_MS = 600_000;
+/** Of the bad events, and as many others of the good ones. */
+const KEYS = 500;
 
 /** When each good event was sent, and first taken. */
 const sent: number[] = [];
@@ -134,7 +136,9 @@ function failed(error: unknown): void {
 }
 
 async function post(numbers: number[]): Promise<void> {
-  const body = JSON.stringify(numbers.map((n) => ({ id: String(n), key: `k${Math.abs(n) % 500}`, n })));
+  const body = JSON.stringify(
+    numbers.map((n) => ({ id: String(n), key: n < 0 ? `bad${-n % KEYS}` : `k${n % KEYS}`, n })),
+  );
   const reply = await fetch(`http://127.0.0.1:${port}/events/s`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -104,10 +104,11 @@ export class Feed {
       return false;
     }
     if (breaker.isOpen) return this.#probe(deliverer, now);
+    deliverer.again.keepOrder();
     // In turns: neither many events that fail nor many new ones keep the others waiting.
     this.#isNewsTurn = !this.#isNewsTurn;
     if (this.#isNewsTurn && this.#beginNew(deliverer, now)) return true;
-    const again = deliverer.due();
+    const again = deliverer.again.due();
     if (again === undefined) return !this.#isNewsTurn && this.#beginNew(deliverer, now);
     deliverer.begin(again);
     return true;
@@ -121,10 +122,11 @@ export class Feed {
       deliverer.deliver(this.#takeOne(now), true);
       return true;
     }
+    if (search === Number.POSITIVE_INFINITY && this.#overtakes(deliverer)) return true;
     const { wait } = breaker;
     if (wait === 0) {
       if (breaker.wantsNew && this.#beginNew(deliverer, now)) return true;
-      const again = breaker.isReached ? deliverer.dueAlone() : deliverer.due();
+      const again = breaker.isReached ? deliverer.again.dueAlone() : deliverer.again.due();
       if (again === undefined) return this.#beginNew(deliverer, now);
       deliverer.begin(again);
       return true;
@@ -132,6 +134,13 @@ export class Feed {
     const next = Math.min(search, wait);
     if (next !== Number.POSITIVE_INFINITY) this.#wake(now + next, now);
     return false;
+  }
+
+  #overtakes(deliverer: Deliverer): boolean {
+    const isAlone = this.#lanes !== null && this.#options.limits.events === 1;
+    return (
+      isAlone && this.#ready.length === 0 && this.#options.breaker.isReached && deliverer.again.overtakes()
+    );
   }
 
   #beginNew(deliverer: Deliverer, now: number): boolean {

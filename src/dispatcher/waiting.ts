@@ -40,6 +40,17 @@ export class Waiting {
     return call;
   }
 
+  /** Takes the first call of those whose wait is over that is wanted, or returns undefined. */
+  take(isWanted: (call: Call) => boolean): Call | undefined {
+    let taken: Call | undefined;
+    for (let left = this.#due.length; left > 0; left--) {
+      const call = this.shift()!;
+      if (taken === undefined && isWanted(call)) taken = call;
+      else this.push(call);
+    }
+    return taken;
+  }
+
   /** Parts a call that was waiting: returns the one event that is not to wait any more. */
   part(call: Call): Call {
     const { one, other, after } = firstOf(call);

@@ -76,22 +76,36 @@ describe('a function that answers is not down', () => {
     expect(delivered()).toBe(1);
   });
 
-  test('connections that it resets for events of most keys keep the others of those keys for a bounded time', async () => {
-    const target = await rig.function(({ id, request }, response) => {
-      if (isBad(id)) request.socket.resetAndDestroy();
-      else response.end();
-    });
-    const keyed = (id: string, key: string) => ({ ...eventRecord(id, '{}'), key });
-    const keys = Array.from({ length: 10 }, (_, i) => `k${i}`);
-    // All keys but the last begin with one.
-    const heads = keys.slice(0, -1).map((key, i) => keyed(`bad${i}`, key));
-    const rest = numbered(40).map((id, i) => keyed(id, keys[i % 10]!));
-    await rig.log.append([...heads, ...rest]);
-    await rig.start([subscription(target, { order: 'key', retry: RETRY, concurrency: 4 })]);
-    await rig.facts.until(() => delivered() === 40 && given() === 9);
-    expect(await keysOf(9)).toEqual(new Set(bad(9)));
-    expect(new Set(rig.facts.reasons('dead_letter'))).toEqual(new Set(['connection_lost']));
-  });
+  test.each([
+    ['most keys', 9, 1],
+    ['every key', 10, 1],
+    ['every key, two of each', 10, 2],
+  ])(
+    'connections that it resets for events of %s keep the others for a bounded time, and in order',
+    async (_, of, each) => {
+      const taken: string[] = [];
+      const target = await rig.function(({ id, request }, response) => {
+        if (isBad(id)) request.socket.resetAndDestroy();
+        else {
+          taken.push(id);
+          response.end();
+        }
+      });
+      const keyed = (id: string, key: string) => ({ ...eventRecord(id, '{}'), key });
+      const keys = Array.from({ length: 10 }, (_, i) => `k${i}`);
+      const heads = bad(of * each).map((id, i) => keyed(id, keys[i % of]!));
+      const rest = numbered(40).map((id, i) => keyed(id, keys[i % 10]!));
+      await rig.log.append([...heads, ...rest]);
+      await rig.start([subscription(target, { order: 'key', retry: RETRY, concurrency: 4 })]);
+      await rig.facts.until(() => delivered() === 40 && given() === of * each);
+      expect(await keysOf(of * each)).toEqual(new Set(bad(of * each)));
+      for (const i of keys.keys()) {
+        const ofKey = (ids: string[]) => ids.filter((id) => Number(id.slice(1)) % 10 === i);
+        expect(ofKey(taken)).toEqual(ofKey(numbered(40)));
+      }
+      expect(new Set(rig.facts.reasons('dead_letter'))).toEqual(new Set(['connection_lost']));
+    },
+  );
 
   test.each([
     ['none', 10],
@@ -114,6 +128,28 @@ describe('a function that answers is not down', () => {
 });
 
 describe('a function that is down for all events', () => {
+  test('for longer than their attempts take gets all of every key, in order', async () => {
+    let isUp = false;
+    const taken: string[] = [];
+    const target = await rig.function(({ id }, response) => {
+      if (isUp) taken.push(id);
+      response.writeHead(isUp ? 200 : 503).end();
+    });
+    const keys = Array.from({ length: 6 }, (_, i) => `k${i}`);
+    await rig.log.append(numbered(60).map((id, i) => ({ ...eventRecord(id, '{}'), key: keys[i % 6]! })));
+    const few = { attempts: 2, min: 1, max: 5 };
+    await rig.start([subscription(target, { order: 'key', retry: few, concurrency: 4 })]);
+    // It has looked at what comes after the first events.
+    await target.until(() => new Set(target.ids).size > 7);
+    isUp = true;
+    await rig.facts.until(() => delivered() === 60);
+    expect(given()).toBe(0);
+    for (const i of keys.keys()) {
+      const ofKey = (ids: string[]) => ids.filter((id) => Number(id.slice(1)) % 6 === i);
+      expect(ofKey(taken)).toEqual(ofKey(numbered(60)));
+    }
+  });
+
   test('and up for a moment only, costs no event anything', async () => {
     let isUp = false;
     let good = 0;
