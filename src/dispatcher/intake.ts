@@ -13,7 +13,7 @@ const HELD = 5_000;
 const WINDOW = 5_000;
 
 /** What of all that is held must not keep others from being read. */
-export interface Apart {
+interface Apart {
   /** Good events may be behind many bad ones. */
   isDoubtful: boolean;
   /** Events that have paused their partition already. */
