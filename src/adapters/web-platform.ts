@@ -20,6 +20,8 @@ export function webPlatform(): Platform {
     headers: (request) => request.headers,
     headerCount: (request) => [...request.headers.keys()].length,
     isGone: (request) => request.signal.aborted,
+    // A worker may not wait for what another request does.
+    enter: () => null,
     turn: () => new Promise((resolve) => setTimeout(resolve, 0)),
   };
 }

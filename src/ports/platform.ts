@@ -31,8 +31,13 @@ export interface Platform {
   headerCount(request: Request, env: unknown): number;
   /** Whether nobody waits for the reply any more. */
   isGone(request: Request, env: unknown): boolean;
-  /** Resolves when all else that waits has had its turn. */
-  turn(): Promise<void>;
+  /**
+   * To be asked before work on a request whose body has come. Null: now; else it resolves when others have had their
+   * turn. `client` tells whose request it is, as far as that is known.
+   */
+  enter(client: string | null): Promise<void> | null;
+  /** Ends a piece of work; resolves when it is the client's turn again. */
+  turn(client: string | null): Promise<void>;
 }
 
 export type Coding = 'gzip' | 'deflate' | 'br' | 'zstd';
