@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 const EVERY = ['test/**/*.test.ts'];
-/** Their times are part of what they promise, so no other file runs beside them. */
-const TIMED = ['test/attack/**/*.test.ts'];
+/** They take all of the machine, so no other file runs beside them. */
+const ATTACKS = ['test/attack/**/*.test.ts'];
 
 const limits = {
   // Real servers are started, stopped and filled, and on a new machine programs are built first: slow, but never timed.
@@ -22,12 +22,12 @@ export default defineConfig({
           ...limits,
           name: 'all',
           include: EVERY,
-          exclude: TIMED,
+          exclude: ATTACKS,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
       },
-      { test: { ...limits, name: 'timed', include: TIMED, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+      { test: { ...limits, name: 'attack', include: ATTACKS, maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
   },
 });

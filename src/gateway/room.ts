@@ -64,8 +64,7 @@ export class Room {
     if (address !== null) shares.push(this.#addressOf(address));
     const hold = new Hold(this, shares);
     for (const share of shares) {
-      if (share.requests >= share.maxRequests && !this.#endSlowest(share, hold))
-        throw overloaded(`too many requests at once ${share.name}`);
+      this.#makePlace(share, hold);
       if (share.bytes >= share.maxBytes) this.makeRoom(share, 1, hold);
     }
     for (const share of shares) share.requests++;
@@ -78,6 +77,7 @@ export class Room {
     const share = this.#partyOf(source);
     const before = hold.shares[1]!;
     if (before === share) return;
+    this.#makePlace(share, hold);
     if (share.bytes + hold.bytes > share.maxBytes) this.makeRoom(share, hold.bytes, hold);
     before.bytes -= hold.bytes;
     before.requests--;
@@ -101,6 +101,12 @@ export class Room {
     }
   }
 
+  /** Throws RequestError `overloaded` when the share has all the requests that it may have, and none is slow. */
+  #makePlace(share: Share, hold: Hold): void {
+    if (share.requests >= share.maxRequests && !this.#endSlowest(share, hold))
+      throw overloaded(`too many requests at once ${share.name}`);
+  }
+
   remove(hold: Hold): void {
     const last = this.#holds.pop()!;
     if (last !== hold) {
@@ -109,7 +115,7 @@ export class Room {
     }
   }
 
-  /** Ends the body that comes slowest, if it comes more slowly than that of `hold`. */
+  /** Ends the body that comes slowest, if it comes more slowly than that of `hold`. Tells whether there was one. */
   #endSlowest(share: Share, hold: Hold): boolean {
     const now = performance.now();
     let slowest: Hold | null = null;
@@ -121,11 +127,29 @@ export class Room {
       least = rate;
       slowest = other;
     }
+    if (slowest === null && share === this.#strangers) slowest = this.#ofLargestAddress(hold);
     if (slowest === null) return false;
     const { stop } = slowest;
     slowest.leave();
-    stop!(overloaded('too many bytes in work; this body came more slowly than the others'));
+    stop!(overloaded('too much in work; this body gave way to others'));
     return true;
+  }
+
+  /**
+   * A body of the address that holds most, if that is more than the address of `hold` has. A stranger who sends fast
+   * must not keep out senders whose signature is over the body, and they are as unknown as he is until then.
+   */
+  #ofLargestAddress({ shares: [, , own] }: Hold): Hold | null {
+    let largest: Hold | null = null;
+    let most = own?.bytes ?? Number.POSITIVE_INFINITY;
+    for (const other of this.#holds) {
+      const [, party, address] = other.shares;
+      if (other.stop === null || party !== this.#strangers || address === undefined) continue;
+      if (address.bytes <= most) continue;
+      most = address.bytes;
+      largest = other;
+    }
+    return largest;
   }
 
   #partyOf(source: string | null): Share {

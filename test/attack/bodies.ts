@@ -34,9 +34,11 @@ function compressed(body: Body, coding: Coding = 'gzip'): Body {
   return { ...body, bytes: compressors[coding](body.bytes), coding };
 }
 
-/** Some bytes that inflate to the most that is allowed, or beyond. */
-export const spaces = (coding: Coding, size = INFLATED): Body =>
-  compressed({ bytes: Buffer.alloc(size, ' ') }, coding);
+/** Makes some bytes that inflate to the most that is allowed, or beyond. They are always the same. */
+export function spaces(coding: Coding, size = INFLATED): () => Body {
+  let made: Body | null = null;
+  return () => (made ??= compressed({ bytes: Buffer.alloc(size, ' ') }, coding));
+}
 
 /** Events of little sense that shrink by some `ratio`, so that a cap on the ratio does not see them. */
 export function shrinking(route: Route, salt: string, ratio: number): Body {

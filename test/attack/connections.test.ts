@@ -8,7 +8,6 @@ import { afterEach, expect, inject, it } from 'vitest';
 import { makeProject, type Postern, type Project, startPostern } from '../e2e/postern.ts';
 
 const FILES = 1024;
-const GRACE_MS = 6000;
 const topic = `connections-${crypto.randomUUID().slice(0, 8)}`;
 const SOURCE = `sources: { s: { protocol: events, topic: ${topic}, id: [/id] } }`;
 const EMBEDDED = `
@@ -18,7 +17,7 @@ ${SOURCE}`;
 const STORES = `
 log: { kafka: { brokers: [${inject('kafkaBrokers')}], create: {} } }
 dedupe: { redis: { url: '${inject('redisUrl')}', prefix: '${topic}:' } }
-grace: ${GRACE_MS}ms
+grace: 6s
 ${SOURCE}`;
 const POST = 'POST /events/s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
 
@@ -86,7 +85,7 @@ interface Answer {
 function ask(url: string, agent: Agent, body?: string): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-    const options = { agent, method: body === undefined ? 'GET' : 'POST', headers, timeout: 5000 };
+    const options = { agent, method: body === undefined ? 'GET' : 'POST', headers, timeout: 30_000 };
     const asked = request(url, options, (response) => {
       let text = '';
       response.on('data', (bytes) => (text += bytes));
@@ -108,19 +107,18 @@ function agent(keepAlive: boolean): Agent {
 function goodClient() {
   const [kept, fresh] = [agent(true), agent(false)];
   const wrong: string[] = [];
-  let good = 0;
+  let rounds = 0;
   let going = true;
   const send = async (name: string, url: string, by: Agent, body: string | undefined, right: number) => {
     try {
       const { status, body: text } = await ask(url, by, body);
-      if (status === right) good++;
-      else wrong.push(`${name}: ${status} ${text}`);
+      if (status !== right) wrong.push(`${name}: ${status} ${text}`);
     } catch (error) {
       wrong.push(`${name}: ${(error as Error).message}`);
     }
   };
   const work = (async () => {
-    for (let n = 0; going; n++) {
+    for (let n = 0; going; n++, rounds++) {
       await Promise.all([
         send('kept', `${postern.url}/events/s`, kept, `{"id":"kept-${n}"}`, 202),
         send('new', `${postern.url}/events/s`, fresh, `{"id":"new-${n}"}`, 202),
@@ -130,10 +128,15 @@ function goodClient() {
     }
   })();
   return {
-    async end(): Promise<{ good: number; wrong: string[] }> {
+    /** Resolves when it has sent of each kind so often, and each was answered or went wrong. */
+    async sent(more: number): Promise<void> {
+      const until = rounds + more;
+      await expect.poll(() => rounds, { message: 'the good client goes on' }).toBeGreaterThanOrEqual(until);
+    },
+    async end(): Promise<string[]> {
       going = false;
       await work;
-      return { good, wrong };
+      return wrong;
     },
   };
 }
@@ -141,18 +144,16 @@ function goodClient() {
 it('2,000 silent connections keep nobody out, and a stop ends them within its grace', async () => {
   await start(STORES, { files: FILES });
   const client = goodClient();
-  await sleep(500);
+  await client.sent(5);
   await hostiles(2000);
   // They come again as long as it lasts, some of them with half a head.
   for (let wave = 0; wave < 5; wave++) {
     await hostiles(200, wave % 2 === 0 ? '' : POST);
-    await sleep(300);
+    await client.sent(5);
   }
   expect(await socketsOf(postern.pid)).toBeGreaterThan(FILES / 2);
   expect((await ask(`${postern.admin}/readyz`, agent(false))).status).toBe(200);
-  const { good, wrong } = await client.end();
-  expect(wrong).toEqual([]);
-  expect(good).toBeGreaterThan(60);
+  expect(await client.end()).toEqual([]);
   expect(postern.output()).toContain('is more than the limit of file descriptors allows');
 
   await hostiles(100);
@@ -164,23 +165,20 @@ it('2,000 silent connections keep nobody out, and a stop ends them within its gr
     socket.write('GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(500));
   }
   for (const socket of await hostiles(10, 'HELLO\r\n\r\n')) socket.write('x');
-  const stopped = performance.now();
   postern.kill('SIGTERM');
+  // It says itself when the grace was too short.
   expect(await postern.exited).toBe(0);
-  expect(performance.now() - stopped).toBeLessThan(GRACE_MS);
 });
 
-it('what was malformed or came too slowly has no socket here two seconds later', async () => {
+it('what was malformed or came too slowly has no socket here after its answer, though its half stays open', async () => {
   await start(`${EMBEDDED}\ngateway:\n  limits: { headTime: 1s }\n`);
   const before = await socketsOf(postern.pid);
   const bad = await hostiles(60, 'HELLO\r\n\r\n');
   const slow = await hostiles(60, POST);
+  const ended = () => [...bad, ...slow].filter(({ readableEnded }) => readableEnded).length;
+  await expect.poll(ended, { message: 'all are answered' }).toBe(120);
   await expect
-    .poll(() => socketsOf(postern.pid), { timeout: 2000, interval: 10, message: 'they are connected' })
-    .toBeGreaterThanOrEqual(before + 60);
-  await Promise.all([...bad, ...slow].map((socket) => socket.readableEnded || once(socket, 'end')));
-  await expect
-    .poll(() => socketsOf(postern.pid), { timeout: 2000, message: 'the sockets are gone' })
+    .poll(() => socketsOf(postern.pid), { timeout: 30_000, message: 'the sockets are gone' })
     .toBeLessThanOrEqual(before);
 });
 
@@ -221,10 +219,7 @@ it('a process without file descriptors says so, keeps its schemas, and comes bac
   };
   const poll = (by: Agent, detail: string | undefined) =>
     expect
-      .poll(async () => (await ready(by)).parts.descriptors?.detail, {
-        timeout: 10_000,
-        message: `says ${detail}`,
-      })
+      .poll(async () => (await ready(by)).parts.descriptors?.detail, { message: `says ${detail}` })
       .toBe(detail);
   await poll(kept, undefined);
   postern.kill('SIGUSR2');
@@ -232,7 +227,7 @@ it('a process without file descriptors says so, keeps its schemas, and comes bac
   postern.kill('SIGUSR2');
   await poll(kept, 'file descriptors: the process has used up its limit of 256');
   await writeFile(join(project.folder, 'schemas', 'other.json'), '{}');
-  // The folder of the schemas is looked at every two seconds.
+  // The folder of the schemas is looked at every two seconds, and nothing tells of a look that finds no file descriptor.
   await sleep(2500);
   const without = await ready(kept);
   expect([without.status, without.parts.schemas]).toEqual([503, { state: 'ok' }]);
@@ -241,10 +236,8 @@ it('a process without file descriptors says so, keeps its schemas, and comes bac
   expect((await ready(fresh)).status).toBe(200);
   expect((await ask(`${postern.url}/events/s`, fresh, '{"id":"after"}')).status).toBe(202);
   await expect
-    .poll(async () => (await ask(`${postern.admin}/metrics`, fresh)).body, { timeout: 10_000 })
+    .poll(async () => (await ask(`${postern.admin}/metrics`, fresh)).body)
     .toContain('postern_schemas 2');
-  await expect
-    .poll(() => postern.output(), { timeout: 5000 })
-    .toContain('"msg":"file descriptors: there are enough again"');
+  await expect.poll(() => postern.output()).toContain('"msg":"file descriptors: there are enough again"');
   expect(postern.output()).not.toContain('EMFILE');
 });

@@ -61,14 +61,21 @@ const counts = (value: Record<string, number>) =>
     .map(([status, count]) => `${status} x${count}`)
     .join(' ');
 
+/** The times of an attack in one line. */
+export function timesOf({ attack, p50, p99, livez, loop, recovered }: Figures): string {
+  return `${attack}: p50 ${ms(p50)} ms, p99 ${ms(p99)} ms, /livez ${ms(livez)} ms, event loop ${ms(loop)} ms, as before after ${ms(recovered)} ms`;
+}
+
 /** All figures of an attack, for whoever must find out why it is not held off. */
-export function described(figures: Figures, quiet: Seen): string {
+export function described(figures: Figures, quiet: Seen | null): string {
   const { statuses, left } = figures;
+  const without = (value: number | null | undefined) =>
+    value === undefined ? '' : ` (quiet ${ms(value)} ms)`;
   return [
     `${figures.attack}: ${figures.seconds} s, memory ${figures.memory.toFixed(0)} MiB at the peak`,
-    `good client: ${figures.requests} requests, p50 ${ms(figures.p50)} ms, p99 ${ms(figures.p99)} ms (quiet ${ms(quiet.p99)} ms), failed: ${counts(figures.failed) || 'none'}; slowest: ${JSON.stringify(figures.slowest)}`,
-    `/livez: slowest ${ms(figures.livez)} ms (quiet ${ms(quiet.livez)} ms), failed ${figures.livezFailed}`,
-    `event loop: stood still ${ms(figures.loop)} ms (quiet ${ms(quiet.loop)} ms), one request alone ${ms(figures.alone)} ms`,
+    `good client: ${figures.requests} requests, p50 ${ms(figures.p50)} ms, p99 ${ms(figures.p99)} ms${without(quiet?.p99)}, failed: ${counts(figures.failed) || 'none'}; slowest: ${JSON.stringify(figures.slowest)}`,
+    `/livez: slowest ${ms(figures.livez)} ms${without(quiet?.livez)}, failed ${figures.livezFailed}`,
+    `event loop: stood still ${ms(figures.loop)} ms${without(quiet?.loop)}, one request alone ${ms(figures.alone)} ms`,
     `as before after ${ms(figures.recovered)} ms${left.length > 0 ? `; not: ${left.join(', ')}` : ''}`,
     ...(figures.died === null ? [] : [`the process ended: ${figures.died}`]),
     `the attacker's replies: ${Object.entries(statuses)
@@ -79,18 +86,16 @@ export function described(figures: Figures, quiet: Seen): string {
 
 /** The head of the table that `rowOf` fills. */
 export const HEAD = [
-  ...[
-    'attack',
-    'held off',
-    'MiB',
-    'p99 ms',
-    'failed',
-    'livez ms',
-    'loop ms',
-    'alone ms',
-    'as before ms',
-    'end',
-  ],
+  'attack',
+  'held off',
+  'MiB',
+  'p99 ms',
+  'failed',
+  'livez ms',
+  'loop ms',
+  'alone ms',
+  'as before ms',
+  'end',
 ];
 
 export function rowOf(figures: Figures, faults: string[]): string[] {

@@ -12,45 +12,28 @@ const FLOOR_MS = 100;
 /** Replies that say that there is no room; `none` is a connection that was closed. */
 const NO_ROOM = new Set(['408', '429', '503', 'none']);
 
-export interface Fault {
-  text: string;
-  /** A time: another program on this machine may be the cause of one. */
-  timed: boolean;
+/** Which promises an attack broke. Times are judged where it is known how they are without an attack. */
+export function judge(attack: Attack, figures: Figures, quiet: Seen | null): string[] {
+  const { died, left, memory, failed, requests, livezFailed } = figures;
+  const faults: string[] = [];
+  if (died !== null) faults.push(`the process ended: ${died}`);
+  if (memory > MOST_MIB) faults.push(`memory ${memory.toFixed(0)} MiB, over ${MOST_MIB}`);
+  if (Object.keys(failed).length > 0) faults.push(`the good client was answered ${JSON.stringify(failed)}`);
+  if (requests === 0) faults.push('the good client sent nothing');
+  if (livezFailed > 0) faults.push(`/livez failed ${livezFailed} times`);
+  if (left.length > 0) faults.push(`not as before in the end: ${left.join(', ')}`);
+  if (quiet !== null) faults.push(...slowness(figures, quiet));
+  return [...faults, ...wrongReplies(attack, figures)];
 }
 
-/** Which promises an attack broke. */
-export function judge(attack: Attack, figures: Figures, quiet: Seen): Fault[] {
-  const faults: Fault[] = [];
-  const broken = (is: boolean, text: string, timed = false) => {
-    if (is) faults.push({ text, timed });
-  };
-  const { died, left, alone } = figures;
+/** Which times are over their bounds. Another program on the machine may be the cause. */
+function* slowness({ p99, livez, alone }: Figures, quiet: Seen): Iterable<string> {
   const slow = Math.min(SLOWEST_MS, Math.max(FLOOR_MS, TIMES_SLOWER * quiet.p99));
-  broken(died !== null, `the process ended: ${died}`);
-  broken(figures.memory > MOST_MIB, `memory ${figures.memory.toFixed(0)} MiB, over ${MOST_MIB}`);
-  broken(
-    Object.keys(figures.failed).length > 0,
-    `the good client was answered ${JSON.stringify(figures.failed)}`,
-  );
-  broken(figures.requests === 0, 'the good client sent nothing');
-  broken(
-    figures.p99 > slow,
-    `the good client's p99 is ${figures.p99.toFixed(0)} ms, over ${slow.toFixed(0)}`,
-    true,
-  );
-  broken(figures.livez > LIVEZ_MS, `/livez took ${figures.livez.toFixed(0)} ms, over ${LIVEZ_MS}`, true);
-  broken(figures.livezFailed > 0, `/livez failed ${figures.livezFailed} times`);
-  broken(left.length > 0, `not as before in the end: ${left.join(', ')}`);
-  if (alone !== null) {
-    const most = ALONE_MS + (quiet.loop ?? 0);
-    broken(
-      alone > most,
-      `one request held up the others for ${alone.toFixed(0)} ms, over ${most.toFixed(0)}`,
-      true,
-    );
-  }
-  for (const text of wrongReplies(attack, figures)) broken(true, text);
-  return faults;
+  if (p99 > slow) yield `the good client's p99 is ${p99.toFixed(0)} ms, over ${slow.toFixed(0)}`;
+  if (livez > LIVEZ_MS) yield `/livez took ${livez.toFixed(0)} ms, over ${LIVEZ_MS}`;
+  const most = ALONE_MS + (quiet.loop ?? 0);
+  if (alone !== null && alone > most)
+    yield `one request held up the others for ${alone.toFixed(0)} ms, over ${most.toFixed(0)}`;
 }
 
 /** Replies that no stranger should have got. */

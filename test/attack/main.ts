@@ -27,8 +27,8 @@ const { values: options } = parseArgs({
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const chosen = attacks.filter(({ name }) => options.only?.some((part) => name.includes(part)) ?? true);
 if (options.list) {
-  for (const { name, group, routes } of chosen)
-    console.log(`${group.padEnd(8)} ${name.padEnd(44)} ${routes.map((route) => route.name).join(', ')}`);
+  for (const { name, routes } of chosen)
+    console.log(`${name.padEnd(44)} ${routes.map((route) => route.name).join(', ')}`);
 } else {
   const rows: string[][] = [];
   for (const [project, some] of Map.groupBy(chosen, ({ project }) => project ?? 'full'))
@@ -42,13 +42,13 @@ async function runAll(project: 'full' | 'bare', some: Attack[]): Promise<string[
   if (options.brokers !== undefined) stores.brokers = options.brokers;
   if (options.redis !== undefined) stores.redis = options.redis;
   const rows: string[][] = [];
-  const stage = await Stage.start({ project, stores, addresses: Number(options.addresses) });
+  const stage = await Stage.start({ project, timed: true, stores, addresses: Number(options.addresses) });
   try {
     for (const attack of some) {
       for (const routes of options.together ? [undefined] : attack.routes.map(({ name }) => [name])) {
         const seconds = Number(options.seconds);
         const figures = await stage.run(attack, { seconds, ...(routes === undefined ? {} : { routes }) });
-        const faults = judge(attack, figures, stage.quiet).map(({ text }) => text);
+        const faults = judge(attack, figures, stage.quiet);
         rows.push(rowOf(figures, faults));
         console.log(described(figures, stage.quiet));
         for (const text of faults) console.log(`  BROKEN: ${text}`);

@@ -75,6 +75,35 @@ describe('the room for bodies', () => {
     expect(room.bytes).toBe(60);
   });
 
+  it('is not kept from other strangers by the address that has most of their part', () => {
+    const room = new Room(LIMITS);
+    const ended: string[] = [];
+    for (const bytes of [60, 140]) {
+      const large = holding(room, bytes, 'a', null);
+      large.stop = ({ code }) => void ended.push(`${bytes} ${code}`);
+    }
+    expect(code(() => room.enter(guest('a', null)))).toBe('overloaded');
+    const other = room.enter(guest('b', null));
+    expect(code(() => other.grow(50))).toBe('done');
+    expect(ended).toEqual(['60 overloaded']);
+    // Then it has as much as the other.
+    expect(code(() => other.grow(100))).toBe('done');
+    expect(ended).toEqual(['60 overloaded', '140 overloaded']);
+    expect(code(() => holding(room, 60, 'a', null))).toBe('overloaded');
+    expect(room.bytes).toBe(150);
+  });
+
+  it('has a place for others when one source takes all that it can by signatures', () => {
+    const room = new Room(LIMITS);
+    for (const address of ['a', 'b', 'c']) {
+      for (let i = 0; i < 4; i++) room.admit(room.enter(guest(address, null)), 's');
+    }
+    const late = room.enter(guest('d', null));
+    expect(code(() => room.admit(late, 's'))).toBe('overloaded');
+    late.leave();
+    expect(code(() => room.enter(guest('d', 't')))).toBe('done');
+  });
+
   it('lets nobody in whose source has no room left', () => {
     const room = new Room(LIMITS);
     holding(room, 300, 'a');
