@@ -13,6 +13,8 @@ export interface Party {
 interface Share {
   /** What errors call it. */
   readonly name: string;
+  /** The limit of the config that `maxBytes` is. */
+  readonly limit: keyof Limits;
   readonly maxBytes: number;
   readonly maxRequests: number;
   bytes: number;
@@ -46,9 +48,10 @@ export class Room {
   constructor(limits: Limits) {
     this.#limits = limits;
     const { buffered, requests, unauthenticated } = limits;
-    this.#all = shareOf('of this gateway', buffered, requests);
+    this.#all = shareOf('of this gateway', 'buffered', buffered, requests);
     this.#strangers = shareOf(
       'of senders that are not let in yet',
+      'unauthenticated',
       unauthenticated,
       requests * STRANGERS_REQUESTS,
     );
@@ -65,7 +68,7 @@ export class Room {
     const hold = new Hold(this, shares);
     for (const share of shares) {
       if (share.requests >= share.maxRequests && !this.#endSlowest(share, hold))
-        throw overloaded(`too many requests at once ${share.name}`);
+        throw overloaded(`too many requests at once ${share.name}`, 'requests');
       if (share.bytes >= share.maxBytes) this.makeRoom(share, 1, hold);
     }
     for (const share of shares) share.requests++;
@@ -97,7 +100,8 @@ export class Room {
         `the request needs more than ${share.maxBytes} bytes, the limit ${share.name}`,
       );
     while (share.bytes + bytes > share.maxBytes) {
-      if (!this.#endSlowest(share, hold)) throw overloaded(`too many bytes in work ${share.name}`);
+      if (!this.#endSlowest(share, hold))
+        throw overloaded(`too many bytes in work ${share.name}`, share.limit);
     }
   }
 
@@ -124,7 +128,12 @@ export class Room {
     if (slowest === null) return false;
     const { stop } = slowest;
     slowest.leave();
-    stop!(overloaded('too many bytes in work; this body came more slowly than the others'));
+    stop!(
+      overloaded(
+        `too many bytes in work ${share.name}; this body came more slowly than the others`,
+        share.limit,
+      ),
+    );
     return true;
   }
 
@@ -133,7 +142,7 @@ export class Room {
     let share = this.#sources.get(source);
     if (share === undefined) {
       const { perSource, requests } = this.#limits;
-      share = shareOf('of this source', perSource, requests * SOURCE_REQUESTS);
+      share = shareOf('of this source', 'perSource', perSource, requests * SOURCE_REQUESTS);
       this.#sources.set(source, share);
     }
     return share;
@@ -144,7 +153,7 @@ export class Room {
     if (share === undefined) {
       const { perAddress, requests } = this.#limits;
       if (this.#addresses.size >= IDLE_ADDRESSES) this.#forgetIdle();
-      share = shareOf('of this address', perAddress, requests * ADDRESS_REQUESTS);
+      share = shareOf('of this address', 'perAddress', perAddress, requests * ADDRESS_REQUESTS);
       this.#addresses.set(address, share);
     }
     return share;
@@ -202,10 +211,13 @@ export class Hold {
   }
 }
 
-function shareOf(name: string, maxBytes: number, maxRequests: number): Share {
-  return { name, maxBytes, maxRequests: Math.ceil(maxRequests), bytes: 0, requests: 0 };
+function shareOf(name: string, limit: keyof Limits, maxBytes: number, maxRequests: number): Share {
+  return { name, limit, maxBytes, maxRequests: Math.ceil(maxRequests), bytes: 0, requests: 0 };
 }
 
-function overloaded(detail: string): RequestError {
-  return new RequestError('overloaded', detail, { 'retry-after': '1' });
+function overloaded(detail: string, limit: keyof Limits): RequestError {
+  const fault = new RequestError('overloaded', detail, { 'retry-after': '1' });
+  // For the log: whether more gateways help, or a proxy is not listed.
+  fault.cause = `gateway.limits.${limit}`;
+  return fault;
 }
