@@ -13,6 +13,8 @@ export interface Party {
 interface Share {
   /** What errors call it. */
   readonly name: string;
+  /** The limit of the config that `maxBytes` is. */
+  readonly limit: keyof Limits;
   readonly maxBytes: number;
   readonly maxRequests: number;
   bytes: number;
@@ -46,9 +48,10 @@ export class Room {
   constructor(limits: Limits) {
     this.#limits = limits;
     const { buffered, requests, unauthenticated } = limits;
-    this.#all = shareOf('of this gateway', buffered, requests);
+    this.#all = shareOf('of this gateway', 'buffered', buffered, requests);
     this.#strangers = shareOf(
       'of senders that are not let in yet',
+      'unauthenticated',
       unauthenticated,
       requests * STRANGERS_REQUESTS,
     );
@@ -97,14 +100,15 @@ export class Room {
         `the request needs more than ${share.maxBytes} bytes, the limit ${share.name}`,
       );
     while (share.bytes + bytes > share.maxBytes) {
-      if (!this.#endSlowest(share, hold)) throw overloaded(`too many bytes in work ${share.name}`);
+      if (!this.#endSlowest(share, hold))
+        throw overloaded(`too many bytes in work ${share.name}`, share.limit);
     }
   }
 
   /** Throws RequestError `overloaded` when the share has all the requests that it may have, and none is slow. */
   #makePlace(share: Share, hold: Hold): void {
     if (share.requests >= share.maxRequests && !this.#endSlowest(share, hold))
-      throw overloaded(`too many requests at once ${share.name}`);
+      throw overloaded(`too many requests at once ${share.name}`, 'requests');
   }
 
   remove(hold: Hold): void {
@@ -131,7 +135,7 @@ export class Room {
     if (slowest === null) return false;
     const { stop } = slowest;
     slowest.leave();
-    stop!(overloaded('too much in work; this body gave way to others'));
+    stop!(overloaded(`too much in work ${share.name}; this body gave way to others`, share.limit));
     return true;
   }
 
@@ -157,7 +161,7 @@ export class Room {
     let share = this.#sources.get(source);
     if (share === undefined) {
       const { perSource, requests } = this.#limits;
-      share = shareOf('of this source', perSource, requests * SOURCE_REQUESTS);
+      share = shareOf('of this source', 'perSource', perSource, requests * SOURCE_REQUESTS);
       this.#sources.set(source, share);
     }
     return share;
@@ -168,7 +172,7 @@ export class Room {
     if (share === undefined) {
       const { perAddress, requests } = this.#limits;
       if (this.#addresses.size >= IDLE_ADDRESSES) this.#forgetIdle();
-      share = shareOf('of this address', perAddress, requests * ADDRESS_REQUESTS);
+      share = shareOf('of this address', 'perAddress', perAddress, requests * ADDRESS_REQUESTS);
       this.#addresses.set(address, share);
     }
     return share;
@@ -226,10 +230,13 @@ export class Hold {
   }
 }
 
-function shareOf(name: string, maxBytes: number, maxRequests: number): Share {
-  return { name, maxBytes, maxRequests: Math.ceil(maxRequests), bytes: 0, requests: 0 };
+function shareOf(name: string, limit: keyof Limits, maxBytes: number, maxRequests: number): Share {
+  return { name, limit, maxBytes, maxRequests: Math.ceil(maxRequests), bytes: 0, requests: 0 };
 }
 
-function overloaded(detail: string): RequestError {
-  return new RequestError('overloaded', detail, { 'retry-after': '1' });
+function overloaded(detail: string, limit: keyof Limits): RequestError {
+  const fault = new RequestError('overloaded', detail, { 'retry-after': '1' });
+  // For the log: whether more gateways help, or a proxy is not listed.
+  fault.cause = `gateway.limits.${limit}`;
+  return fault;
 }

@@ -47,7 +47,7 @@ export interface ReadOptions {
   limit: number;
   /** Milliseconds for the whole body. */
   timeout: number;
-  /** Bytes a second that must have come on average, once the reading has taken `RATE_GRACE_MS`. */
+  /** Bytes a second that must have come on average, once the reading has taken 5 s. */
   rate: number;
   /** Told of each chunk's bytes before they are kept. Throws RequestError `overloaded`. */
   grow(bytes: number): void;
@@ -56,4 +56,11 @@ export interface ReadOptions {
 }
 
 /** Milliseconds in which a body may come as slowly as it likes: a lost packet costs a bad link some seconds. */
-export const RATE_GRACE_MS = 5_000;
+const RATE_GRACE_MS = 5_000;
+
+/** Why a body of which so many bytes came in so many milliseconds is given up; null while it is not. */
+export function slowness(bytes: number, ms: number, { timeout, rate }: ReadOptions): string | null {
+  if (ms >= timeout) return `the body did not come within ${timeout} ms`;
+  const isSlow = ms > RATE_GRACE_MS && bytes * 1000 < rate * (ms - RATE_GRACE_MS);
+  return isSlow ? `the body came more slowly than ${rate} bytes a second` : null;
+}

@@ -33,6 +33,25 @@ afterEach(() => {
 });
 
 describe('the room for bodies', () => {
+  it('tells the log which limit of the config was reached', () => {
+    const room = new Room({ ...LIMITS, unauthenticated: 50 });
+    holding(room, 250, 'a');
+    holding(room, 200, 'b');
+    const causeOf = (work: () => unknown) => {
+      try {
+        work();
+      } catch (error) {
+        return (error as RequestError).cause;
+      }
+      return null;
+    };
+    expect(causeOf(() => holding(room, 51, 'a', 't'))).toBe('gateway.limits.perAddress');
+    expect(causeOf(() => holding(room, 51, 'c'))).toBe('gateway.limits.perSource');
+    const few = new Room({ ...LIMITS, requests: 4 });
+    holding(few, 1, 'a');
+    expect(causeOf(() => holding(few, 1, 'a'))).toBe('gateway.limits.requests');
+  });
+
   it('is taken by what has come, and given back once', () => {
     const room = new Room(LIMITS);
     const hold = room.enter(guest('a'));

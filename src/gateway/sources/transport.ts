@@ -9,7 +9,7 @@ export function signedIdempotencyKey(header: string | undefined, isWebhook: bool
   if (header === undefined || isWebhook) return null;
   throw new RequestError(
     'bad_request',
-    'header Idempotency-Key is not signed; this source takes only what is, and the id has to be in the body',
+    'header Idempotency-Key is not signed; this source takes signed bodies only, so the id has to be in the body',
   );
 }
 
