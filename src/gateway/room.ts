@@ -19,6 +19,8 @@ interface Share {
   requests: number;
 }
 
+type Unit = 'bytes' | 'requests';
+
 /** Part of the request slots that one address may have. */
 const ADDRESS_REQUESTS = 0.25;
 /** Part of the request slots that all who are not let in yet may have. */
@@ -27,8 +29,10 @@ const STRANGERS_REQUESTS = 0.5;
 const SOURCE_REQUESTS = 0.75;
 /** Addresses that are remembered though they have no request: to forget each at once costs more. */
 const IDLE_ADDRESSES = 4096;
-/** Milliseconds that a body has before it can be called slow. */
+/** Milliseconds that a body has before it can be called slow, and for which it may pause. */
 const SLOW_AFTER_MS = 1_000;
+/** Bytes that a body is expected to bring in that time. */
+const FRESH = 64 * 1024;
 
 /**
  * Room for requests and for the bytes that they hold; shared by all of a gateway. One address, one source and those
@@ -64,7 +68,7 @@ export class Room {
     if (address !== null) shares.push(this.#addressOf(address));
     const hold = new Hold(this, shares);
     for (const share of shares) {
-      if (share.requests >= share.maxRequests && !this.#endSlowest(share, hold))
+      if (share.requests >= share.maxRequests && !this.#endOne(share, hold, 'requests', 1))
         throw overloaded(`too many requests at once ${share.name}`);
       if (share.bytes >= share.maxBytes) this.makeRoom(share, 1, hold);
     }
@@ -78,7 +82,7 @@ export class Room {
     const share = this.#partyOf(source);
     const before = hold.shares[1]!;
     if (before === share) return;
-    if (share.bytes + hold.bytes > share.maxBytes) this.makeRoom(share, hold.bytes, hold);
+    this.#clear(share, hold.bytes, hold);
     before.bytes -= hold.bytes;
     before.requests--;
     share.bytes += hold.bytes;
@@ -87,7 +91,7 @@ export class Room {
   }
 
   /**
-   * Ends slower bodies of the share until so many bytes fit. Throws RequestError `overloaded` when they do not,
+   * Ends other bodies of the share until so many bytes fit. Throws RequestError `overloaded` when they do not,
    * `body_too_large` when they never could.
    */
   makeRoom(share: Share, bytes: number, hold: Hold): void {
@@ -96,8 +100,13 @@ export class Room {
         'body_too_large',
         `the request needs more than ${share.maxBytes} bytes, the limit ${share.name}`,
       );
+    this.#clear(share, bytes, hold);
+  }
+
+  #clear(share: Share, bytes: number, hold: Hold): void {
     while (share.bytes + bytes > share.maxBytes) {
-      if (!this.#endSlowest(share, hold)) throw overloaded(`too many bytes in work ${share.name}`);
+      if (!this.#endOne(share, hold, 'bytes', bytes))
+        throw overloaded(`too many bytes in work ${share.name}`);
     }
   }
 
@@ -109,22 +118,24 @@ export class Room {
     }
   }
 
-  /** Ends the body that comes slowest, if it comes more slowly than that of `hold`. */
-  #endSlowest(share: Share, hold: Hold): boolean {
+  /** Ends the body that is the greatest burden, if `hold`, which needs so much more, is a lesser one. */
+  #endOne(share: Share, hold: Hold, unit: Unit, more: number): boolean {
     const now = performance.now();
-    let slowest: Hold | null = null;
-    let least = hold.rate(now);
+    let most = hold.burden(unit, now, more);
+    let found: Hold | null = null;
     for (const other of this.#holds) {
-      if (other.stop === null || !other.shares.includes(share)) continue;
-      const rate = other.rate(now);
-      if (rate >= least) continue;
-      least = rate;
-      slowest = other;
+      if (other === hold || other.stop === null || !other.shares.includes(share)) continue;
+      // It has nothing to give.
+      if (unit === 'bytes' && other.bytes === 0) continue;
+      const burden = other.burden(unit, now);
+      if (burden <= most) continue;
+      most = burden;
+      found = other;
     }
-    if (slowest === null) return false;
-    const { stop } = slowest;
-    slowest.leave();
-    stop!(overloaded('too many bytes in work; this body came more slowly than the others'));
+    if (found === null) return false;
+    const { stop } = found;
+    found.leave();
+    stop!(overloaded('no room; this body came more slowly than others, or its address has more in work'));
     return true;
   }
 
@@ -167,6 +178,10 @@ export class Hold {
   stop: ((error: RequestError) => void) | null = null;
   readonly #room: Room;
   readonly #started = performance.now();
+  /** When it grew last, and what it had at two moments of late. */
+  #grown = this.#started;
+  #before = { at: this.#started, bytes: 0 };
+  #late = this.#before;
   #left = false;
 
   constructor(room: Room, shares: Share[]) {
@@ -174,19 +189,39 @@ export class Hold {
     this.shares = shares;
   }
 
-  /** Throws RequestError `overloaded` when a share is used up and nobody slower is in it. */
+  /** Throws RequestError `overloaded` when a share is used up and nobody has to give way. */
   grow(bytes: number): void {
     if (this.#left) return;
     for (const share of this.shares)
       if (share.bytes + bytes > share.maxBytes) this.#room.makeRoom(share, bytes, this);
     for (const share of this.shares) share.bytes += bytes;
     this.bytes += bytes;
+    if (this.stop !== null) this.#mark(performance.now());
   }
 
-  /** Bytes a millisecond so far. */
-  rate(now: number): number {
-    const ms = now - this.#started;
-    return ms < SLOW_AFTER_MS ? Number.POSITIVE_INFINITY : this.bytes / ms;
+  /**
+   * What its address has of the room for each byte a millisecond that come for it: so the slowest gives way first, and
+   * nobody gets others out who has more than they. `more`: what it needs now.
+   */
+  burden(unit: Unit, now: number, more = 0): number {
+    const address = this.shares[2];
+    const rate = this.#rate(now, unit === 'bytes' ? more : 0);
+    return (address === undefined ? 1 : address[unit] + more) / rate;
+  }
+
+  /** Of late: what came fast before it stopped coming holds no place. */
+  #rate(now: number, more: number): number {
+    const bytes = this.bytes + more;
+    if (now - this.#started < SLOW_AFTER_MS) return Math.max(bytes, FRESH) / SLOW_AFTER_MS;
+    if (more === 0 && now - this.#grown > SLOW_AFTER_MS) return 0;
+    return (bytes - this.#before.bytes) / (now - this.#before.at);
+  }
+
+  #mark(now: number): void {
+    this.#grown = now;
+    if (now - this.#late.at < SLOW_AFTER_MS) return;
+    this.#before = this.#late;
+    this.#late = { at: now, bytes: this.bytes };
   }
 
   /** Gives all back, once. */
