@@ -44,7 +44,7 @@ const DESCRIPTIONS: Record<number, string> = {
   429: 'The source takes no more than its rate. Wait as long as `Retry-After` says.',
   431: 'There are too many header fields, or they are too long.',
   500: 'Something is wrong in the gateway. The events may be sent again: those that were stored count as duplicates.',
-  503: 'Some events could not be stored now. Send the request again after `Retry-After`, or only those events that say `retry`.',
+  503: 'Some events could not be stored now. Send the request again after `Retry-After`. Where nothing is `omitted`, those events that say `retry` are enough.',
 };
 
 const ref = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${name}` });
