@@ -17,15 +17,21 @@ export interface Weakness {
 
 /** Bytes of a secret that nobody guesses. */
 const MIN_SECRET_BYTES = 16;
-/** What the sample config has in the place of secrets, and the documents of Standard Webhooks. */
-const SAMPLES = new Set(['sample-write-key', 'sample-secret', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']);
+/** What the sample config and compose.yaml have in the place of secrets, and the documents of Standard Webhooks. */
+const SAMPLES = new Set([
+  'sample-write-key',
+  'sample-secret',
+  'for-this-laptop-only',
+  'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+]);
 /** Headers that let the caller in. */
 const LOGIN = /^(?:proxy-)?authorization$|^cookie$|key|token|secret|password/;
 
 /** What of a config is too weak for a gateway that strangers can reach. */
 export function weaknesses(config: Config): Weakness[] {
   const sources = [...config.sources.values()];
-  const isPublic = !isLoopback(config.gateway.listen.host);
+  // Behind a proxy of the same host the gateway listens on loopback, and is public all the same.
+  const isPublic = !isLoopback(config.gateway.listen.host) || config.gateway.proxies.length > 0;
   return [
     ...sources.flatMap((source) => [
       ...(isPublic ? openToAll(source) : []),
@@ -45,12 +51,15 @@ function openToAll({ name, keys, jwt, verify }: SourceConfig): Weakness[] {
 }
 
 interface Secret {
-  source: string;
   path: Path;
   text: string;
 }
 
-function secretsOf({ name, keys, verify }: SourceConfig): Secret[] {
+interface SourceSecret extends Secret {
+  source: string;
+}
+
+function secretsOf({ name, keys, verify }: SourceConfig): SourceSecret[] {
   const at = (...rest: (string | number)[]): Path => ['sources', name, ...rest];
   return [
     ...keys.map(({ key }, index) => ({ source: name, path: at('keys', index), text: key })),
@@ -75,7 +84,7 @@ function weakSecret({ path, text }: Secret): Weakness[] {
 }
 
 function sharedSecrets(sources: SourceConfig[]): Weakness[] {
-  const first = new Map<string, Secret>();
+  const first = new Map<string, SourceSecret>();
   return sources.flatMap(secretsOf).flatMap((secret) => {
     const other = first.get(secret.text);
     if (other === undefined) first.set(secret.text, secret);
@@ -155,7 +164,11 @@ function hasLogin({ auth, headers }: HttpFunction): boolean {
 }
 
 function weakAdmin({ listen, tokens }: Config['admin']): Weakness[] {
-  if (isLoopback(listen.host) || tokens.read.length + tokens.operate.length > 0) return [];
+  const secrets = (['read', 'operate'] as const).flatMap((rights) =>
+    tokens[rights].map((text, index) => ({ path: ['admin', 'tokens', rights, index], text })),
+  );
+  if (secrets.length > 0) return secrets.flatMap(weakSecret);
+  if (isLoopback(listen.host)) return [];
   return [weak(['admin', 'listen'], 'opens the admin port to the network; give it admin.tokens')];
 }
 

@@ -12,7 +12,7 @@ import { readWorkflow } from './config-workflow.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
 /** Longest wait of a timer: above it Node fires at once. */
-const TIMER = 2 ** 31 - 1;
+const TIMER = 24 * 86_400_000;
 /** Longest time that a store is asked to remember something. */
 const YEAR = 366 * 86_400_000;
 

@@ -43,11 +43,13 @@ const limits = section(
     values: count(
       50_000,
       1_000_000,
-      'Values in one event: members, items and the objects and lists around them.',
+      'Values in one event: members of objects and items of lists, at all levels.',
     ),
     unauthenticated: optionalSize('Of bodies whose sender is not let in yet; an eighth of buffered.'),
-    perSource: optionalSize('Of bodies of one source; half of buffered.'),
-    perAddress: optionalSize('Of bodies of one client address; a quarter of buffered.'),
+    perSource: optionalSize('Of bodies of one source; half of buffered, and what the largest request takes.'),
+    perAddress: optionalSize(
+      'Of bodies of one client address; a quarter of buffered, and what the largest request takes.',
+    ),
     headTime: duration(
       '10s',
       'In which the head of a request must have come; on a new connection from the connect on.',

@@ -19,7 +19,7 @@ const table = {
   forbidden: { status: 403, title: 'Not allowed' },
   not_found: { status: 404, title: 'Unknown source or path' },
   method_not_allowed: { status: 405, title: 'Method is not allowed here' },
-  body_timeout: { status: 408, title: 'Body came too slowly' },
+  body_timeout: { status: 408, title: 'Request came too slowly' },
   body_too_large: { status: 413, title: 'Body is too large' },
   batch_too_large: { status: 413, title: 'Too many events in one request' },
   event_too_large: { status: 413, title: 'Event is too large' },

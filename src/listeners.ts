@@ -46,7 +46,7 @@ export function makeListeners(config: Config, logger: Logger): Listeners {
       if (isFewer)
         logger.warn(
           { connections: total, limit: files.limit },
-          `gateway.limits.connections: ${limits.connections} is more than the limit of file descriptors allows`,
+          `gateway.limits.connections: ${limits.connections} is more than the limit of file descriptors allows (ulimit -n): at most ${total} are taken`,
         );
       // One address must not be able to have all of few.
       const perAddress = isFewer

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { addressOf, UsageError } from './command-line.ts';
@@ -35,11 +35,26 @@ async function main(): Promise<void> {
   if (command === 'dev') await dev(file, values.listen);
   else if (command === 'serve') await serve(file, rolesOf(values.role ?? 'gateway,dispatcher'));
   else if (command === 'check') await check(file, values.production ?? false);
-  else if (command === 'try') {
+  else if (command === 'workflows') {
+    // Whoever asks a Postern elsewhere needs no config here.
+    const isNamed = values.config !== undefined || process.env.POSTERN_CONFIG !== undefined;
+    const elsewhere = values.admin !== undefined && !isNamed && !existsSync(file);
+    const { workflowsCommand } = await import('./workflows-command.ts');
+    const good = await workflowsCommand({
+      config: elsewhere ? null : load(file),
+      action: argument,
+      workflow: second,
+      id: third,
+      admin: values.admin,
+      token: values.token ?? process.env.POSTERN_ADMIN_TOKEN,
+      json: values.json ?? false,
+      print,
+    });
+    if (!good) process.exitCode = 1;
+  } else if (command === 'try') {
     await tryCommand(file, values.source, values.type ?? 'application/json', argument);
   } else {
     const options = { ...(await commandOptions(file)), values };
-    const { admin, json = false } = values;
     const good =
       command === 'replay'
         ? await (await import('./replay.ts')).replayCommand(options)
@@ -50,21 +65,11 @@ async function main(): Promise<void> {
               stream: second,
               to: values.to,
             })
-          : command === 'workflows'
-            ? await (await import('./workflows-command.ts')).workflowsCommand({
-                ...options,
-                action: argument,
-                workflow: second,
-                id: third,
-                admin,
-                token: values.token ?? process.env.POSTERN_ADMIN_TOKEN,
-                json,
-              })
-            : await (await import('./dead-letters.ts')).deadLetters({
-                ...options,
-                action: argument,
-                place: second,
-              });
+          : await (await import('./dead-letters.ts')).deadLetters({
+              ...options,
+              action: argument,
+              place: second,
+            });
     if (!good) process.exitCode = 1;
   }
 }
@@ -129,13 +134,16 @@ async function dev(file: string, listen: string | undefined): Promise<void> {
   });
 }
 
+/** Text for people has nothing left that steers a terminal; what is for machines may be looked at on one too. */
+function print(text: string): void {
+  process.stdout.write(`${printableJson(text)}\n`);
+}
+
 /** What commands on the log get; their own log goes to standard error. */
 async function commandOptions(file: string) {
   const { makeLogger } = await import('./adapters/logging.ts');
   const config = load(file);
   const logger = makeLogger('warn', process.stderr);
-  // Text for people has nothing left that steers a terminal; what is for machines may be looked at on one too.
-  const print = (text: string) => void process.stdout.write(`${printableJson(text)}\n`);
   return { config, base: dirname(resolve(file)), logger, print };
 }
 

@@ -147,15 +147,32 @@ function member(bytes: Uint8Array, object: Span, name: string): Span | null {
   let i = skipSpace(bytes, object.start + 1, object.end);
   while (bytes[i] === QUOTE) {
     const keyEnd = stringEnd(bytes, i, object.end);
-    const key = JSON.parse(textOf(bytes, i, keyEnd)) as string;
+    const isIt = isNamed(bytes, i, keyEnd, name);
     i = skipSpace(bytes, keyEnd, object.end);
     if (bytes[i] !== COLON) return null;
     const value = valueSpan(bytes, skipSpace(bytes, i + 1, object.end), object.end);
-    if (key === name) found = value;
+    if (isIt) found = value;
     i = skipSpace(bytes, value.end, object.end);
     if (bytes[i] === COMMA) i = skipSpace(bytes, i + 1, object.end);
   }
   return found;
+}
+
+/** Whether the string from `start` to `end` is this name. An object may have very many: the first other letter ends it. */
+function isNamed(bytes: Uint8Array, start: number, end: number, name: string): boolean {
+  let at = 0;
+  for (let i = start + 1; i < end - 1; i++) {
+    const wanted = name.charCodeAt(at++);
+    let c = bytes[i]!;
+    if (c > 0x7e) return wanted > 0x7e && JSON.parse(textOf(bytes, start, end)) === name;
+    if (c === BACKSLASH) {
+      const length = bytes[i + 1] === 0x75 ? 6 : 2;
+      c = (JSON.parse(`"${textOf(bytes, i, i + length)}"`) as string).charCodeAt(0);
+      i += length - 1;
+    }
+    if (c !== wanted) return false;
+  }
+  return at === name.length;
 }
 
 function element(bytes: Uint8Array, array: Span, token: string): Span | null {

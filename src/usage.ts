@@ -31,7 +31,7 @@ export const USAGE = `Usage: postern <command> [options]
   --limit N                  list: shows so many (default: 100); redrive: sends so many
   --rate N                   redrive: dead letters a second; replay: calls a second
   --dry-run                  redrive: sends nothing, only counts
-  --admin URL                workflows: of a dispatcher's admin port (default: the config's)
+  --admin URL                workflows: of a dispatcher's admin port (default: the config's); needs no config
   --token TOKEN              workflows: of admin.tokens (default: $POSTERN_ADMIN_TOKEN, else the config's)
   --json                     dead-letters, replay, workflows: for machines
   --help, --version

@@ -4,7 +4,8 @@ import type { Config } from './config.ts';
 import { printable } from './printable.ts';
 
 export interface WorkflowsCommand {
-  config: Config;
+  /** Null where none is: then `admin` is needed. */
+  config: Config | null;
   action: string | undefined;
   workflow: string | undefined;
   id: string | undefined;
@@ -75,13 +76,14 @@ function adminUrl({ admin, config }: WorkflowsCommand): string {
     if (!URL.canParse(admin)) throw new UsageError(`--admin must be a URL, not ${admin}`);
     return admin.replace(/\/+$/, '');
   }
-  const { host, port } = config.admin.listen;
+  // Without --admin the config has been read.
+  const { host, port } = config!.admin.listen;
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
 
 function adminToken({ token, config }: WorkflowsCommand): string | null {
-  const { read, operate } = config.admin.tokens;
+  const { read = [], operate = [] } = config?.admin.tokens ?? {};
   const found = token?.trim() || operate[0] || read[0] || null;
   // What Node says of a header that cannot be sent repeats it.
   if (found !== null && !isToken(found))

@@ -36,7 +36,11 @@ const steps = (step: string) =>
 const WEAK: [string, string, RegExp][] = [
   ['a short key', source('keys: [abc]'), /\/sources\/s\/keys\/0 has 3 bytes and can be guessed/],
   ['a short key with an id', source('keys: [{ id: a, key: fifteen-bytes-- }]'), /\/keys\/0 has 15 bytes/],
-  ['a short device secret', source('verify: { scheme: device, secrets: [x] }'), /\/secrets\/0 has 1 byte/],
+  [
+    'a short device secret',
+    source('id: [/id], verify: { scheme: device, secrets: [x] }'),
+    /\/secrets\/0 has 1 byte/,
+  ],
   [
     'a short hmac secret',
     source('protocol: webhook, verify: { scheme: hmac, header: h, secrets: [x] }'),
@@ -136,6 +140,21 @@ const WEAK: [string, string, RegExp][] = [
     'an open admin port',
     `${STORES}${SOURCES}admin: { listen: '0.0.0.0:8081' }`,
     /\/admin\/listen opens the admin port to the network; give it admin\.tokens/,
+  ],
+  [
+    'a short admin token',
+    `${STORES}${SOURCES}admin: { listen: '0.0.0.0:8081', tokens: { read: [short], operate: [${LONG}] } }`,
+    /\/admin\/tokens\/read\/0 has 5 bytes and can be guessed/,
+  ],
+  [
+    'the admin token of compose.yaml',
+    `${STORES}${SOURCES}admin: { listen: '0.0.0.0:8081', tokens: { operate: [for-this-laptop-only] } }`,
+    /\/admin\/tokens\/operate\/0 is the secret of an example/,
+  ],
+  [
+    'a source without keys behind a proxy of the same host',
+    `gateway: { listen: '127.0.0.1:8080', proxies: [127.0.0.1] }\n${source('id: [/id]')}`,
+    /\/sources\/s lets anybody send; give it keys, jwt or verify/,
   ],
 ];
 

@@ -226,7 +226,7 @@ subscriptions:
     '3 /gateway/limits/batch: must be >= 1; this is 0',
     '4 /gateway/keepAlive: must be a duration: a whole number and ms, s, m, h or d, such as 500ms or 24h; this is 30',
     '5 /log/kafka/brokers: names no broker',
-    '5 /log/timeout: must be between 1ms and 2147483647ms',
+    '5 /log/timeout: must be between 1ms and 24d',
     '6 /dedupe/outage: must be one of accept, refuse; this is "maybe"',
     '6 /dedupe: needs one of redis and embedded',
     '8 /sources/…: a name has 1 to 63 of a-z, 0-9, ".", "_", "-", and begins with a letter or digit',

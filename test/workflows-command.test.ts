@@ -1,3 +1,8 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { expect, test } from 'vitest';
@@ -117,4 +122,40 @@ test('what cannot be followed is said', async () => {
     });
   await expect(ask('nowhere')).rejects.toThrow('--admin must be a URL');
   await expect(ask('http://127.0.0.1:1')).rejects.toThrow('nobody answers at http://127.0.0.1:1');
+});
+
+test('whoever asks a Postern elsewhere with a token needs no config of their own', async () => {
+  const seen: (string | undefined)[] = [];
+  const elsewhere = new Hono();
+  elsewhere.use((context, next) => {
+    seen.push(context.req.header('authorization'));
+    return next();
+  });
+  elsewhere.route('/', app);
+  const server = serve({ fetch: elsewhere.fetch, port: 0, hostname: '127.0.0.1' });
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  const folder = await mkdtemp(join(tmpdir(), 'postern-elsewhere-'));
+  const { POSTERN_CONFIG: _, POSTERN_ADMIN_TOKEN: __, ...env } = process.env;
+  const postern = (...args: string[]) =>
+    promisify(execFile)(process.execPath, [join(import.meta.dirname, '../src/main.ts'), ...args], {
+      cwd: folder,
+      env,
+      timeout: 30_000,
+    });
+  try {
+    const { stdout } = await postern(
+      ...['workflows', 'list', '--admin', `http://127.0.0.1:${port}`, '--token', 'a-token'],
+    );
+    expect(stdout).toContain('order: 1 instance here');
+    expect(seen).toEqual(['Bearer a-token']);
+    // One that is named has to be there.
+    await expect(
+      postern('workflows', 'list', '--admin', `http://127.0.0.1:${port}`, '--config', 'mine.yaml'),
+    ).rejects.toThrow('cannot read the config');
+    await expect(postern('workflows', 'list')).rejects.toThrow('cannot read the config');
+  } finally {
+    await rm(folder, { recursive: true });
+    await new Promise((resolve) => server.close(resolve));
+  }
 });

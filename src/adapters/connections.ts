@@ -66,6 +66,8 @@ export class Connections {
     server.on('request', take);
     // Who asks first is told to go on only when the body is wanted.
     server.on('checkContinue', take);
+    // What else is expected needs no answer of its own, and Node's would go out past all limits.
+    server.on('checkExpectation', take);
     const sweep = setInterval(() => this.#sweep(performance.now()), SWEEP_MS).unref();
     server.on('close', () => clearInterval(sweep));
   }

@@ -4,7 +4,8 @@ import { addPlaced, type Placed, removePlaced } from '../placed.ts';
 export interface Timed extends Placed {
   /** Whether it has to end; `now` is on the clock of `performance.now()`. */
   isDue(now: number): boolean;
-  expire(): void;
+  /** `now` is that of `isDue`. */
+  expire(now: number): void;
 }
 
 /** What is under way. */
@@ -21,6 +22,7 @@ export class Deadlines {
 
   /** Expires what is due; `expire` may delete the one that it is called for. */
   sweep(now: number): void {
-    for (let i = this.#list.length - 1; i >= 0; i--) if (this.#list[i]!.isDue(now)) this.#list[i]!.expire();
+    for (let i = this.#list.length - 1; i >= 0; i--)
+      if (this.#list[i]!.isDue(now)) this.#list[i]!.expire(now);
   }
 }

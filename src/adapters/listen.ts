@@ -32,6 +32,8 @@ export interface Listener {
 /** A refused body is read on and thrown away within these, so that the client sees the reply and not a reset. */
 const LINGER_MS = 2000;
 const LINGER_BYTES = 32 * 1024 * 1024;
+/** Bytes of the request line and all header fields. */
+const MAX_HEAD = 32 * 1024;
 
 /** Serves a fetch handler over HTTP/1.1. Rejects when the address can't be had. */
 export async function listen(options: ListenOptions): Promise<Listener> {
@@ -56,7 +58,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     // The gateway has its own, shorter limit for bodies and answers 408 as a problem.
     requestTimeout: 0,
     connectionsCheckingInterval: 1000,
-    maxHeaderSize: 32 * 1024,
+    maxHeaderSize: MAX_HEAD,
     keepAliveInitialDelay: 30_000,
     keepAlive: true,
   });
@@ -65,7 +67,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const connections = new Connections(server, options.connections, handler, lastAnswer(...FULL));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET') socket.destroy();
-    else connections.refuse(socket as Socket, lastAnswer(...(FAULTS[error.code ?? ''] ?? BAD_HTTP)));
+    else connections.refuse(socket as Socket, lastAnswer(...headFault(error.code, options)));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
@@ -108,10 +110,18 @@ function refusal(code: ErrorCode, detail: string): Response {
 
 const BAD_HTTP: [ErrorCode, string] = ['bad_request', 'the request is not well-formed HTTP/1.1'];
 const FULL: [ErrorCode, string] = ['overloaded', 'there are too many connections; try again'];
-const FAULTS: Record<string, [ErrorCode, string]> = {
-  HPE_HEADER_OVERFLOW: ['headers_too_many', 'the header fields are too long together'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['body_timeout', 'the header fields did not come in time'],
-};
+
+/** What is wrong with a head that Node does not hand on, by Node's code. */
+function headFault(
+  code: string | undefined,
+  { maxHeaders, connections }: ListenOptions,
+): [ErrorCode, string] {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return ['headers_too_many', `the head has more than ${MAX_HEAD} bytes or ${maxHeaders} header fields`];
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return ['body_timeout', `the head of the request did not come within ${connections.headTime} ms`];
+  return BAD_HTTP;
+}
 
 /** The answer to what never reaches the app: malformed framing, too slow or too large a head, no place for a connection. */
 function lastAnswer(code: ErrorCode, detail: string): string {

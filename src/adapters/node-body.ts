@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../errors.ts';
-import { isTooSlow, type ReadOptions } from '../ports/platform.ts';
+import { type ReadOptions, slowness } from '../ports/platform.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 
 /** Bytes of the first block that chunks are copied into. */
@@ -15,12 +15,12 @@ export function readNodeBody(
   return new Promise((resolve, reject) => {
     const collected = new Collected(Number(incoming.headers['content-length'] ?? options.limit), options);
     const started = performance.now();
-    const deadline = started + options.timeout;
     let settled = false;
     const reading: Timed = {
       place: 0,
-      isDue: (now) => now >= deadline || isTooSlow(collected.size, now - started, options.rate),
-      expire: () => fail(new RequestError('body_timeout', 'the body did not come in time')),
+      isDue: (now) => slowness(collected.size, now - started, options) !== null,
+      expire: (now) =>
+        fail(new RequestError('body_timeout', slowness(collected.size, now - started, options)!)),
     };
     readings.add(reading);
     options.started(fail);

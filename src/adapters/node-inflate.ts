@@ -40,10 +40,13 @@ export function makeInflate() {
   return async (coding: Coding, bytes: Uint8Array, grow: (bytes: number) => void): Promise<Uint8Array> => {
     const kind = kindOf(coding, bytes);
     try {
-      const small = bytes.length <= INLINE ? inflateSmall(kind, bytes) : null;
-      if (small === null) return await turns(() => inflateStream(kind, bytes, grow));
-      grow(small.length);
-      return small;
+      if (bytes.length > INLINE) return await turns(() => inflateStream(kind, bytes, grow));
+      const small = inflateSmall(kind, bytes);
+      // Where so much is too much already, this throws.
+      grow(small?.length ?? INLINE_OUT + 1);
+      if (small !== null) return small;
+      grow(-INLINE_OUT - 1);
+      return await turns(() => inflateStream(kind, bytes, grow));
     } catch (error) {
       if (error instanceof RequestError) throw error;
       throw new RequestError('bad_encoding', `body is not whole and valid ${coding}, and nothing else`);

@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import type { Platform } from '../ports/platform.ts';
 import { Deadlines } from './deadlines.ts';
 import { readNodeBody } from './node-body.ts';
 import { makeInflate } from './node-inflate.ts';
+import { Turns } from './turns.ts';
 
 /** What @hono/node-server hands to the app as `env`. */
 export interface NodeEnv {
@@ -19,7 +19,7 @@ export function nodePlatform(): Platform & { stop(): void } {
   // One timer for all bodies: a timer for each would cost more than most bodies take to come.
   const sweep = setInterval(() => readings.sweep(performance.now()), 250);
   sweep.unref();
-  let turns = Promise.resolve();
+  const turns = new Turns();
   return {
     digest: (text) => hash('sha256', text, 'base64').slice(0, 22),
     sha256: (bytes) => hash('sha256', bytes, 'hex'),
@@ -36,11 +36,8 @@ export function nodePlatform(): Platform & { stop(): void } {
     headers: (_request, env) => fieldsOf((env as NodeEnv).incoming.rawHeaders),
     headerCount: (_request, env) => (env as NodeEnv).incoming.rawHeaders.length / 2,
     isGone: (_request, env) => (env as NodeEnv).incoming.socket.destroyed,
-    turn() {
-      // One after the other: turns that end at once would be one long stretch of work.
-      turns = turns.then(() => setImmediate());
-      return turns;
-    },
+    enter: (client) => turns.enter(client ?? ''),
+    turn: (client) => turns.next(client ?? ''),
     stop: () => clearInterval(sweep),
   };
 }

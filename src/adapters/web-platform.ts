@@ -1,6 +1,6 @@
 import { toBase64, toHex } from '../encoding.ts';
 import { RequestError } from '../errors.ts';
-import { type Coding, isTooSlow, type Platform, type ReadOptions } from '../ports/platform.ts';
+import { type Coding, type Platform, type ReadOptions, slowness } from '../ports/platform.ts';
 import { makeSha256 } from './sha256.ts';
 
 /** The platform on runtimes that have the web's own interfaces only, such as Workers. */
@@ -20,6 +20,8 @@ export function webPlatform(): Platform {
     headers: (request) => request.headers,
     headerCount: (request) => [...request.headers.keys()].length,
     isGone: (request) => request.signal.aborted,
+    // A worker may not wait for what another request does.
+    enter: () => null,
     turn: () => new Promise((resolve) => setTimeout(resolve, 0)),
   };
 }
@@ -38,10 +40,8 @@ function makeCrc32(): (bytes: Uint8Array) => number {
   };
 }
 
-async function readBody(
-  request: Request,
-  { limit, timeout, rate, grow, started }: ReadOptions,
-): Promise<Uint8Array> {
+async function readBody(request: Request, options: ReadOptions): Promise<Uint8Array> {
+  const { limit, grow, started } = options;
   if (request.body === null) return new Uint8Array(0);
   const reader = request.body.getReader();
   const begun = Date.now();
@@ -49,9 +49,8 @@ async function readBody(
   let timer: ReturnType<typeof setInterval> | undefined;
   const stopped = new Promise<never>((_, reject) => {
     timer = setInterval(() => {
-      const ms = Date.now() - begun;
-      if (ms >= timeout || isTooSlow(size, ms, rate))
-        reject(new RequestError('body_timeout', 'the body did not come in time'));
+      const slow = slowness(size, Date.now() - begun, options);
+      if (slow !== null) reject(new RequestError('body_timeout', slow));
     }, 250);
     started(reject);
   });

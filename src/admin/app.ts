@@ -62,7 +62,9 @@ export function makeAdmin(parts: AdminParts): Hono {
   // Probes and Prometheus come by addresses and names of their own and have no token: what is above is open to them.
   app.use(guard(parts.access));
   addWorkflows(app, () => parts.workflows?.() ?? null);
-  app.notFound((context) => problem(context, 'not_found', 'There are /livez, /readyz and /metrics'));
+  app.notFound((context) =>
+    problem(context, 'not_found', 'There are /livez, /readyz, /metrics and /workflows'),
+  );
   app.onError((error, context) => problem(context, 'internal', error.message));
   return app;
 }

@@ -57,3 +57,9 @@ export function takeBatch(queue: Queue<Delivery>, length: number): Delivery[] {
   }
   return taken;
 }
+
+/** Takes the event that was queued last; there must be one. */
+export function takeNewest(queue: Queue<Delivery>): Delivery[] {
+  const head = queue.pop()!;
+  return [head.lane === null ? head : advance(head.lane)];
+}

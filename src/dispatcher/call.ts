@@ -1,4 +1,5 @@
 import type { StoredRecord } from '../ports/event-log.ts';
+import type { Tried } from './breaker.ts';
 import type { Holding } from './commits.ts';
 import type { Answer } from './conclude.ts';
 import type { Caller, Invocation } from './invoke/invoker.ts';
@@ -72,7 +73,7 @@ export function recordSize({ key, value, headers }: StoredRecord): number {
 }
 
 /** Events that are sent together, over all attempts. */
-export class Call implements Caller {
+export class Call implements Caller, Tried {
   readonly deliveries: readonly Delivery[];
   readonly records: readonly StoredRecord[];
   readonly #concluded: (call: Call) => void;
@@ -80,6 +81,9 @@ export class Call implements Caller {
   attempts = 0;
   /** Failures in a row: the wait for the next attempt grows by them. */
   failures = 0;
+  failedAt = -1;
+  begunAt = 0;
+  excused = false;
   /** A stale connection may be tried again once per attempt. */
   fresh = true;
   /** When the first attempt began, in milliseconds since 1970. */
@@ -100,11 +104,20 @@ export class Call implements Caller {
     this.#concluded = concluded;
   }
 
+  get event(): object {
+    return this.deliveries[0]!;
+  }
+
+  get isAlone(): boolean {
+    return this.deliveries.length === 1;
+  }
+
   /** A call with some of the events, which have been through the same. */
   part(deliveries: readonly Delivery[]): Call {
     const call = new Call(deliveries, this.#concluded);
     call.attempts = this.attempts;
     call.failures = this.failures;
+    call.failedAt = this.failedAt;
     call.firstTime = this.firstTime;
     call.deadline = this.deadline;
     call.answer = this.answer;

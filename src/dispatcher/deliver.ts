@@ -1,6 +1,7 @@
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import type { Appender } from '../ports/event-log.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
+import { Again } from './again.ts';
 import type { Breaker } from './breaker.ts';
 import { Call, type Delivery } from './call.ts';
 import { makeReplies, type Replies } from './chain.ts';
@@ -10,10 +11,9 @@ import { reportDelivery } from './facts.ts';
 import type { Invoker } from './invoke/invoker.ts';
 import { holdBack } from './lanes.ts';
 import type { Pace } from './pace.ts';
-import { retryAfter, retryWait } from './retry.ts';
+import { retryAfter } from './retry.ts';
 import { halves, partsOf } from './split.ts';
 import { isFree, isLast, type Step, stepAfter } from './step.ts';
-import { Waiting } from './waiting.ts';
 
 export interface DelivererOptions {
   subscription: SubscriptionConfig;
@@ -37,7 +37,8 @@ const AGAIN_MS = 10;
 export class Deliverer {
   readonly #options: DelivererOptions;
   readonly #inflight = new Set<Call>();
-  readonly #waiting: Waiting;
+  /** Those that have failed. */
+  readonly again: Again;
   readonly #letters: DeadLetters;
   readonly #replies: Replies | null;
   #closing = false;
@@ -45,7 +46,12 @@ export class Deliverer {
   constructor(options: DelivererOptions) {
     this.#options = options;
     const { log, subscription, random } = options;
-    this.#waiting = new Waiting(options.changed);
+    this.again = new Again({
+      ...options,
+      makeCall: (delivery) => new Call([delivery], this.#answered),
+      begin: (call) => this.begin(call, true),
+      giveUp: (call) => this.#giveUp(call, call.answer!),
+    });
     this.#letters = new DeadLetters({
       log,
       subscription: subscription.name,
@@ -71,34 +77,20 @@ export class Deliverer {
     return this.#inflight.size === 0 && !this.#letters.writing;
   }
 
-  /** A call whose next attempt may begin, or undefined. Those that have become too old are given up. */
-  due(): Call | undefined {
-    for (;;) {
-      const call = this.#waiting.shift();
-      if (call === undefined || !this.#isLate(call)) return call;
-      this.#giveUp(call, call.answer!);
-    }
-  }
-
-  /** First attempt of a call with these events. */
-  deliver(deliveries: readonly Delivery[]): void {
-    this.begin(new Call(deliveries, this.#answered));
-  }
-
-  /** The call's wait for its turn is over. */
-  resume(call: Call): void {
-    if (!this.#closing) this.#waiting.push(call);
+  /** First attempt of a call with these events; `isSearch` as the breaker's. */
+  deliver(deliveries: readonly Delivery[], isSearch = false): void {
+    this.begin(new Call(deliveries, this.#answered), isSearch);
   }
 
   /** Next attempt of a call. */
-  begin(call: Call): void {
+  begin(call: Call, isSearch = false): void {
     const { now, breaker, pace, invoker, subscription } = this.#options;
     if (call.firstTime === 0) call.firstTime = now();
     if (call.deadline === Number.POSITIVE_INFINITY && subscription.retryAge !== null) {
       call.deadline = now() + subscription.retryAge;
     }
     call.attempts++;
-    breaker.began(call.deliveries[0]!);
+    breaker.began(call, isSearch);
     call.number = pace.began(performance.now());
     this.#inflight.add(call);
     try {
@@ -112,7 +104,7 @@ export class Deliverer {
   /** Lets calls in flight end, and drops those that wait. */
   close(): void {
     this.#closing = true;
-    this.#waiting.clear();
+    this.again.close();
     this.#replies?.close();
   }
 
@@ -123,14 +115,14 @@ export class Deliverer {
     const calls = [...this.#inflight];
     this.#inflight.clear();
     for (const call of calls) {
-      this.#options.breaker.dropped(call.deliveries[0]!);
+      this.#options.breaker.dropped(call);
       call.invocation?.abort();
     }
   }
 
   /** Everything that is held. */
   *deliveries(): Generator<Delivery> {
-    for (const calls of [this.#waiting, this.#inflight]) {
+    for (const calls of [this.again, this.#inflight]) {
       for (const call of calls) yield* call.deliveries;
     }
     for (const { delivery } of this.#letters.letters) yield delivery;
@@ -157,8 +149,13 @@ export class Deliverer {
     const { retry } = subscription;
     const told = retryAfter(answer.retryAfter, now(), retry.max);
     const last = isLast(call, answer, retry);
-    const counts = breaker.answered(call.deliveries[0]!, answer, told, last);
+    const counts = breaker.answered(call, answer, told, last);
     pace.answered(call.number, answer);
+    if (this.again.concluded(call, answer, told)) {
+      this.#report('retry', 1, answer, reasonOf(answer));
+      this.#options.changed();
+      return;
+    }
     const step = stepAfter(call, answer, counts, retry);
     if (isFree(step, answer)) call.attempts--;
     call.fresh = step !== 'reconnect';
@@ -187,11 +184,11 @@ export class Deliverer {
     call.failures++;
     const isRefused = conclude(answer) === 'refused';
     const left = Math.max(0, call.deadline - this.#options.now());
-    const wait = () => (isRefused ? 0 : Math.min(left, this.#backOff(call, told)));
+    const wait = () => (isRefused ? 0 : Math.min(left, this.again.backOff(call, told)));
     const { one, other, after } = halves(call);
-    this.#waiting.delay(one, wait());
+    this.again.delay(one, wait());
     if (after) holdBack(other);
-    else this.#waiting.delay(other, wait());
+    else this.again.delay(other, wait());
   }
 
   #wait(call: Call, step: Step, told: number | null, answer: Answer): void {
@@ -199,26 +196,14 @@ export class Deliverer {
     let ms = step === 'reconnect' ? AGAIN_MS : 0;
     if (step === 'wait') {
       call.failures++;
-      ms = this.#backOff(call, told);
+      ms = this.again.backOff(call, told);
     }
     // It would be too late then.
-    if (this.#isLate(call, ms) && answer.fault !== 'aborted') this.#giveUp(call, answer);
+    if (this.again.isLate(call, ms) && answer.fault !== 'aborted') this.#giveUp(call, answer);
     else {
       this.#report('retry', call.deliveries.length, answer, reasonOf(answer));
-      // Whoever owns the partition next reads it again.
-      if (!this.#closing) this.#waiting.delay(call, ms);
+      this.again.delay(call, ms);
     }
-  }
-
-  /** Milliseconds. */
-  #backOff({ failures }: Call, told: number | null): number {
-    const { subscription, random } = this.#options;
-    return retryWait(failures, subscription.retry, told, random);
-  }
-
-  /** Whether an attempt after `ms` milliseconds would begin too long after the first. */
-  #isLate({ deadline }: Call, ms = 0): boolean {
-    return deadline !== Number.POSITIVE_INFINITY && this.#options.now() + ms > deadline;
   }
 
   #giveUp(call: Call, answer: Answer): void {

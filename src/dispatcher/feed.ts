@@ -1,5 +1,5 @@
 import type { StoredRecord } from '../ports/event-log.ts';
-import { type BatchLimits, batchLength, oldestArrival, takeBatch } from './batch.ts';
+import { type BatchLimits, batchLength, oldestArrival, takeBatch, takeNewest } from './batch.ts';
 import type { Breaker } from './breaker.ts';
 import type { Call, Delivery } from './call.ts';
 import type { Deliverer } from './deliver.ts';
@@ -22,6 +22,9 @@ export interface FeedOptions {
   due(): void;
 }
 
+/** Milliseconds that an event may wait behind events that fail before newer ones overtake it. */
+const PATIENCE_MS = 2_000;
+
 /** Events that no call was made for yet, and which call begins next. */
 export class Feed {
   readonly #options: FeedOptions;
@@ -29,6 +32,10 @@ export class Feed {
   readonly #ready = new Queue<Delivery>();
   readonly #lanes: Lanes | null;
   #timer: NodeJS.Timeout | null = null;
+  /** The turn is a new event's, not one's that waits for its next attempt. */
+  #isNewsTurn = false;
+  /** The turn is the newest event's. */
+  #isNewestTurn = false;
   /** When the timer ends, on the monotonic clock. */
   #timerAt = 0;
 
@@ -51,9 +58,10 @@ export class Feed {
           });
   }
 
-  /** While the function is down, one new event is enough: it may be the next probe. */
+  /** While the function cannot be reached, one new event is enough: it may be the next probe. */
   get wantsMore(): boolean {
-    return !this.#options.breaker.isOpen || this.#ready.length === 0;
+    const { breaker } = this.#options;
+    return !breaker.isOpen || breaker.isReached || this.#ready.length === 0;
   }
 
   /** Events that wait in a lane because of which their partition is paused. */
@@ -90,27 +98,72 @@ export class Feed {
   begin(deliverer: Deliverer): boolean {
     const { breaker, pace } = this.#options;
     const now = performance.now();
-    const wait = Math.max(breaker.wait, pace.wait(now));
+    const wait = pace.wait(now);
     if (wait > 0) {
-      if (wait !== Number.POSITIVE_INFINITY) this.#wake(now + wait, now);
+      this.#wake(now + wait, now);
       return false;
     }
-    if (breaker.isOpen && breaker.wantsNew && this.#beginNew(deliverer, now)) return true;
-    const again = deliverer.due();
-    if (again === undefined) return this.#beginNew(deliverer, now);
+    if (breaker.isOpen) return this.#probe(deliverer, now);
+    deliverer.again.keepOrder();
+    // In turns: neither many events that fail nor many new ones keep the others waiting.
+    this.#isNewsTurn = !this.#isNewsTurn;
+    if (this.#isNewsTurn && this.#beginNew(deliverer, now)) return true;
+    const again = deliverer.again.due();
+    if (again === undefined) return !this.#isNewsTurn && this.#beginNew(deliverer, now);
     deliverer.begin(again);
     return true;
+  }
+
+  /** Begins a call that may show that the function is up. */
+  #probe(deliverer: Deliverer, now: number): boolean {
+    const { breaker } = this.#options;
+    const search = this.#ready.length > 0 ? breaker.searchWait : Number.POSITIVE_INFINITY;
+    if (search === 0) {
+      deliverer.deliver(this.#takeOne(now), true);
+      return true;
+    }
+    if (search === Number.POSITIVE_INFINITY && this.#overtakes(deliverer)) return true;
+    const { wait } = breaker;
+    if (wait === 0) {
+      if (breaker.wantsNew && this.#beginNew(deliverer, now)) return true;
+      const again = breaker.isReached ? deliverer.again.dueAlone() : deliverer.again.due();
+      if (again === undefined) return this.#beginNew(deliverer, now);
+      deliverer.begin(again);
+      return true;
+    }
+    const next = Math.min(search, wait);
+    if (next !== Number.POSITIVE_INFINITY) this.#wake(now + next, now);
+    return false;
+  }
+
+  #overtakes(deliverer: Deliverer): boolean {
+    const isAlone = this.#lanes !== null && this.#options.limits.events === 1;
+    return (
+      isAlone && this.#ready.length === 0 && this.#options.breaker.isReached && deliverer.again.overtakes()
+    );
   }
 
   #beginNew(deliverer: Deliverer, now: number): boolean {
     const { limits } = this.#options;
     const length = batchLength(this.#ready, limits, now);
+    if (length === 1 && limits.events === 1) {
+      deliverer.deliver(this.#takeOne(now));
+      return true;
+    }
     if (length > 0) {
       deliverer.deliver(takeBatch(this.#ready, length));
       return true;
     }
     if (this.#ready.length > 0) this.#wake(oldestArrival(this.#ready) + limits.wait, now);
     return false;
+  }
+
+  /** The oldest one; in turns with the newest, where many that fail have kept the others waiting. */
+  #takeOne(now: number): Delivery[] {
+    const ready = this.#ready;
+    const isLate = this.#options.breaker.isDoubtful && ready.at(0).arrived + PATIENCE_MS < now;
+    this.#isNewestTurn = isLate && !this.#isNewestTurn;
+    return this.#isNewestTurn ? takeNewest(ready) : takeBatch(ready, 1);
   }
 
   #wake(at: number, now: number): void {

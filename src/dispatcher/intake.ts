@@ -7,8 +7,22 @@ const MOST = 2_000;
 const LANES_FEWEST = 500;
 const LANES_MOST = 5_000;
 const BYTES = 16 * 1024 * 1024;
+/** Events that have failed, and those among which one is looked for that does not. */
+const HELD = 5_000;
 /** Offsets of one partition that may wait behind one that does not get done: so many are read again after a crash. */
 const WINDOW = 5_000;
+
+/** What of all that is held must not keep others from being read. */
+interface Apart {
+  /** Good events may be behind many bad ones. */
+  isDoubtful: boolean;
+  /** Events that have paused their partition already. */
+  parked: number;
+  /** Events that have failed and wait for their next attempt. */
+  waiting: number;
+}
+
+const NOTHING: Apart = { isDoubtful: false, parked: 0, waiting: 0 };
 
 /**
  * What a subscription holds in memory, and the back-pressure from it: partitions are paused above a limit
@@ -51,13 +65,14 @@ export class Intake {
     this.#full = false;
   }
 
-  /**
-   * Pauses or resumes what has to be; with `isStopped`, nothing more is wanted however little is held. `parked`
-   * events have paused their partition already, and must not pause the others.
-   */
-  regulate(consumption: Consumption, isStopped: boolean, parked: number): void {
+  /** Pauses or resumes what has to be; with `isStopped`, nothing more is wanted however little is held. */
+  regulate(consumption: Consumption, isStopped: boolean, apart = NOTHING): void {
+    const { isDoubtful, parked, waiting } = apart;
     const share = this.#full ? 0.5 : 1;
-    this.#full = this.#events - parked > this.#limit * share || this.#bytes > BYTES * share;
+    const held = this.#events - parked;
+    const most = Math.max(HELD, this.#limit);
+    const isMany = held > most * share || held - waiting > (isDoubtful ? most : this.#limit) * share;
+    this.#full = isMany || this.#bytes > BYTES * share;
     let changed: Holding[] | null = null;
     for (const holding of this.#commits.holdings) {
       const isFull = holding.crowded > 0 || holding.tracker.open > (holding.paused ? WINDOW / 2 : WINDOW);

@@ -29,6 +29,14 @@ export class Queue<T> {
     return item;
   }
 
+  /** Takes the item at the back. */
+  pop(): T | undefined {
+    if (this.#head === this.#items.length) return undefined;
+    const item = this.#items.pop();
+    if (this.#head === this.#items.length) this.clear();
+    return item;
+  }
+
   clear(): void {
     this.#items = [];
     this.#head = 0;

@@ -64,7 +64,7 @@ export class Run implements RecordSink {
       breaker: options.breaker,
       pace: options.pace,
       sizeOf: (record) => options.invoker.sizeOf(record),
-      resume: (call) => this.#deliverer.resume(call),
+      resume: (call) => this.#deliverer.again.resume(call),
       due: this.#turnSoon,
     });
     this.#deliverer = this.#makeDeliverer();
@@ -222,7 +222,11 @@ export class Run implements RecordSink {
 
   #regulate(): void {
     if (this.#consumption === null || this.#isClosing) return;
-    this.#intake.regulate(this.#consumption, !this.#feed.wantsMore, this.#feed.parked);
+    this.#intake.regulate(this.#consumption, !this.#feed.wantsMore, {
+      isDoubtful: this.#options.breaker.isDoubtful,
+      parked: this.#feed.parked,
+      waiting: this.#deliverer.again.events,
+    });
   }
 
   #makeDeliverer(): Deliverer {

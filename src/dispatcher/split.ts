@@ -29,6 +29,16 @@ export function halves(call: Call): Halves {
   return halved;
 }
 
+/** Parts a call in its first event, of a lane with as few others as there are, and the rest. */
+export function firstOf(call: Call): Halves {
+  const [run, ...others] = runs(call.deliveries).sort((a, b) => a.length - b.length);
+  const [first, ...behind] = run!;
+  const other = call.part([...behind, ...others.flat()]);
+  const after = behind.length > 0;
+  if (after) other.deadline = Number.POSITIVE_INFINITY;
+  return { one: call.part([first!]), other, after };
+}
+
 /** The longest first, each to the smaller half. */
 function shared(sorted: Delivery[][]): [Delivery[], Delivery[]] {
   const [one, other]: [Delivery[], Delivery[]] = [[], []];

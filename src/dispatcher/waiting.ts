@@ -1,5 +1,7 @@
 import type { Call } from './call.ts';
+import { holdBack } from './lanes.ts';
 import { Queue } from './queue.ts';
+import { firstOf } from './split.ts';
 
 /** Calls between two attempts; they hold no place meanwhile. */
 export class Waiting {
@@ -7,31 +9,61 @@ export class Waiting {
   /** Their time has come. */
   readonly #due = new Queue<Call>();
   readonly #whenDue: () => void;
+  #events = 0;
 
   constructor(whenDue: () => void) {
     this.#whenDue = whenDue;
   }
 
+  /** Events of all calls that wait. */
+  get events(): number {
+    return this.#events;
+  }
+
   /** The call may be begun in `ms` milliseconds. */
   delay(call: Call, ms: number): void {
+    this.#events += call.deliveries.length;
     this.#waiting.add(call);
     call.timer = setTimeout(this.#over, ms, call);
   }
 
   /** The call may be begun now. */
   push(call: Call): void {
+    this.#events += call.deliveries.length;
     this.#due.push(call);
   }
 
   /** A call whose wait is over, or undefined. */
   shift(): Call | undefined {
-    return this.#due.shift();
+    const call = this.#due.shift();
+    if (call !== undefined) this.#events -= call.deliveries.length;
+    return call;
+  }
+
+  /** Takes the first call of those whose wait is over that is wanted, or returns undefined. */
+  take(isWanted: (call: Call) => boolean): Call | undefined {
+    let taken: Call | undefined;
+    for (let left = this.#due.length; left > 0; left--) {
+      const call = this.shift()!;
+      if (taken === undefined && isWanted(call)) taken = call;
+      else this.push(call);
+    }
+    return taken;
+  }
+
+  /** Parts a call that was waiting: returns the one event that is not to wait any more. */
+  part(call: Call): Call {
+    const { one, other, after } = firstOf(call);
+    if (after) holdBack(other);
+    else this.push(other);
+    return one;
   }
 
   clear(): void {
     this.#due.clear();
     for (const call of this.#waiting) if (call.timer !== null) clearTimeout(call.timer);
     this.#waiting.clear();
+    this.#events = 0;
   }
 
   *[Symbol.iterator](): Generator<Call> {

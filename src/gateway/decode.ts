@@ -78,9 +78,12 @@ export function sourceFormat(
   if (verify === null || SIGNED[verify.format].includes(format)) return format;
   if (format === 'binary') {
     const name = ['ce-specversion', 'ce-id', 'ce-type'].find((one) => header(one) !== undefined)!;
-    throw new RequestError('bad_cloudevent', `header ${name} is not signed; this source takes only what is`);
+    throw new RequestError(
+      'bad_cloudevent',
+      `header ${name} is not signed; this source takes signed bodies only`,
+    );
   }
-  const detail = `Content-Type ${mediaType(contentType ?? '').slice(0, 80)} is not taken here: the signed bodies of this source are ${verify.format}`;
+  const detail = `Content-Type ${mediaType(contentType ?? '').slice(0, 80)} is not taken here: this source reads its signed bodies as ${verify.format} only`;
   throw new RequestError('unsupported_type', detail);
 }
 

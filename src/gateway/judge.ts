@@ -20,7 +20,7 @@ export interface JudgeOptions {
 }
 
 /** Milliseconds of work on one request after which the others get their turn. */
-const SLICE_MS = 10;
+const SLICE_MS = 2;
 /** Bytes of payload after which the clock is looked at. Each event counts `EVENT_BYTES` more, a step without one `STEP_BYTES`. */
 const SLICE_BYTES = 64 * 1024;
 const EVENT_BYTES = 512;

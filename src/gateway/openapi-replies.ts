@@ -37,14 +37,14 @@ const DESCRIPTIONS: Record<number, string> = {
   404: 'There is no such source or path.',
   405: 'The path does not take this method; `Allow` names those that it takes.',
   409: 'No event was taken in: under each id another payload was stored before. Sent again unchanged they would be refused again.',
-  408: 'The body did not come in time.',
+  408: 'The head or the body of the request did not come in time. The detail names the limit.',
   413: 'The body, one event or the number of events is over its limit. The detail names the limit.',
   415: 'The media type, charset or content-encoding is not taken here.',
   422: 'No event was taken in: each is refused, with the reasons. Sent again unchanged they would be refused again.',
   429: 'The source takes no more than its rate. Wait as long as `Retry-After` says.',
   431: 'There are too many header fields, or they are too long.',
   500: 'Something is wrong in the gateway. The events may be sent again: those that were stored count as duplicates.',
-  503: 'Some events could not be stored now. Send the request again after `Retry-After`, or only those events that say `retry`.',
+  503: 'Some events could not be stored now. Send the request again after `Retry-After`. Where nothing is `omitted`, those events that say `retry` are enough.',
 };
 
 const ref = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${name}` });
@@ -187,7 +187,9 @@ export function replySchemas(): Json {
   const required = Object.keys(counts);
   const verdicts = {
     ...counts,
-    omitted: count('Events that are not accepted, and not listed for want of room.'),
+    omitted: count(
+      'Events that are not accepted, and not listed for want of room. Each may have any verdict but accepted: after a 503 send all events again.',
+    ),
   };
   const head = {
     type: { type: 'string', description: 'The kind of problem; programs may decide by it.' },

@@ -69,10 +69,13 @@ export class RequestReader {
     protocol.inspect(head);
     const coding = checkHead(head, platform.headerCount(c.req.raw, c.env), limits, platform.codings);
     const origin = originOf(request, platform);
-    const hold = room.enter({ source: vouchedFor(door), address: this.#options.clientGroup(origin) });
+    const client = this.#options.clientGroup(origin);
+    const hold = room.enter({ source: vouchedFor(door), address: client });
     state.hold = hold;
     const sent = await this.#receive(c, hold);
     state.sent = sent;
+    const wait = platform.enter(client);
+    if (wait !== null) await wait;
     const signed = door === null ? null : await verify(door, sent, head, state);
     const early = state.admission;
     if (early !== null) room.admit(hold, early.door.source.name);
@@ -96,7 +99,7 @@ export class RequestReader {
       who: admission.who,
       address: this.#options.clientAddress?.(origin),
       async turn() {
-        await platform.turn();
+        await platform.turn(client);
         alive();
       },
     });

@@ -1,5 +1,6 @@
 import type { Limits } from '../config.ts';
 import { RequestError } from '../errors.ts';
+import { addPlaced, type Placed, removePlaced } from '../placed.ts';
 
 /** Who a request is from, as far as its head tells. */
 export interface Party {
@@ -13,11 +14,15 @@ export interface Party {
 interface Share {
   /** What errors call it. */
   readonly name: string;
+  /** The limit of the config that `maxBytes` is. */
+  readonly limit: keyof Limits;
   readonly maxBytes: number;
   readonly maxRequests: number;
   bytes: number;
   requests: number;
 }
+
+type Unit = 'bytes' | 'requests';
 
 /** Part of the request slots that one address may have. */
 const ADDRESS_REQUESTS = 0.25;
@@ -27,8 +32,10 @@ const STRANGERS_REQUESTS = 0.5;
 const SOURCE_REQUESTS = 0.75;
 /** Addresses that are remembered though they have no request: to forget each at once costs more. */
 const IDLE_ADDRESSES = 4096;
-/** Milliseconds that a body has before it can be called slow. */
+/** Milliseconds that a body has before it can be called slow, and for which it may pause. */
 const SLOW_AFTER_MS = 1_000;
+/** Bytes that a body is expected to bring in that time. */
+const FRESH = 64 * 1024;
 
 /**
  * Room for requests and for the bytes that they hold; shared by all of a gateway. One address, one source and those
@@ -40,15 +47,15 @@ export class Room {
   readonly #strangers: Share;
   readonly #sources = new Map<string, Share>();
   readonly #addresses = new Map<string, Share>();
-  /** No Set: see `Deadlines`. */
   readonly #holds: Hold[] = [];
 
   constructor(limits: Limits) {
     this.#limits = limits;
     const { buffered, requests, unauthenticated } = limits;
-    this.#all = shareOf('of this gateway', buffered, requests);
+    this.#all = shareOf('of this gateway', 'buffered', buffered, requests);
     this.#strangers = shareOf(
       'of senders that are not let in yet',
+      'unauthenticated',
       unauthenticated,
       requests * STRANGERS_REQUESTS,
     );
@@ -68,7 +75,7 @@ export class Room {
       if (share.bytes >= share.maxBytes) this.makeRoom(share, 1, hold);
     }
     for (const share of shares) share.requests++;
-    hold.place = this.#holds.push(hold) - 1;
+    addPlaced(this.#holds, hold);
     return hold;
   }
 
@@ -78,7 +85,7 @@ export class Room {
     const before = hold.shares[1]!;
     if (before === share) return;
     this.#makePlace(share, hold);
-    if (share.bytes + hold.bytes > share.maxBytes) this.makeRoom(share, hold.bytes, hold);
+    this.#clear(share, hold.bytes, hold);
     before.bytes -= hold.bytes;
     before.requests--;
     share.bytes += hold.bytes;
@@ -87,7 +94,7 @@ export class Room {
   }
 
   /**
-   * Ends slower bodies of the share until so many bytes fit. Throws RequestError `overloaded` when they do not,
+   * Ends other bodies of the share until so many bytes fit. Throws RequestError `overloaded` when they do not,
    * `body_too_large` when they never could.
    */
   makeRoom(share: Share, bytes: number, hold: Hold): void {
@@ -96,60 +103,45 @@ export class Room {
         'body_too_large',
         `the request needs more than ${share.maxBytes} bytes, the limit ${share.name}`,
       );
+    this.#clear(share, bytes, hold);
+  }
+
+  #clear(share: Share, bytes: number, hold: Hold): void {
     while (share.bytes + bytes > share.maxBytes) {
-      if (!this.#endSlowest(share, hold)) throw overloaded(`too many bytes in work ${share.name}`);
+      if (!this.#endOne(share, hold, 'bytes', bytes))
+        throw overloaded(`too many bytes in work ${share.name}`, share.limit);
     }
   }
 
   /** Throws RequestError `overloaded` when the share has all the requests that it may have, and none is slow. */
   #makePlace(share: Share, hold: Hold): void {
-    if (share.requests >= share.maxRequests && !this.#endSlowest(share, hold))
-      throw overloaded(`too many requests at once ${share.name}`);
+    if (share.requests >= share.maxRequests && !this.#endOne(share, hold, 'requests', 1))
+      throw overloaded(`too many requests at once ${share.name}`, 'requests');
   }
 
   remove(hold: Hold): void {
-    const last = this.#holds.pop()!;
-    if (last !== hold) {
-      this.#holds[hold.place] = last;
-      last.place = hold.place;
-    }
+    removePlaced(this.#holds, hold);
   }
 
-  /** Ends the body that comes slowest, if it comes more slowly than that of `hold`. Tells whether there was one. */
-  #endSlowest(share: Share, hold: Hold): boolean {
+  /** Ends the body that is the greatest burden, if `hold`, which needs so much more, is a lesser one. Tells whether there was one. */
+  #endOne(share: Share, hold: Hold, unit: Unit, more: number): boolean {
     const now = performance.now();
-    let slowest: Hold | null = null;
-    let least = hold.rate(now);
+    let most = hold.burden(unit, now, more);
+    let found: Hold | null = null;
     for (const other of this.#holds) {
-      if (other.stop === null || !other.shares.includes(share)) continue;
-      const rate = other.rate(now);
-      if (rate >= least) continue;
-      least = rate;
-      slowest = other;
+      if (other === hold || other.stop === null || !other.shares.includes(share)) continue;
+      // It has nothing to give.
+      if (unit === 'bytes' && other.bytes === 0) continue;
+      const burden = other.burden(unit, now);
+      if (burden <= most) continue;
+      most = burden;
+      found = other;
     }
-    if (slowest === null && share === this.#strangers) slowest = this.#ofLargestAddress(hold);
-    if (slowest === null) return false;
-    const { stop } = slowest;
-    slowest.leave();
-    stop!(overloaded('too much in work; this body gave way to others'));
+    if (found === null) return false;
+    const { stop } = found;
+    found.leave();
+    stop!(overloaded(`too much in work ${share.name}; this body gave way to others`, share.limit));
     return true;
-  }
-
-  /**
-   * A body of the address that holds most, if that is more than the address of `hold` has. A stranger who sends fast
-   * must not keep out senders whose signature is over the body, and they are as unknown as he is until then.
-   */
-  #ofLargestAddress({ shares: [, , own] }: Hold): Hold | null {
-    let largest: Hold | null = null;
-    let most = own?.bytes ?? Number.POSITIVE_INFINITY;
-    for (const other of this.#holds) {
-      const [, party, address] = other.shares;
-      if (other.stop === null || party !== this.#strangers || address === undefined) continue;
-      if (address.bytes <= most) continue;
-      most = address.bytes;
-      largest = other;
-    }
-    return largest;
   }
 
   #partyOf(source: string | null): Share {
@@ -157,7 +149,7 @@ export class Room {
     let share = this.#sources.get(source);
     if (share === undefined) {
       const { perSource, requests } = this.#limits;
-      share = shareOf('of this source', perSource, requests * SOURCE_REQUESTS);
+      share = shareOf('of this source', 'perSource', perSource, requests * SOURCE_REQUESTS);
       this.#sources.set(source, share);
     }
     return share;
@@ -168,7 +160,7 @@ export class Room {
     if (share === undefined) {
       const { perAddress, requests } = this.#limits;
       if (this.#addresses.size >= IDLE_ADDRESSES) this.#forgetIdle();
-      share = shareOf('of this address', perAddress, requests * ADDRESS_REQUESTS);
+      share = shareOf('of this address', 'perAddress', perAddress, requests * ADDRESS_REQUESTS);
       this.#addresses.set(address, share);
     }
     return share;
@@ -181,16 +173,19 @@ export class Room {
 }
 
 /** What one request holds of the room. */
-export class Hold {
+export class Hold implements Placed {
   bytes = 0;
   /** All, its party's, and its address' if that is known. */
   readonly shares: Share[];
-  /** Where it is in the room's list. */
   place = 0;
   /** Ends the reading of its body; null when that is not being read. */
   stop: ((error: RequestError) => void) | null = null;
   readonly #room: Room;
   readonly #started = performance.now();
+  /** When it grew last, and what it had at two moments of late. */
+  #grown = this.#started;
+  #before = { at: this.#started, bytes: 0 };
+  #late = this.#before;
   #left = false;
 
   constructor(room: Room, shares: Share[]) {
@@ -198,19 +193,39 @@ export class Hold {
     this.shares = shares;
   }
 
-  /** Throws RequestError `overloaded` when a share is used up and nobody slower is in it. */
+  /** Throws RequestError `overloaded` when a share is used up and nobody has to give way. */
   grow(bytes: number): void {
     if (this.#left) return;
     for (const share of this.shares)
       if (share.bytes + bytes > share.maxBytes) this.#room.makeRoom(share, bytes, this);
     for (const share of this.shares) share.bytes += bytes;
     this.bytes += bytes;
+    if (this.stop !== null) this.#mark(performance.now());
   }
 
-  /** Bytes a millisecond so far. */
-  rate(now: number): number {
-    const ms = now - this.#started;
-    return ms < SLOW_AFTER_MS ? Number.POSITIVE_INFINITY : this.bytes / ms;
+  /**
+   * What its address has of the room for each byte a millisecond that come for it: so the slowest gives way first, and
+   * nobody gets others out who has more than they. `more`: what it needs now.
+   */
+  burden(unit: Unit, now: number, more = 0): number {
+    const address = this.shares[2];
+    const rate = this.#rate(now, unit === 'bytes' ? more : 0);
+    return (address === undefined ? 1 : address[unit] + more) / rate;
+  }
+
+  /** Of late: what came fast before it stopped coming holds no place. */
+  #rate(now: number, more: number): number {
+    const bytes = this.bytes + more;
+    if (now - this.#started < SLOW_AFTER_MS) return Math.max(bytes, FRESH) / SLOW_AFTER_MS;
+    if (more === 0 && now - this.#grown > SLOW_AFTER_MS) return 0;
+    return (bytes - this.#before.bytes) / (now - this.#before.at);
+  }
+
+  #mark(now: number): void {
+    this.#grown = now;
+    if (now - this.#late.at < SLOW_AFTER_MS) return;
+    this.#before = this.#late;
+    this.#late = { at: now, bytes: this.bytes };
   }
 
   /** Gives all back, once. */
@@ -226,10 +241,13 @@ export class Hold {
   }
 }
 
-function shareOf(name: string, maxBytes: number, maxRequests: number): Share {
-  return { name, maxBytes, maxRequests: Math.ceil(maxRequests), bytes: 0, requests: 0 };
+function shareOf(name: string, limit: keyof Limits, maxBytes: number, maxRequests: number): Share {
+  return { name, limit, maxBytes, maxRequests: Math.ceil(maxRequests), bytes: 0, requests: 0 };
 }
 
-function overloaded(detail: string): RequestError {
-  return new RequestError('overloaded', detail, { 'retry-after': '1' });
+function overloaded(detail: string, limit: keyof Limits): RequestError {
+  const fault = new RequestError('overloaded', detail, { 'retry-after': '1' });
+  // For the log: whether more gateways help, or a proxy is not listed.
+  fault.cause = `gateway.limits.${limit}`;
+  return fault;
 }

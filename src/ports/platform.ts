@@ -31,8 +31,13 @@ export interface Platform {
   headerCount(request: Request, env: unknown): number;
   /** Whether nobody waits for the reply any more. */
   isGone(request: Request, env: unknown): boolean;
-  /** Resolves when all else that waits has had its turn. */
-  turn(): Promise<void>;
+  /**
+   * To be asked before work on a request whose body has come. Null: now; else it resolves when others have had their
+   * turn. `client` tells whose request it is, as far as that is known.
+   */
+  enter(client: string | null): Promise<void> | null;
+  /** Ends a piece of work; resolves when it is the client's turn again. */
+  turn(client: string | null): Promise<void>;
 }
 
 export type Coding = 'gzip' | 'deflate' | 'br' | 'zstd';
@@ -42,7 +47,7 @@ export interface ReadOptions {
   limit: number;
   /** Milliseconds for the whole body. */
   timeout: number;
-  /** Bytes a second that must have come on average, see `isTooSlow`. */
+  /** Bytes a second that must have come on average, once the reading has taken 5 s. */
   rate: number;
   /** Told of each chunk's bytes before they are kept. Throws RequestError `overloaded`. */
   grow(bytes: number): void;
@@ -53,7 +58,9 @@ export interface ReadOptions {
 /** Milliseconds in which a body may come as slowly as it likes: a lost packet costs a bad link some seconds. */
 const RATE_GRACE_MS = 5_000;
 
-/** Whether so many bytes in so many milliseconds are fewer than `rate` a second asks for. */
-export function isTooSlow(bytes: number, ms: number, rate: number): boolean {
-  return ms > RATE_GRACE_MS && bytes * 1000 < rate * (ms - RATE_GRACE_MS);
+/** Why a body of which so many bytes came in so many milliseconds is given up; null while it is not. */
+export function slowness(bytes: number, ms: number, { timeout, rate }: ReadOptions): string | null {
+  if (ms >= timeout) return `the body did not come within ${timeout} ms`;
+  const isSlow = ms > RATE_GRACE_MS && bytes * 1000 < rate * (ms - RATE_GRACE_MS);
+  return isSlow ? `the body came more slowly than ${rate} bytes a second` : null;
 }

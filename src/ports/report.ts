@@ -32,7 +32,7 @@ export interface RequestFacts {
   error: ErrorCode | null;
   /** The signature, of requests that must have one: `secret-1` for the first secret, or why none matched. */
   signature?: string;
-  /** Behind an `internal` fault: the bug, for the log. */
+  /** For the log: the bug behind an `internal` fault, the limit behind `overloaded`. */
   cause?: unknown;
 }
 

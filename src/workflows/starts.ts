@@ -133,7 +133,7 @@ export class Starts implements Reading {
     const { consumption } = this.#reader;
     if (consumption === null || this.#closing || this.#reader.isReleasing) return;
     const isFull = this.#options.isFull();
-    this.#intake.regulate(consumption, isFull, 0);
+    this.#intake.regulate(consumption, isFull);
     if (isFull)
       this.#look ??= setTimeout(() => {
         this.#look = null;

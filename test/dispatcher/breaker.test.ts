@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Breaker } from '../../src/dispatcher/breaker.ts';
+import { Breaker, type Tried } from '../../src/dispatcher/breaker.ts';
 import type { Answer, CallFault } from '../../src/dispatcher/conclude.ts';
 import type { BreakerFacts } from '../../src/ports/report.ts';
 
@@ -13,6 +13,8 @@ const fault = (word: CallFault): Answer => ({
   failed: null,
   reply: null,
 });
+
+const event = (): Tried => ({ event: {}, isAlone: true, failedAt: -1, begunAt: 0, excused: false });
 
 class Bench {
   now = 5_000;
@@ -31,8 +33,8 @@ class Bench {
   }
 
   /** One attempt; true when it counts. */
-  call(answer: Answer, call: object = {}, { told = null as number | null, isLast = false } = {}): boolean {
-    this.breaker.began(call);
+  call(answer: Answer, call = event(), { told = null as number | null, isLast = false } = {}): boolean {
+    this.breaker.began(call, false);
     return this.breaker.answered(call, answer, told, isLast);
   }
 
@@ -80,7 +82,7 @@ describe('opens', () => {
 
   test('not for one event that fails again and again', () => {
     const bench = new Bench();
-    const call = {};
+    const call = event();
     for (let i = 0; i < 50; i++) expect(bench.call(status(500), call)).toBe(true);
     expect(bench.call(status(500), call, { isLast: true })).toBe(true);
     expect(bench.breaker.isOpen).toBe(false);
@@ -88,7 +90,7 @@ describe('opens', () => {
 
   test('for one event that does not even get there', () => {
     const bench = new Bench();
-    const call = {};
+    const call = event();
     const counts = Array.from({ length: 5 }, () => bench.call(fault('unreachable'), call));
     expect(counts).toEqual([true, true, true, true, false]);
     const other = new Bench();
@@ -99,7 +101,7 @@ describe('opens', () => {
   test('rather than have an event given up, when five have failed and there are no more to call', () => {
     const bench = new Bench(100);
     bench.calls(4, status(503));
-    expect(bench.call(status(503), {}, { isLast: true })).toBe(false);
+    expect(bench.call(status(503), event(), { isLast: true })).toBe(false);
     expect(bench.breaker.isOpen).toBe(true);
   });
 
@@ -114,25 +116,38 @@ describe('while it is open', () => {
   function opened(told: number | null = null): Bench {
     const bench = new Bench();
     bench.calls(4, status(503));
-    bench.call(status(503), {}, { told });
+    bench.call(status(503), event(), { told });
     return bench;
   }
 
-  test('one call at a time, after 1 s, 2 s, 4 s, at most 30 s; none costs an attempt', () => {
-    const bench = opened();
+  test('one call at a time to what cannot be reached, after 1 s, 2 s, 4 s, at most 30 s; none costs an attempt', () => {
+    const bench = new Bench();
+    bench.calls(5, fault('unreachable'));
     const waits: number[] = [];
     for (let i = 0; i < 8; i++) {
       const { wait } = bench.breaker;
       waits.push(wait);
       bench.now += wait;
       expect(bench.breaker.wait).toBe(0);
-      const probe = {};
-      bench.breaker.began(probe);
+      const probe = event();
+      bench.breaker.began(probe, false);
       expect(bench.breaker.wait).toBe(Number.POSITIVE_INFINITY);
-      expect(bench.breaker.answered(probe, status(503), null, true)).toBe(false);
+      expect(bench.breaker.answered(probe, fault('unreachable'), null, true)).toBe(false);
     }
     expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
     expect(bench.facts).toHaveLength(1);
+  });
+
+  test('what answers is asked as often, once for each second of the wait, as others may be taken', () => {
+    const bench = opened();
+    const turns: number[] = [];
+    for (let i = 0; i < 40; i++) {
+      if (bench.breaker.wait > 0) turns.push(0);
+      bench.now += bench.breaker.wait;
+      bench.call(status(503));
+      turns[turns.length - 1]!++;
+    }
+    expect(turns).toEqual([1, 2, 4, 8, 16, 9]);
   });
 
   test('the wait is up to a quarter shorter, and at least what the function asks for', () => {
@@ -159,7 +174,7 @@ describe('while it is open', () => {
   test('C54 a probe that is told to wait is followed by that wait', () => {
     const bench = opened();
     bench.now += 1_000;
-    bench.call(status(429), {}, { told: 20_000 });
+    bench.call(status(429), event(), { told: 20_000 });
     expect(bench.breaker.wait).toBe(20_000);
   });
 
@@ -176,10 +191,10 @@ describe('while it is open', () => {
 
   test('calls from before that fail change nothing, one that succeeds closes it', () => {
     const bench = opened();
-    expect(bench.breaker.answered({}, status(503), 9_000, true)).toBe(false);
+    expect(bench.breaker.answered(event(), status(503), 9_000, true)).toBe(false);
     expect(bench.breaker.wait).toBe(1_000);
     bench.now += 400;
-    expect(bench.breaker.answered({}, status(200), null, false)).toBe(true);
+    expect(bench.breaker.answered(event(), status(200), null, false)).toBe(true);
     expect(bench.breaker.isOpen).toBe(false);
     expect(bench.breaker.wait).toBe(0);
     expect(bench.facts.at(-1)).toEqual({ subscription: 'mail', open: false, reason: null, ms: 400 });
@@ -208,14 +223,123 @@ describe('while it is open', () => {
   test('a probe that was dropped, or met a stale connection, makes way for the next at once', () => {
     const bench = opened();
     bench.now += 1_000;
-    const probe = {};
-    bench.breaker.began(probe);
-    bench.breaker.dropped({});
+    const probe = event();
+    bench.breaker.began(probe, false);
+    bench.breaker.dropped(event());
     expect(bench.breaker.wait).toBe(Number.POSITIVE_INFINITY);
     bench.breaker.dropped(probe);
     expect(bench.breaker.wait).toBe(0);
     bench.call(fault('stale_connection'));
     expect(bench.breaker.isOpen).toBe(true);
     expect(bench.breaker.wait).toBe(0);
+  });
+});
+
+describe('events that were never sent', () => {
+  /** Open, with so many calls at once. */
+  function opened(answer: Answer, concurrency = 16, told: number | null = null): Bench {
+    const bench = new Bench(concurrency);
+    for (let i = 0; i < concurrency; i++) bench.call(answer, event(), { told });
+    expect(bench.breaker.isOpen).toBe(true);
+    return bench;
+  }
+
+  /** Tries them until it has found `most`; returns how many it tried in so many seconds. */
+  function searched(bench: Bench, answer: Answer, seconds: number): number {
+    const end = bench.now + seconds * 1000;
+    for (let tried = 0; ; tried++) {
+      bench.now += bench.breaker.searchWait;
+      if (bench.now > end) return tried;
+      const call = event();
+      bench.breaker.began(call, true);
+      expect(bench.breaker.answered(call, answer, null, true)).toBe(false);
+    }
+  }
+
+  test('are tried while it is open, ever fewer when all of them fail, and make no probe wait longer', () => {
+    const bench = opened(status(500));
+    expect(searched(bench, status(500), 1)).toBe(200);
+    expect(bench.breaker.wait).toBe(0);
+    expect(searched(bench, status(500), 60)).toBeLessThan(1_500);
+    expect(searched(bench, status(500), 600)).toBeLessThan(1_500);
+    expect(bench.breaker.searchWait).toBeLessThanOrEqual(1_000);
+  });
+
+  test('are tried a quarter of the calls at once', () => {
+    const bench = opened(fault('timeout'));
+    const calls = Array.from({ length: 4 }, event);
+    for (const call of calls) {
+      bench.now += bench.breaker.searchWait;
+      bench.breaker.began(call, true);
+    }
+    expect(bench.breaker.searchWait).toBe(Number.POSITIVE_INFINITY);
+    bench.breaker.dropped(calls[2]!);
+    expect(bench.breaker.searchWait).toBeLessThan(10);
+  });
+
+  test.each([
+    ['says 429', status(429), null],
+    ['asks to wait', status(503), 20_000],
+  ])('are tried once a second when the function %s', (_, answer, told) => {
+    expect(opened(answer, 16, told).breaker.searchWait).toBe(1_000);
+  });
+
+  test('are not tried while the function cannot be reached', () => {
+    const bench = opened(fault('unreachable'));
+    expect(bench.breaker.searchWait).toBe(Number.POSITIVE_INFINITY);
+    expect(bench.breaker.isReached).toBe(false);
+    bench.now += 1_000;
+    bench.call(status(503));
+    expect(bench.breaker.searchWait).toBeLessThan(10);
+  });
+});
+
+describe('an event that fails before and after the function took another', () => {
+  const fails = (bench: Bench, calls: Tried[]) => calls.map((call) => bench.call(status(500), call));
+
+  test('is to blame itself: its attempts count, and hundreds of them do not open it', () => {
+    const bench = new Bench();
+    const bad = Array.from({ length: 300 }, event);
+    expect(fails(bench, bad).includes(false)).toBe(true);
+    bench.call(status(200));
+    for (let i = 0; i < 8; i++) {
+      for (const call of bad) expect(bench.call(status(500), call, { isLast: i === 7 })).toBe(true);
+    }
+    expect(bench.breaker.isOpen).toBe(false);
+  });
+
+  test('is not, when what failed while it was open succeeds: then it was the function', () => {
+    const bench = new Bench();
+    const events = Array.from({ length: 10 }, event);
+    fails(bench, events);
+    fails(bench, events);
+    bench.call(status(200), events[9]);
+    expect(fails(bench, events).slice(0, 5)).toEqual([true, true, true, true, false]);
+    expect(bench.breaker.isOpen).toBe(true);
+  });
+
+  test('costs no attempt all the same while new ones fail too', () => {
+    const bench = new Bench();
+    const bad = Array.from({ length: 10 }, event);
+    fails(bench, bad);
+    bench.call(status(200));
+    expect(bench.call(status(500), bad[0])).toBe(true);
+    // Twice as many as before, as that was a false alarm.
+    bench.calls(10, status(503));
+    expect(bench.call(status(500), bad[0], { isLast: true })).toBe(false);
+  });
+
+  test('each false alarm makes the next one less likely, until all is quiet', () => {
+    const bench = new Bench(8);
+    const opensAfter = () => {
+      let calls = 0;
+      while (!bench.breaker.isOpen) calls += bench.calls(1, status(500)).length;
+      bench.call(status(200));
+      return calls;
+    };
+    expect(Array.from({ length: 8 }, opensAfter)).toEqual([8, 16, 32, 64, 128, 256, 512, 512]);
+    bench.now += 11_000;
+    expect(bench.breaker.isDoubtful).toBe(false);
+    expect(opensAfter()).toBe(8);
   });
 });

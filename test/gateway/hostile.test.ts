@@ -155,7 +155,7 @@ describe('bodies that do not come', () => {
     const call = `{"type":"track","event":"e","userId":"u","messageId":"fast","writeKey":"shop-key","properties":{"a":"${'y'.repeat(50_000)}"}}`;
     // Nobody is slow before a second has passed.
     await expect.poll(async () => (await post('/v1/track', call)).status).toBe(200);
-    expect(await answers).toMatch(/^HTTP\/1\.1 503 .*retry-after: 1\r\n.*came more slowly/is);
+    expect(await answers).toMatch(/^HTTP\/1\.1 503 .*retry-after: 1\r\n.*gave way/is);
     for (const socket of sockets) socket.destroy();
     await expect.poll(() => gateway.bufferedBytes()).toBe(0);
   });

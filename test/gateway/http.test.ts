@@ -68,6 +68,7 @@ describe('size and framing', () => {
     const reply = await rawExchange(gateway.port, [head('content-length: 50'), '{"i']);
     expect(statusOf(reply)).toBe(408);
     expect(reply).toContain('urn:postern:problem:body_timeout');
+    expect(reply).toMatch(/the body did not come within \d+ ms/);
     expect(gateway.bufferedBytes()).toBe(0);
     await works('after-stall');
   });
@@ -90,6 +91,7 @@ describe('size and framing', () => {
       head(`x-long: ${'v'.repeat(40_000)}`, 'content-length: 0'),
     ]);
     expect(statusOf(field)).toBe(431);
+    expect(field).toContain('the head has more than 32768 bytes or 40 header fields');
   });
 });
 

@@ -353,7 +353,7 @@ describe('odd requests', () => {
     ['encoded slash', 404, 'POST /events/open%2fx'],
     ['encoded traversal', 404, 'POST /events/..%2f..%2fetc%2fpasswd'],
     ['traversal', 404, 'POST /events/../../etc/passwd'],
-    ['traversal to a source', 202, 'POST /events/x/../open'],
+    ['traversal to a source', 404, 'POST /events/x/../open'],
     ['encoded letter', 202, 'POST /events/%6fpen'],
     ['slash at the end', 404, 'POST /events/open/'],
     ['two slashes', 404, 'POST //events/open'],

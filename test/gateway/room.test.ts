@@ -28,11 +28,37 @@ function holding(room: Room, bytes: number, address: string | null, source: stri
   return hold;
 }
 
+/** A request whose body is being read; `ended` is called when it has to go. */
+function body(room: Room, address: string, ended: () => void, source: string | null = 's'): Hold {
+  const hold = room.enter(guest(address, source));
+  hold.stop = ended;
+  return hold;
+}
+
 afterEach(() => {
   vi.useRealTimers();
 });
 
 describe('the room for bodies', () => {
+  it('tells the log which limit of the config was reached', () => {
+    const room = new Room({ ...LIMITS, unauthenticated: 50 });
+    holding(room, 250, 'a');
+    holding(room, 200, 'b');
+    const causeOf = (work: () => unknown) => {
+      try {
+        work();
+      } catch (error) {
+        return (error as RequestError).cause;
+      }
+      return null;
+    };
+    expect(causeOf(() => holding(room, 51, 'a', 't'))).toBe('gateway.limits.perAddress');
+    expect(causeOf(() => holding(room, 51, 'c'))).toBe('gateway.limits.perSource');
+    const few = new Room({ ...LIMITS, requests: 4 });
+    holding(few, 1, 'a');
+    expect(causeOf(() => holding(few, 1, 'a'))).toBe('gateway.limits.requests');
+  });
+
   it('is taken by what has come, and given back once', () => {
     const room = new Room(LIMITS);
     const hold = room.enter(guest('a'));
@@ -86,11 +112,12 @@ describe('the room for bodies', () => {
     const other = room.enter(guest('b', null));
     expect(code(() => other.grow(50))).toBe('done');
     expect(ended).toEqual(['60 overloaded']);
-    // Then it has as much as the other.
-    expect(code(() => other.grow(100))).toBe('done');
+    // It would have more than the other then.
+    expect(code(() => other.grow(100))).toBe('overloaded');
+    expect(code(() => other.grow(80))).toBe('done');
     expect(ended).toEqual(['60 overloaded', '140 overloaded']);
-    expect(code(() => holding(room, 60, 'a', null))).toBe('overloaded');
-    expect(room.bytes).toBe(150);
+    expect(code(() => holding(room, 80, 'a', null))).toBe('overloaded');
+    expect(room.bytes).toBe(130);
   });
 
   it('has a place for others when one source takes all that it can by signatures', () => {
@@ -142,11 +169,55 @@ describe('the room for bodies', () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     const room = new Room(LIMITS);
     const slow = holding(room, 1, 'a');
-    const other = holding(room, 299, 'b');
-    other.stop = () => expect.unreachable();
-    holding(room, 200, 'c').stop = () => expect.unreachable();
+    const others = ['b', 'c'].map((address) => body(room, address, () => expect.unreachable()));
+    for (let at = 0; at < 3000; at += 500) {
+      vi.advanceTimersByTime(500);
+      for (const other of others) other.grow(41);
+    }
+    expect(room.bytes).toBe(493);
+    expect(code(() => slow.grow(8))).toBe('overloaded');
+  });
+
+  it('ends the body that came fast and comes no longer', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const room = new Room(LIMITS);
+    const ended: string[] = [];
+    body(room, 'a', () => void ended.push('stalled')).grow(240);
+    const steady = body(room, 'b', () => void ended.push('steady'));
+    for (let at = 0; at < 3000; at += 500) {
+      vi.advanceTimersByTime(500);
+      steady.grow(40);
+    }
+    expect(code(() => steady.grow(40))).toBe('done');
+    expect(ended).toEqual(['stalled']);
+    expect(room.bytes).toBe(280);
+  });
+
+  it('takes room from the address that has most, however fast it sends, and gives it none of what others have', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const room = new Room(LIMITS);
+    const ended: string[] = [];
+    const greedy = () => body(room, 'a', () => void ended.push('greedy'));
+    const small = body(room, 'b', () => void ended.push('small'), null);
     vi.advanceTimersByTime(2000);
-    expect(code(() => slow.grow(1))).toBe('overloaded');
+    small.grow(20);
+    const held = [greedy(), greedy(), greedy()];
+    for (const one of held) one.grow(80);
+    expect(code(() => held[0]!.grow(70))).toBe('overloaded');
+    const other = body(room, 'c', () => expect.unreachable());
+    other.grow(220);
+    expect(code(() => body(room, 'a', () => {}).grow(50))).toBe('overloaded');
+    expect(code(() => holding(room, 60, 'd'))).toBe('done');
+    expect(ended).toEqual(['greedy']);
+  });
+
+  it('lets in later whom the room of a source is too small for now', () => {
+    const room = new Room({ ...LIMITS, unauthenticated: 300 });
+    const first = holding(room, 300, 'a');
+    const late = holding(room, 280, 'b', null);
+    expect(code(() => room.admit(late, 's'))).toBe('overloaded');
+    first.leave();
+    expect(code(() => room.admit(late, 's'))).toBe('done');
   });
 
   it('has a place for others when one address takes all that it can', () => {

@@ -38,7 +38,7 @@ export function pixelProtocol(doors: Map<string, Door>): Protocol {
 /** A signature is over the body, and all that a pixel says is in its address. Throws RequestError. */
 export function checkUnsigned({ verify }: SourceConfig): void {
   if (verify === null) return;
-  const detail = 'this source takes only what is signed, and no signature covers the query';
+  const detail = 'this source takes signed bodies only, and no signature covers a query';
   throw new RequestError('method_not_allowed', detail, { allow: 'POST, OPTIONS' });
 }
 

@@ -1,3 +1,4 @@
+import { RequestError } from '../../errors.ts';
 import { valueSpan } from '../../scan.ts';
 import { unauthorized } from '../admit.ts';
 import type { Head } from '../head.ts';
@@ -25,9 +26,10 @@ export function segmentPixelProtocol(keys: WriteKeys, call: Call): Protocol {
       checkPage(config, head);
     },
     read({ head, admission, context }) {
-      const bytes = new TextEncoder().encode(JSON.stringify(treeOf(head)));
+      const decoding = context(admission!.door.source);
+      const bytes = new TextEncoder().encode(JSON.stringify(treeOf(head, decoding.limits.depth)));
       const shape = valueSpan(bytes, 0, bytes.length);
-      const event = readItem(bytes, shape, call, context(admission!.door.source));
+      const event = readItem(bytes, shape, call, decoding);
       return { admission: admission!, events: [event] };
     },
     reply(outcome, head) {
@@ -41,12 +43,13 @@ interface Tree {
   [name: string]: string | Tree;
 }
 
-/** Without prototypes: names such as `__proto__` are names like others. */
-function treeOf({ queries }: Head): Tree {
+/** Without prototypes: names such as `__proto__` are names like others. Throws RequestError `too_deep`. */
+function treeOf({ queries }: Head, depth: number): Tree {
   const root = Object.create(null) as Tree;
   for (const [name, value] of queries()) {
     if (KEY_PARAMETERS.has(name)) continue;
-    const path = name.split('.');
+    const path = name.split('.', depth + 1);
+    if (path.length > depth) throw new RequestError('too_deep', `more than ${depth} levels deep`);
     const last = path.pop()!;
     let here = root;
     for (const step of path) {

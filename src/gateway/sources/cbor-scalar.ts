@@ -30,6 +30,12 @@ export function scalarText(token: Token): string | null {
   }
 }
 
+/** Characters that the JSON text of an item has at least; 0 for what is short. */
+export function leastLength({ type, value }: Token): number {
+  if (type.name === 'string') return value.length + 2;
+  return type.name === 'bytes' ? Math.ceil((value.length * 4) / 3) + 2 : 0;
+}
+
 /** Text of an integer, or of a big one when it has tag 2 or 3; null over `MAX_BIGNUM`. Throws RequestError `not_cbor`. */
 export function integerText({ type, value }: Token, tag: number | null): string | null {
   if (tag === null && (type.name === 'uint' || type.name === 'negint')) return String(value);
@@ -55,7 +61,7 @@ export function stringOf({ value, byteValue }: Token): string {
 function base64Url(bytes: Uint8Array): string {
   let text = '';
   for (let i = 0; i < bytes.length; i += 8190) {
-    text += btoa(String.fromCharCode(...bytes.subarray(i, i + 8190)));
+    text += btoa(String.fromCharCode.apply(null, bytes.subarray(i, i + 8190) as unknown as number[]));
   }
   return text.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 }

@@ -3,7 +3,7 @@ import type { Limits } from '../../config.ts';
 import { RequestError } from '../../errors.ts';
 import type { EventError } from '../../event.ts';
 import { fragment } from '../../pointer.ts';
-import { integerText, MAX_BIGNUM, notCbor, scalarText, stringOf } from './cbor-scalar.ts';
+import { integerText, leastLength, MAX_BIGNUM, notCbor, scalarText, stringOf } from './cbor-scalar.ts';
 
 /** One event's CBOR: where it is in the body, and the same as JSON text. */
 export interface CborItem {
@@ -97,8 +97,12 @@ class Reader {
 
   /** The first token that is no tag, such as the one that marks a file as CBOR. */
   first(): Token {
+    this.#values = this.#limits.values;
     let token = this.next();
-    while (token.type.name === 'tag' && token.value === 55799) token = this.next();
+    while (token.type.name === 'tag' && token.value === 55799) {
+      this.#count();
+      token = this.next();
+    }
     return token;
   }
 
@@ -112,19 +116,30 @@ class Reader {
     return { start, end: this.at, text: this.#parts.join(''), values, faults: this.#faults };
   }
 
+  /** Tags count too: a chain of them is work. */
+  #count(): void {
+    // As with `too_deep`.
+    if (--this.#values < 0)
+      throw new RequestError('too_many_values', `an event has more than ${this.#limits.values} values`);
+  }
+
   #put(text: string): void {
-    this.#roomOfAll -= text.length;
+    if (this.#take(text.length)) this.#parts.push(text);
+  }
+
+  /** Whether so many characters of this item still fit; of one that is too large nothing more is written. */
+  #take(length: number): boolean {
+    if (this.#room < 0) return false;
+    this.#roomOfAll -= length;
     if (this.#roomOfAll < 0) {
       const limit = this.#limits.decompressed;
       throw new RequestError('body_too_large', `body has more than ${limit} characters as JSON`);
     }
-    const fitted = this.#room >= 0;
-    this.#room -= text.length;
-    if (this.#room >= 0) this.#parts.push(text);
-    else if (fitted) {
-      const detail = `event has more than ${this.#limits.event} characters as JSON; that is the limit`;
-      this.#faults.push({ code: 'event_too_large', detail });
-    }
+    this.#room -= length;
+    if (this.#room >= 0) return true;
+    const detail = `event has more than ${this.#limits.event} characters as JSON; that is the limit`;
+    this.#faults.push({ code: 'event_too_large', detail });
+    return false;
   }
 
   #fault(detail: string): void {
@@ -140,12 +155,12 @@ class Reader {
 
   #write(token: Token, depth: number): void {
     const { type, value } = token;
-    // As with `too_deep`.
-    if (--this.#values < 0)
-      throw new RequestError('too_many_values', `an event has more than ${this.#limits.values} values`);
+    this.#count();
     if (type.name === 'array') this.#array(value, this.#deeper(depth));
     else if (type.name === 'map') this.#map(value, this.#deeper(depth));
     else if (type.name === 'tag') this.#tagged(value, depth);
+    // To write out what does not fit would be work for nothing.
+    else if (leastLength(token) > this.#room) this.#take(leastLength(token));
     else {
       const text = scalarText(token);
       if (text === null) this.#fault('NaN, Infinity and undefined have no JSON form');
@@ -204,6 +219,7 @@ class Reader {
     let tag = first;
     let content = this.next();
     while (content.type.name === 'tag' && !(tag >= 2 && tag <= 4)) {
+      this.#count();
       tag = content.value;
       content = this.next();
     }
@@ -224,6 +240,7 @@ class Reader {
   }
 
   #integer(token: Token, tag: number | null): string | null {
+    if (this.#room < 0 && tag !== null && token.type.name === 'bytes') return null;
     const text = integerText(token, tag);
     if (text === null) this.#fault(`integer has more than ${MAX_BIGNUM} bytes; that is the limit`);
     return text;

@@ -9,6 +9,11 @@ import {
 import { fillKey } from './fields.ts';
 import { type DecodeContext, identityOf, refuse } from './source.ts';
 
+/** Bytes that an attribute takes beside its text, for as long as the request lasts. */
+const ATTRIBUTE_COST = 64;
+/** Errors of one event: more are told to nobody. */
+const MAX_ERRORS = 20;
+
 /**
  * Checks attributes (CloudEvents 3.1) and makes them the event's; `nameOf` says in errors where one was. What a
  * client says under a name that the gateway vouches for is left out.
@@ -19,8 +24,14 @@ export function fillAttributes(
   context: DecodeContext,
   nameOf: (name: string) => string,
 ): void {
-  for (const name in attributes) if (isReserved(name)) delete attributes[name];
+  let count = 0;
+  for (const name in attributes) {
+    if (isReserved(name)) delete attributes[name];
+    else count++;
+  }
+  context.grow(count * ATTRIBUTE_COST);
   fillHeaders(event.headers, attributes, { id: context.limits.id, bytes: ATTRIBUTE_BYTES }, (name, why) => {
+    if (event.errors.length >= MAX_ERRORS) return;
     if (name === '') refuse(event, 'bad_cloudevent', `event ${why}`, '#');
     else refuse(event, 'bad_cloudevent', `${nameOf(name)} ${why}`, `#/${name}`);
   });

@@ -4,7 +4,7 @@ import type { DecodedEvent } from '../../event.ts';
 import { parseJson } from '../../json.ts';
 import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../scan.ts';
 import { fillPlain } from './fields.ts';
-import { type DecodeContext, emptyEvent, refuse } from './source.ts';
+import { type DecodeContext, type Decoding, emptyEvent, refuse } from './source.ts';
 
 /** Bytes of a body up to which its text is made as a whole: of a larger one there would be two for long. */
 const MAX_TEXT = 1024 * 1024;
@@ -84,11 +84,13 @@ function plainElement(event: DecodedEvent, context: DecodeContext): void {
   fillObject(event, context, false);
 }
 
+/** Blank lines after which others may have a turn. */
+const BLANK = 1024;
 /** What is wrong with a line alone. */
 const BAD_LINE = new Set<ErrorCode>(['not_json', 'not_utf8']);
 
 /** Newline-delimited JSON: one verdict per line, blank lines skipped. Never throws for a bad line. */
-export function* decodeLines(bytes: Uint8Array, context: DecodeContext): Iterable<DecodedEvent> {
+export function* decodeLines(bytes: Uint8Array, context: DecodeContext): Decoding {
   let index = 0;
   let line = 0;
   for (let start = 0; start < bytes.length; ) {
@@ -100,7 +102,7 @@ export function* decodeLines(bytes: Uint8Array, context: DecodeContext): Iterabl
       if (index === context.limits.batch)
         throw new RequestError('batch_too_large', `more than ${context.limits.batch} events in one request`);
       yield decodeLine(bytes.subarray(start, stop), index++, line, context);
-    }
+    } else if (line % BLANK === 0) yield null;
     start = end + 1;
   }
   if (index === 0) throw new RequestError('empty_body', 'send at least one line of JSON');

@@ -3,12 +3,13 @@ import type { DecodedEvent } from '../../event.ts';
 import { unusable } from '../../event-attributes.ts';
 import { parseJson } from '../../json.ts';
 import { fragment } from '../../pointer.ts';
-import { locate, skipSpace, textOf } from '../../scan.ts';
+import { type Span, skipSpace, textOf } from '../../scan.ts';
 import { parseDecimal } from './decimal.ts';
 import { fillPlain } from './fields.ts';
 import { cutArray, elements, sizeFits } from './json.ts';
 import { absolute, added, type Time } from './senml-time.ts';
 import { type DecodeContext, type Decoding, refuse, type Source } from './source.ts';
+import { eachMember } from './splice.ts';
 
 const VERSION = 10;
 const BASE = new Set(['bn', 'bt', 'bu', 'bv', 'bs', 'bver']);
@@ -16,7 +17,13 @@ const VALUES = ['v', 'vs', 'vb', 'vd'];
 const OWN = new Set(['n', 'u', ...VALUES, 's', 't', 'ut']);
 const NAME = /^[A-Za-z0-9][A-Za-z0-9:./_-]*$/;
 const BASE64_URL = /^[A-Za-z0-9_-]*$/;
-type Record = { [label: string]: unknown };
+
+/** A record as parsed, and the text of each of its values. All are found in one pass: a record may have many labels. */
+interface Record {
+  json: { [label: string]: unknown };
+  /** As written; null when there is none. */
+  text(label: string): string | null;
+}
 
 /** Base values as they stand; numbers as their text. */
 interface Base {
@@ -45,8 +52,9 @@ export function* decodeSenml(bytes: Uint8Array, context: DecodeContext, sent = b
   const events: { event: DecodedEvent; time: number }[] = [];
   let time = Number.NEGATIVE_INFINITY;
   for (const event of elements(bytes, spans, context, () => {})) {
-    readBase(event, base, context.limits.id);
-    time = resolve(event, base, pack) ?? time;
+    const record = recordOf(event);
+    readBase(record, event.index, base, context.limits.id);
+    time = resolve(event, record, base, pack) ?? time;
     // It is parsed again when its turn comes, so that no more than one is in memory.
     event.json = undefined;
     events.push({ event, time });
@@ -75,26 +83,38 @@ function sourceFor(source: Source): Source {
   };
 }
 
-/** Takes over a record's base fields. Whatever is wrong with one makes all that follows unreadable. */
-function readBase(event: DecodedEvent, base: Base, limit: number): void {
-  const { index, errors } = event;
+function recordOf({ index, errors, json, data }: DecodedEvent): Record {
   const [error] = errors;
   if (error !== undefined) throw new RequestError(error.code, `record ${index}: ${error.detail}`);
-  if (typeof event.json !== 'object' || event.json === null || Array.isArray(event.json))
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw bad(`record ${index} is not an object`);
-  const record = event.json as Record;
-  for (const label of Object.keys(record)) {
+  const bytes = data!;
+  const places = new Map<string, Span>();
+  for (const { name, value } of eachMember(bytes, { start: 0, end: bytes.length })) places.set(name, value);
+  return {
+    json: json as Record['json'],
+    text(label) {
+      const place = places.get(label);
+      return place === undefined ? null : textOf(bytes, place.start, place.end);
+    },
+  };
+}
+
+/** Takes over a record's base fields. Whatever is wrong with one makes all that follows unreadable. */
+function readBase(record: Record, index: number, base: Base, limit: number): void {
+  const { json } = record;
+  for (const label of Object.keys(json)) {
     if (label.endsWith('_')) throw bad(`record ${index} has a label that ends in _ and is not known`);
   }
   const text = (label: string, before: string): string => {
-    const value = record[label];
+    const value = json[label];
     if (value === undefined) return before;
     if (typeof value === 'string' && unusable(value, limit) === null) return value;
     throw bad(`record ${index}: ${label} must be text of at most ${limit} characters`);
   };
   const number = (label: string, before: string | null): string | null => {
-    if (record[label] === undefined) return before;
-    const found = numberAt(event, label);
+    if (json[label] === undefined) return before;
+    const found = numberAt(record, label);
     if (found !== null && parseDecimal(found) !== null) return found;
     throw bad(`record ${index}: ${label} must be a number that can be counted with`);
   };
@@ -103,7 +123,7 @@ function readBase(event: DecodedEvent, base: Base, limit: number): void {
   base.time = number('bt', base.time);
   base.value = number('bv', base.value);
   base.sum = number('bs', base.sum);
-  const version = record.bver ?? base.version;
+  const version = json.bver ?? base.version;
   if (!Number.isInteger(version) || (version as number) < 1)
     throw bad(`record ${index}: bver must be a positive integer`);
   if ((version as number) > VERSION) throw bad(`record ${index}: bver is over ${VERSION}, the version known`);
@@ -112,49 +132,48 @@ function readBase(event: DecodedEvent, base: Base, limit: number): void {
 }
 
 /** Makes the event that a record is. Returns its time in s, or null when it was refused before that was known. */
-function resolve(event: DecodedEvent, base: Base, pack: Pack): number | null {
+function resolve(event: DecodedEvent, record: Record, base: Base, pack: Pack): number | null {
   const { context } = pack;
-  const record = event.json as Record;
+  const { json } = record;
   event.headers['content-type'] = 'application/json';
   const members: string[] = base.version === VERSION ? [] : [`"bver":${base.version}`];
   const add = (label: string, text: string) => members.push(`${JSON.stringify(label)}:${text}`);
   const wrong = (label: string, detail: string) => refuse(event, 'bad_senml', detail, fragment(`/${label}`));
   const sum = (label: string, start: string | null): string | null => {
-    const own = record[label] === undefined ? '0' : numberAt(event, label);
+    const own = json[label] === undefined ? '0' : numberAt(record, label);
     const total = own === null ? null : start === null ? own : added(start, own);
     if (total === null)
       wrong(label, own === null ? 'must be a number' : 'is too long to be added to its base value');
     return total;
   };
 
-  const own = record.n ?? '';
+  const own = json.n ?? '';
   const name = typeof own === 'string' ? base.name + own : '';
   if (!NAME.test(name))
     wrong('n', 'must make a name of letters, digits and -:./_ that begins with a letter or digit');
   else add('n', JSON.stringify(name));
-  const unit = record.u ?? base.unit;
+  const unit = json.u ?? base.unit;
   if (typeof unit === 'string') add('u', JSON.stringify(unit));
   else if (unit !== null) wrong('u', 'must be a string');
 
-  const given = VALUES.filter((label) => record[label] !== undefined);
+  const given = VALUES.filter((label) => json[label] !== undefined);
   if (given.length > 1) wrong(given[1]!, 'is a second value; a record has one');
-  else if (given.length === 0 && record.s === undefined)
-    wrong('v', 'is missing, and so are vs, vb, vd and s');
+  else if (given.length === 0 && json.s === undefined) wrong('v', 'is missing, and so are vs, vb, vd and s');
   else if (given[0] === 'v') add('v', sum('v', base.value) ?? '0');
   else if (given.length === 1) {
-    const problem = valueProblem(given[0]!, record[given[0]!]);
-    if (problem === null) add(given[0]!, JSON.stringify(record[given[0]!]));
+    const problem = valueProblem(given[0]!, json[given[0]!]);
+    if (problem === null) add(given[0]!, JSON.stringify(json[given[0]!]));
     else wrong(given[0]!, problem);
   }
-  if (record.s !== undefined) add('s', sum('s', base.sum) ?? '0');
+  if (json.s !== undefined) add('s', sum('s', base.sum) ?? '0');
 
   const offset = sum('t', base.time);
   const time = offset === null ? null : absolute(offset, context.receivedAt);
   if (time === null && offset !== null) wrong('t', 'must be a time of the years 1 to 9999');
   if (time !== null) add('t', time.text);
-  if (record.ut !== undefined) add('ut', sum('ut', null) ?? '0');
-  for (const label of Object.keys(record)) {
-    if (!OWN.has(label) && !BASE.has(label)) add(label, sourceText(event, label)!);
+  if (json.ut !== undefined) add('ut', sum('ut', null) ?? '0');
+  for (const label of Object.keys(json)) {
+    if (!OWN.has(label) && !BASE.has(label)) add(label, record.text(label)!);
   }
   if (event.errors.length > 0 || time === null) return time?.seconds ?? null;
   fill(event, `{${members.join(',')}}`, { name, device: base.name, time }, pack);
@@ -200,13 +219,8 @@ function valueProblem(label: string, value: unknown): string | null {
 }
 
 /** Text of the number at a label; null when it is something else. */
-function numberAt(event: DecodedEvent, label: string): string | null {
-  return typeof (event.json as Record)[label] === 'number' ? sourceText(event, label) : null;
-}
-
-function sourceText({ data }: DecodedEvent, label: string): string | null {
-  const span = locate(data!, { start: 0, end: data!.length }, [label]);
-  return span === null ? null : textOf(data!, span.start, span.end);
+function numberAt({ json, text }: Record, label: string): string | null {
+  return typeof json[label] === 'number' ? text(label) : null;
 }
 
 function bad(detail: string): RequestError {

@@ -15,6 +15,6 @@ export function idempotencyKeyOf(header: string | undefined, limit: number): str
 export function unsignedIdempotencyKey(): RequestError {
   return new RequestError(
     'bad_request',
-    'header Idempotency-Key is not signed; this source takes only what is, and the id has to be in the body',
+    'header Idempotency-Key is not signed; this source takes signed bodies only, so the id has to be in the body',
   );
 }

@@ -6,7 +6,7 @@ import type { Signed } from '../signature/check.ts';
 import { isJsonType, parseData } from './cloudevents.ts';
 import { fillPlain, timeText } from './fields.ts';
 import { formFields, formJson } from './form.ts';
-import { withoutMark } from './json.ts';
+import { sizeFits, withoutMark } from './json.ts';
 import { factsOf } from './provider.ts';
 import { type DecodeContext, emptyEvent, refuse, type Source } from './source.ts';
 
@@ -92,7 +92,9 @@ function readForm(event: DecodedEvent, body: Uint8Array, context: DecodeContext)
   const inner = new TextEncoder().encode(value);
   const isInner = fields.length === 1 && name === 'payload' && looksLikeJson(inner);
   event.data = isInner ? inner : new TextEncoder().encode(formJson(fields));
-  parseData(event, context);
+  // A control character is six in JSON.
+  if (sizeFits(event, event.data.length, context)) parseData(event, context);
+  context.grow(event.data.length);
   return JSON_TYPE;
 }
 

@@ -1,0 +1,69 @@
+import { setImmediate } from 'node:timers/promises';
+
+/** Milliseconds of work in one round of the event loop after which more of it waits. */
+const ROUND_MS = 10;
+/** Milliseconds of waiting work that is done at once. */
+const SHARE_MS = 2;
+/** Rounds between two such shares: in each the loop accepts one connection, and reads what has come. */
+const ROUNDS = 4;
+
+/**
+ * Shares the event loop out among clients. What comes first in a round of the loop works at once; when the round has
+ * lasted for some time the rest waits, and of those who wait each client in its turn works on. So a client with
+ * hundreds of requests holds up the others by a round or two, not by all of them.
+ */
+export class Turns {
+  /** When the work of this round began; 0: it has not. */
+  #began = 0;
+  #waiting = 0;
+  #serving = false;
+  /** By client; the one whose turn it is comes first. */
+  readonly #queues = new Map<string, (() => void)[]>();
+
+  /** Null when there is time for a request of the client now, else resolves when there is. */
+  enter(client: string): Promise<void> | null {
+    if (this.#serving) return this.next(client);
+    const now = performance.now();
+    if (this.#began === 0) {
+      this.#began = now;
+      void setImmediate().then(() => {
+        this.#began = 0;
+      });
+    }
+    return now - this.#began < ROUND_MS ? null : this.next(client);
+  }
+
+  /** Resolves when it is the client's turn again. */
+  next(client: string): Promise<void> {
+    return new Promise((resolve) => {
+      const queue = this.#queues.get(client);
+      if (queue === undefined) this.#queues.set(client, [resolve]);
+      else queue.push(resolve);
+      this.#waiting++;
+      if (!this.#serving) void this.#serve();
+    });
+  }
+
+  async #serve(): Promise<void> {
+    this.#serving = true;
+    while (this.#waiting > 0) {
+      for (let i = 0; i < ROUNDS; i++) await setImmediate();
+      const started = performance.now();
+      do {
+        this.#give();
+        // What was resolved does its work before this goes on.
+        for (let i = 0; i < 4; i++) await null;
+      } while (this.#waiting > 0 && performance.now() - started < SHARE_MS);
+    }
+    this.#serving = false;
+  }
+
+  #give(): void {
+    const [client, queue] = this.#queues.entries().next().value!;
+    const resolve = queue.shift()!;
+    this.#queues.delete(client);
+    if (queue.length > 0) this.#queues.set(client, queue);
+    this.#waiting--;
+    resolve();
+  }
+}
