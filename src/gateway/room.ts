@@ -1,6 +1,7 @@
 import type { Limits } from '../config.ts';
 import { RequestError } from '../errors.ts';
 import { addPlaced, type Placed, removePlaced } from '../placed.ts';
+import { type Share, Shares } from './shares.ts';
 
 /** Who a request is from, as far as its head tells. */
 export interface Party {
@@ -10,28 +11,8 @@ export interface Party {
   address: string | null;
 }
 
-/** A part of the room, with what is taken of it. */
-interface Share {
-  /** What errors call it. */
-  readonly name: string;
-  /** The limit of the config that `maxBytes` is. */
-  readonly limit: keyof Limits;
-  readonly maxBytes: number;
-  readonly maxRequests: number;
-  bytes: number;
-  requests: number;
-}
-
 type Unit = 'bytes' | 'requests';
 
-/** Part of the request slots that one address may have. */
-const ADDRESS_REQUESTS = 0.25;
-/** Part of the request slots that all who are not let in yet may have. */
-const STRANGERS_REQUESTS = 0.5;
-/** Part of the request slots that one source may have. */
-const SOURCE_REQUESTS = 0.75;
-/** Addresses that are remembered though they have no request: to forget each at once costs more. */
-const IDLE_ADDRESSES = 4096;
 /** Milliseconds that a body has before it can be called slow, and for which it may pause. */
 const SLOW_AFTER_MS = 1_000;
 /** Bytes that a body is expected to bring in that time. */
@@ -42,33 +23,21 @@ const FRESH = 64 * 1024;
  * who are not let in yet can take a share of it, so that the rest is left to the others.
  */
 export class Room {
-  readonly #limits: Limits;
-  readonly #all: Share;
-  readonly #strangers: Share;
-  readonly #sources = new Map<string, Share>();
-  readonly #addresses = new Map<string, Share>();
+  readonly #shares: Shares;
   readonly #holds: Hold[] = [];
 
   constructor(limits: Limits) {
-    this.#limits = limits;
-    const { buffered, requests, unauthenticated } = limits;
-    this.#all = shareOf('of this gateway', 'buffered', buffered, requests);
-    this.#strangers = shareOf(
-      'of senders that are not let in yet',
-      'unauthenticated',
-      unauthenticated,
-      requests * STRANGERS_REQUESTS,
-    );
+    this.#shares = new Shares(limits);
   }
 
   get bytes(): number {
-    return this.#all.bytes;
+    return this.#shares.all.bytes;
   }
 
   /** Throws RequestError `overloaded` when there are too many requests. */
   enter({ source, address }: Party): Hold {
-    const shares = [this.#all, this.#partyOf(source)];
-    if (address !== null) shares.push(this.#addressOf(address));
+    const shares = [this.#shares.all, this.#shares.ofSource(source)];
+    if (address !== null) shares.push(this.#shares.ofAddress(address));
     const hold = new Hold(this, shares);
     for (const share of shares) {
       this.#makePlace(share, hold);
@@ -81,7 +50,7 @@ export class Room {
 
   /** Gives a request that is let in now its source's share. Throws RequestError `overloaded`. */
   admit(hold: Hold, source: string): void {
-    const share = this.#partyOf(source);
+    const share = this.#shares.ofSource(source);
     const before = hold.shares[1]!;
     if (before === share) return;
     this.#makePlace(share, hold);
@@ -142,33 +111,6 @@ export class Room {
     found.leave();
     stop!(overloaded(`too much in work ${share.name}; this body gave way to others`, share.limit));
     return true;
-  }
-
-  #partyOf(source: string | null): Share {
-    if (source === null) return this.#strangers;
-    let share = this.#sources.get(source);
-    if (share === undefined) {
-      const { perSource, requests } = this.#limits;
-      share = shareOf('of this source', 'perSource', perSource, requests * SOURCE_REQUESTS);
-      this.#sources.set(source, share);
-    }
-    return share;
-  }
-
-  #addressOf(address: string): Share {
-    let share = this.#addresses.get(address);
-    if (share === undefined) {
-      const { perAddress, requests } = this.#limits;
-      if (this.#addresses.size >= IDLE_ADDRESSES) this.#forgetIdle();
-      share = shareOf('of this address', 'perAddress', perAddress, requests * ADDRESS_REQUESTS);
-      this.#addresses.set(address, share);
-    }
-    return share;
-  }
-
-  #forgetIdle(): void {
-    for (const [address, { requests }] of this.#addresses)
-      if (requests === 0) this.#addresses.delete(address);
   }
 }
 
@@ -239,10 +181,6 @@ export class Hold implements Placed {
     }
     this.#room.remove(this);
   }
-}
-
-function shareOf(name: string, limit: keyof Limits, maxBytes: number, maxRequests: number): Share {
-  return { name, limit, maxBytes, maxRequests: Math.ceil(maxRequests), bytes: 0, requests: 0 };
 }
 
 function overloaded(detail: string, limit: keyof Limits): RequestError {
