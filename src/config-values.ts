@@ -1,7 +1,7 @@
 import ipaddr from 'ipaddr.js';
 import type { Address, TlsConfig } from './config.ts';
 import type { Findings, Path } from './config-text.ts';
-import { parsePointer } from './pointer.ts';
+import { parsePointer } from './json/pointer.ts';
 
 /** Reads a file that holds a secret; throws when it cannot. */
 export type SecretReader = (path: string) => string;

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { parseJson as parseText } from '../json.ts';
+import { parseJson as parseText } from '../json/parse.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 
 /** CloudEvents context attributes by name, as text. */

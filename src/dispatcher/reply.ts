@@ -6,7 +6,7 @@ import {
   isEventType,
   unusable,
 } from '../event-attributes.ts';
-import { eachElement, locate, ScanError, skipSpace } from '../scan.ts';
+import { eachElement, locate, ScanError, skipSpace } from '../json/scan.ts';
 import { NO_TRACE, traceHeaders } from '../trace-context.ts';
 import { isJsonType, parseJson } from './cloudevent.ts';
 import type { FunctionReply } from './conclude.ts';

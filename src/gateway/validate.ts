@@ -1,5 +1,5 @@
 import type { DecodedEvent } from '../event.ts';
-import { fragment, parsePointer, resolvePointer } from '../pointer.ts';
+import { fragment, parsePointer, resolvePointer } from '../json/pointer.ts';
 import type { ErrorBudget, SchemaSet } from '../schema/registry.ts';
 import { refuse, type Source } from './sources/source.ts';
 

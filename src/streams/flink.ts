@@ -1,7 +1,7 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 import type { StreamConfig } from '../config-stream-types.ts';
 import { compileExpression } from '../dispatcher/filter.ts';
-import { parsePointer } from '../pointer.ts';
+import { parsePointer } from '../json/pointer.ts';
 import { parseAggregate } from './aggregate.ts';
 
 export interface FlinkOptions {

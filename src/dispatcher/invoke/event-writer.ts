@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { isJson } from '../../json-bytes.ts';
+import { isJson } from '../../json/is-json.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
 import {
   asBuffer,

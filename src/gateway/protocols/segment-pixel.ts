@@ -1,5 +1,5 @@
 import { RequestError } from '../../errors.ts';
-import { valueSpan } from '../../scan.ts';
+import { valueSpan } from '../../json/scan.ts';
 import { unauthorized } from '../admit.ts';
 import type { Head } from '../head.ts';
 import type { Call } from '../sources/segment.ts';

@@ -1,6 +1,7 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
-import { type Span, skipSpace } from '../../scan.ts';
+import { type Span, skipSpace } from '../../json/scan.ts';
+import { eachMember, isObject, type Lender, lenderOf, withoutMember } from '../../json/splice.ts';
 import { checkCharset } from '../decode.ts';
 import type { Head } from '../head.ts';
 import type { Outcome } from '../pipeline.ts';
@@ -8,7 +9,6 @@ import { type Reply, verdictReply } from '../reply.ts';
 import { decodeArray, parseBody, shapeFits, sizeFits, withoutMark } from '../sources/json.ts';
 import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE, WRITE_KEY } from '../sources/segment.ts';
 import { type DecodeContext, type Decoding, emptyEvent } from '../sources/source.ts';
-import { eachMember, isObject, type Lender, lenderOf, withoutMember } from '../sources/splice.ts';
 import type { WriteKeys } from '../write-keys.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 

@@ -1,6 +1,6 @@
 import type { VerifyConfig } from '../../config-source-types.ts';
 import { RequestError } from '../../errors.ts';
-import { resolvePointer } from '../../pointer.ts';
+import { resolvePointer } from '../../json/pointer.ts';
 import { type Door, namedDoor } from '../admit.ts';
 import type { Head } from '../head.ts';
 import type { Outcome } from '../pipeline.ts';

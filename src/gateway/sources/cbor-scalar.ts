@@ -1,6 +1,6 @@
 import type { Token } from 'cborg';
 import { RequestError } from '../../errors.ts';
-import { textOf } from '../../scan.ts';
+import { textOf } from '../../json/scan.ts';
 
 /** Bytes of the longest integer that is written out: the work grows with the square of the length. */
 export const MAX_BIGNUM = 256;

@@ -2,7 +2,7 @@ import { type Token, Tokenizer } from 'cborg';
 import type { Limits } from '../../config.ts';
 import { RequestError } from '../../errors.ts';
 import type { EventError } from '../../event.ts';
-import { fragment } from '../../pointer.ts';
+import { fragment } from '../../json/pointer.ts';
 import { integerText, leastLength, MAX_BIGNUM, notCbor, scalarText, stringOf } from './cbor-scalar.ts';
 
 /** One event's CBOR: where it is in the body, and the same as JSON text. */

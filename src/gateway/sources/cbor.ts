@@ -1,7 +1,7 @@
 import { EVENT_COST, VALUE_COST } from '../../config-limits.ts';
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
-import { parseJson } from '../../json.ts';
+import { parseJson } from '../../json/parse.ts';
 import { type CborItem, readCbor } from './cbor-text.ts';
 import { fillObject, sizeFits } from './json.ts';
 import { decodeSenml } from './senml.ts';

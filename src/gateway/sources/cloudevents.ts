@@ -1,7 +1,7 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
 import { headerAttributes, isEventType, unusable } from '../../event-attributes.ts';
-import { locate, skipSpace, valueSpan } from '../../scan.ts';
+import { locate, skipSpace, valueSpan } from '../../json/scan.ts';
 import { fillAttributes, fillKeys } from './cloudevents-attributes.ts';
 import { decodeArray, parseBody, shapeFits, sizeFits } from './json.ts';
 import { type DecodeContext, emptyEvent, refuse } from './source.ts';

@@ -1,7 +1,7 @@
 import type { DecodedEvent } from '../../event.ts';
 import { isEventTime, unusable } from '../../event-attributes.ts';
-import { fragment, resolvePointer } from '../../pointer.ts';
-import { locate, textOf } from '../../scan.ts';
+import { fragment, resolvePointer } from '../../json/pointer.ts';
+import { locate, textOf } from '../../json/scan.ts';
 import { NO_TRACE } from '../../trace-context.ts';
 import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';
 

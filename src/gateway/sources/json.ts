@@ -1,8 +1,8 @@
 import { EVENT_COST, VALUE_COST } from '../../config-limits.ts';
 import { type ErrorCode, RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
-import { parseJson } from '../../json.ts';
-import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../scan.ts';
+import { parseJson } from '../../json/parse.ts';
+import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../json/scan.ts';
 import { fillPlain } from './fields.ts';
 import { type DecodeContext, type Decoding, emptyEvent, refuse } from './source.ts';
 

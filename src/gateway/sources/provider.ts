@@ -1,5 +1,5 @@
 import type { VerifyConfig } from '../../config-source-types.ts';
-import { resolvePointer } from '../../pointer.ts';
+import { resolvePointer } from '../../json/pointer.ts';
 
 /** What a provider says of an event in its own way; null where it says nothing. */
 export interface ProviderFacts {

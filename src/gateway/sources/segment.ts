@@ -1,8 +1,8 @@
 import type { DecodedEvent } from '../../event.ts';
 import { isEventTime, unusable } from '../../event-attributes.ts';
+import { isObject, type Lender, Splice } from '../../json/splice.ts';
 import { fillKey, scalarAt } from './fields.ts';
 import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';
-import { isObject, type Lender, Splice } from './splice.ts';
 
 /** The kinds of calls of the Segment spec. */
 export const CALLS = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const;

@@ -1,15 +1,15 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
 import { unusable } from '../../event-attributes.ts';
-import { parseJson } from '../../json.ts';
-import { fragment } from '../../pointer.ts';
-import { type Span, skipSpace, textOf } from '../../scan.ts';
+import { parseJson } from '../../json/parse.ts';
+import { fragment } from '../../json/pointer.ts';
+import { type Span, skipSpace, textOf } from '../../json/scan.ts';
+import { eachMember } from '../../json/splice.ts';
 import { parseDecimal } from './decimal.ts';
 import { fillPlain } from './fields.ts';
 import { cutArray, elements, sizeFits } from './json.ts';
 import { absolute, added, type Time } from './senml-time.ts';
 import { type DecodeContext, type Decoding, refuse, type Source } from './source.ts';
-import { eachMember } from './splice.ts';
 
 const VERSION = 10;
 const BASE = new Set(['bn', 'bt', 'bu', 'bv', 'bs', 'bver']);

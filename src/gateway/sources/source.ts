@@ -1,7 +1,7 @@
 import type { Limits } from '../../config.ts';
 import type { SourceConfig } from '../../config-source-types.ts';
 import type { DecodedEvent, EventError } from '../../event.ts';
-import { parsePointer } from '../../pointer.ts';
+import { parsePointer } from '../../json/pointer.ts';
 import type { Platform } from '../../ports/platform.ts';
 
 /** A JSON Pointer, parsed once. */

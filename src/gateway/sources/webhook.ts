@@ -1,7 +1,7 @@
 import { RequestError } from '../../errors.ts';
 import type { DecodedEvent } from '../../event.ts';
 import { isEventType, unusable } from '../../event-attributes.ts';
-import { skipSpace, textOf } from '../../scan.ts';
+import { skipSpace, textOf } from '../../json/scan.ts';
 import type { Signed } from '../signature/check.ts';
 import { isJsonType, parseData } from './cloudevents.ts';
 import { fillPlain, timeText } from './fields.ts';

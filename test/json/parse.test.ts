@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseJson } from '../src/json.ts';
+import { parseJson } from '../../src/json/parse.ts';
 
 describe('parseJson', () => {
   test('names members right whatever was parsed before', () => {

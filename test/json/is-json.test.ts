@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isJson } from '../src/json-bytes.ts';
+import { isJson } from '../../src/json/is-json.ts';
 
 /** What JSON.parse says of the bytes. */
 function isParsed(bytes: Uint8Array): boolean {

@@ -1,4 +1,4 @@
-import { ScanError, type Span, skipSpace, textOf, valueSpan } from '../../scan.ts';
+import { ScanError, type Span, skipSpace, textOf, valueSpan } from './scan.ts';
 
 /**
  * Gives JSON objects further members, or members other values, in their bytes: everything else of them stays

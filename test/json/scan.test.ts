@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { eachElement, locate, ScanError, type Span, skipSpace, textOf, valueSpan } from '../src/scan.ts';
+import {
+  eachElement,
+  locate,
+  ScanError,
+  type Span,
+  skipSpace,
+  textOf,
+  valueSpan,
+} from '../../src/json/scan.ts';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
