@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
 import { parse } from 'yaml';
-import { parseDuration } from '../src/units.ts';
+import { parseDuration } from '../src/core/units.ts';
 import { readTopic } from '../test/e2e/kafka-reader.ts';
 import {
   expectedLines,

@@ -1,9 +1,9 @@
-import { isToken } from './bearer.ts';
 import type { Config } from './config.ts';
 import type { Reader } from './config-resolve.ts';
 import type { ConfigDocument } from './config-shape.ts';
 import { readAddress } from './config-values.ts';
-import { hostOf, isAddress } from './host.ts';
+import { isToken } from './core/bearer.ts';
+import { hostOf, isAddress } from './core/host.ts';
 
 /** The admin port of the document as the code uses it. */
 export function readAdmin(raw: ConfigDocument['admin'], { findings, secret }: Reader): Config['admin'] {

@@ -6,7 +6,7 @@ import { checkSubscriptions } from './config-subscription-cross.ts';
 import type { Findings } from './config-text.ts';
 import { checkOrigin } from './config-values.ts';
 import { checkWorkflows } from './config-workflow-cross.ts';
-import { formatDuration } from './units.ts';
+import { formatDuration } from './core/units.ts';
 
 /** Checks what only several settings together can tell. */
 export function checkTogether(config: Config, findings: Findings): void {

@@ -1,6 +1,6 @@
 import type { Static, TProperties, TSchema } from 'typebox';
 import { Type } from './config-type.ts';
-import { DURATION_FORM, DURATION_PATTERN, SIZE_FORM, SIZE_PATTERN } from './units.ts';
+import { DURATION_FORM, DURATION_PATTERN, SIZE_FORM, SIZE_PATTERN } from './core/units.ts';
 
 /** The kinds of fields that the config's shape is made of. A `title` is what messages say of a value that does not fit. */
 

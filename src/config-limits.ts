@@ -2,7 +2,7 @@ import type { Limits } from './config.ts';
 import type { Reader } from './config-resolve.ts';
 import type { ConfigDocument } from './config-shape.ts';
 import type { Findings } from './config-text.ts';
-import { formatSize } from './units.ts';
+import { formatSize } from './core/units.ts';
 
 type Raw = ConfigDocument['gateway']['limits'];
 type Size =

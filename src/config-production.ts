@@ -2,7 +2,7 @@ import type { Config, TlsConfig } from './config.ts';
 import type { SourceConfig } from './config-source-types.ts';
 import type { FunctionConfig, HttpFunction } from './config-subscription-types.ts';
 import type { Path } from './config-text.ts';
-import { isLoopback } from './host.ts';
+import { isLoopback } from './core/host.ts';
 
 /** A setting that works, and leaves a door open. */
 export interface Weakness {

@@ -9,7 +9,7 @@ import { readSubscription } from './config-subscription.ts';
 import type { Findings, Path } from './config-text.ts';
 import { readAddress, readRange, readSecret, readTls, type SecretReader } from './config-values.ts';
 import { readWorkflow } from './config-workflow.ts';
-import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
+import { formatDuration, formatSize, parseDuration, parseSize } from './core/units.ts';
 
 /** Longest wait of a timer: above it Node fires at once. */
 const TIMER = 24 * 86_400_000;

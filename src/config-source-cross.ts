@@ -1,7 +1,7 @@
 import type { SourceConfig, VerifyConfig } from './config-source-types.ts';
 import type { Findings, Path } from './config-text.ts';
 import { checkOrigin } from './config-values.ts';
-import { fromBase64 } from './encoding.ts';
+import { fromBase64 } from './core/encoding.ts';
 
 /** Checks what several settings of one source, or several sources, can tell together. */
 export function checkSources(sources: SourceConfig[], findings: Findings): void {

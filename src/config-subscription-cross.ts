@@ -1,6 +1,6 @@
 import { type SubscriptionConfig, takesBatches } from './config-subscription-types.ts';
 import type { Findings } from './config-text.ts';
-import { formatDuration, formatSize } from './units.ts';
+import { formatDuration, formatSize } from './core/units.ts';
 
 /** Bytes of a Lambda call: AWS queues only small ones. */
 const LAMBDA_SIZE = { sync: 6 * 1024 * 1024, async: 1024 * 1024 };

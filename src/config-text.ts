@@ -10,7 +10,7 @@ import {
   type YAMLError,
 } from 'yaml';
 import { shownPath } from './config-secrets.ts';
-import type { Problem } from './problem.ts';
+import type { Problem } from './core/problem.ts';
 import { fillVariables } from './variables.ts';
 
 export type Path = readonly (string | number)[];

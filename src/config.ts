@@ -8,7 +8,7 @@ import type { StreamConfig } from './config-stream-types.ts';
 import type { SubscriptionConfig } from './config-subscription-types.ts';
 import { Findings, readYaml } from './config-text.ts';
 import type { WorkflowConfig } from './config-workflow-types.ts';
-import type { Problem } from './problem.ts';
+import type { Problem } from './core/problem.ts';
 
 /**
  * The config as the code uses it: durations in milliseconds, sizes in bytes, defaults filled in, names

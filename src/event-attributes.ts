@@ -1,4 +1,4 @@
-import { isDateTime } from './date-time.ts';
+import { isDateTime } from './core/date-time.ts';
 import { textOf } from './json/scan.ts';
 
 const NAME = /^[a-z0-9]+$/;

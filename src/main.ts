@@ -4,10 +4,10 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { addressOf, UsageError } from './command-line.ts';
 import { type Config, readConfig } from './config.ts';
+import { StartError } from './core/lifecycle.ts';
+import { printableJson } from './core/printable.ts';
+import { formatProblem, type Problem } from './core/problem.ts';
 import { startSampleFunction } from './dev.ts';
-import { StartError } from './lifecycle.ts';
-import { printableJson } from './printable.ts';
-import { formatProblem, type Problem } from './problem.ts';
 import type { Role } from './serve.ts';
 import { checkUsage, OPTIONS, USAGE } from './usage.ts';
 

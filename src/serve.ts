@@ -11,11 +11,11 @@ import { tracedAppender, tracedLog } from './adapters/traced-log.ts';
 import type { WatchedDedupe } from './adapters/watch-dedupe.ts';
 import { health, makeAdmin } from './admin/app.ts';
 import type { Config } from './config.ts';
+import { within } from './core/lifecycle.ts';
+import { formatProblem, type Problem } from './core/problem.ts';
 import type { Dispatcher } from './dispatcher/subscriptions.ts';
 import type { Gateway } from './gateway/app.ts';
-import { within } from './lifecycle.ts';
 import { makeListeners } from './listeners.ts';
-import { formatProblem, type Problem } from './problem.ts';
 import {
   bootstrapServers,
   dedupeOpener,

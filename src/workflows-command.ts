@@ -1,7 +1,7 @@
-import { isToken } from './bearer.ts';
 import { UsageError } from './command-line.ts';
 import type { Config } from './config.ts';
-import { printable } from './printable.ts';
+import { isToken } from './core/bearer.ts';
+import { printable } from './core/printable.ts';
 
 export interface WorkflowsCommand {
   /** Null where none is: then `admin` is needed. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { printable } from '../src/core/printable.ts';
 import { Listing, letterJson, letterText, redriveText } from '../src/dead-letters-text.ts';
 import { readLetter, type StoredLetter } from '../src/dispatcher/letter.ts';
-import { printable } from '../src/printable.ts';
 import { stored } from './dispatcher/records.ts';
 import { httpAt, subscription, type TestFunction } from './dispatcher/rig.ts';
 

@@ -1,4 +1,5 @@
 import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
+import { printableJson } from '../core/printable.ts';
 import type {
   BreakerFacts,
   DeliveryFacts,
@@ -7,7 +8,6 @@ import type {
   RequestFacts,
   StreamFacts,
 } from '../ports/report.ts';
-import { printableJson } from '../printable.ts';
 
 /** Fields that may hold a secret or personal data, at any of the first three levels. */
 const SECRET = ['authorization', 'cookie', 'keys', 'key', 'password', 'secret', 'token', 'query', 'headers'];

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../core/errors.ts';
 import { type ReadOptions, slowness } from '../ports/platform.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 

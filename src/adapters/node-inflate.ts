@@ -1,6 +1,6 @@
 import * as zlib from 'node:zlib';
 import pLimit from 'p-limit';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../core/errors.ts';
 import type { Coding } from '../ports/platform.ts';
 
 type Kind = 'gzip' | 'inflate' | 'inflateRaw' | 'br' | 'zstd';

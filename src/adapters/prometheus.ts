@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { Verdict } from '../event.ts';
+import type { Verdict } from '../core/event.ts';
 import type { DeliveryFacts, DeliveryOutcome, GroupFacts, Report, RequestFacts } from '../ports/report.ts';
 import { collectable, Histogram, SourceTally, SubscriptionTally, tallies } from './tally.ts';
 

@@ -1,4 +1,4 @@
-import { pause, within } from '../lifecycle.ts';
+import { pause, within } from '../core/lifecycle.ts';
 import type { Appender, AppendVerdict, EventLog, LogRecord } from '../ports/event-log.ts';
 import type { Spooled, SpoolFile } from './sqlite/spool-file.ts';
 

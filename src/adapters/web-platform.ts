@@ -1,5 +1,5 @@
-import { toBase64, toHex } from '../encoding.ts';
-import { RequestError } from '../errors.ts';
+import { toBase64, toHex } from '../core/encoding.ts';
+import { RequestError } from '../core/errors.ts';
 import { type Coding, type Platform, type ReadOptions, slowness } from '../ports/platform.ts';
 import { makeSha256 } from './sha256.ts';
 

@@ -1,5 +1,5 @@
 import { Hono } from 'hono';
-import { formatProblem, type Problem } from '../problem.ts';
+import { formatProblem, type Problem } from '../core/problem.ts';
 import { type AdminAccess, guard } from './guard.ts';
 import { problem } from './problem.ts';
 import { addWorkflows, type WorkflowsControl } from './workflows.ts';

@@ -1,8 +1,8 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
-import { isToken } from '../bearer.ts';
 import type { Config } from '../config.ts';
-import { hostOf, isAddress, isLoopback } from '../host.ts';
+import { isToken } from '../core/bearer.ts';
+import { hostOf, isAddress, isLoopback } from '../core/host.ts';
 import { problem } from './problem.ts';
 
 /** Who may use the admin port: the config's `admin`, and this machine's name. */

@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { type ErrorCode, problemText } from '../errors.ts';
+import { type ErrorCode, problemText } from '../core/errors.ts';
 
 /** A refusal of the admin port, as an RFC 9457 problem. */
 export function problem(

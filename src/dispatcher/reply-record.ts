@@ -1,6 +1,6 @@
+import { traceHeaders } from '../core/trace-context.ts';
 import { HOPS } from '../event-attributes.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
-import { traceHeaders } from '../trace-context.ts';
 import { asBuffer, cloudEvent, contentTypeOf, headerText, isStructured } from './cloudevent.ts';
 import type { FunctionReply } from './conclude.ts';
 import { type ReplyEvent, readReply } from './reply.ts';

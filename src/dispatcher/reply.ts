@@ -1,3 +1,4 @@
+import { NO_TRACE, traceHeaders } from '../core/trace-context.ts';
 import {
   ATTRIBUTE_BYTES,
   type Attributes,
@@ -7,7 +8,6 @@ import {
   unusable,
 } from '../event-attributes.ts';
 import { eachElement, locate, ScanError, skipSpace } from '../json/scan.ts';
-import { NO_TRACE, traceHeaders } from '../trace-context.ts';
 import { isJsonType, parseJson } from './cloudevent.ts';
 import type { FunctionReply } from './conclude.ts';
 

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import type { SourceConfig } from '../config-source-types.ts';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../core/errors.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { Head } from './head.ts';
 import { makeSignatureCheck, type SignatureCheck } from './signature/check.ts';

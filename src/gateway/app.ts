@@ -1,5 +1,5 @@
-import { makeClientAddress, makeClientGroup } from '../address.ts';
 import type { Config } from '../config.ts';
+import { makeClientAddress, makeClientGroup } from '../core/address.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Appender } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';

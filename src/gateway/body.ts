@@ -1,5 +1,5 @@
 import type { Limits } from '../config.ts';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../core/errors.ts';
 import type { Coding } from '../ports/platform.ts';
 
 const CODINGS: Record<string, Coding> = {

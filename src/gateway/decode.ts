@@ -1,5 +1,5 @@
 import type { VerifyConfig } from '../config-source-types.ts';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../core/errors.ts';
 import { decodeCbor, decodeSenmlCbor } from './sources/cbor.ts';
 import { decodeBatch, decodeBinary, decodeStructured, isJsonType } from './sources/cloudevents.ts';
 import { decodeJson, decodeLines, withoutMark } from './sources/json.ts';

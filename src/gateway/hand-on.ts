@@ -1,4 +1,4 @@
-import type { DecodedEvent } from '../event.ts';
+import type { DecodedEvent } from '../core/event.ts';
 import type { Relay } from '../ports/relay.ts';
 import type { Head } from './head.ts';
 import { type Outcome, refusedWhole, unstored } from './pipeline.ts';

@@ -1,5 +1,5 @@
 import type { Rate } from '../config-source-types.ts';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../core/errors.ts';
 import type { Platform } from '../ports/platform.ts';
 import { admit } from './admit.ts';
 import type { Head } from './head.ts';

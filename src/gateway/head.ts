@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import type { Limits } from '../config.ts';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../core/errors.ts';
 import type { Coding, Platform } from '../ports/platform.ts';
 import { checkAnnounced, codingOf } from './body.ts';
 

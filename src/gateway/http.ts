@@ -1,8 +1,8 @@
 import { type Context, Hono } from 'hono';
-import type { Origin } from '../address.ts';
 import type { Config } from '../config.ts';
 import type { SourceConfig } from '../config-source-types.ts';
-import { RequestError } from '../errors.ts';
+import type { Origin } from '../core/address.ts';
+import { RequestError } from '../core/errors.ts';
 import type { Platform } from '../ports/platform.ts';
 import { RELAY_MARK, type Relay } from '../ports/relay.ts';
 import type { Report } from '../ports/report.ts';

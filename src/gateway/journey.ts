@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
-import { RequestError } from '../errors.ts';
-import type { DecodedEvent, Verdict } from '../event.ts';
+import { RequestError } from '../core/errors.ts';
+import type { DecodedEvent, Verdict } from '../core/event.ts';
 import type { Relay } from '../ports/relay.ts';
 import type { Report, RequestFacts } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';

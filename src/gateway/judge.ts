@@ -1,4 +1,4 @@
-import type { DecodedEvent } from '../event.ts';
+import type { DecodedEvent } from '../core/event.ts';
 import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
 import { markOwner } from './owner.ts';
 import { markDevice } from './signature/device.ts';

@@ -1,5 +1,5 @@
 import type { SourceConfig } from '../config-source-types.ts';
-import { ERROR_CODES, type ErrorCode, errorRow, problemType } from '../errors.ts';
+import { ERROR_CODES, type ErrorCode, errorRow, problemType } from '../core/errors.ts';
 import type { Json } from './openapi.ts';
 import type { Route } from './routes.ts';
 

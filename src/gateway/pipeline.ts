@@ -1,4 +1,4 @@
-import type { DecodedEvent, EventError, Verdict } from '../event.ts';
+import type { DecodedEvent, EventError, Verdict } from '../core/event.ts';
 import { claimKey } from '../ports/dedupe-store.ts';
 import type { LogRecord } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';

@@ -1,5 +1,5 @@
 import type { Rate, SourceConfig } from '../config-source-types.ts';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../core/errors.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { RateStore } from '../ports/rate-store.ts';
 import type { Admission } from './admit.ts';

@@ -1,12 +1,12 @@
 import type { Context } from 'hono';
-import type { Origin } from '../address.ts';
 import type { Limits } from '../config.ts';
-import { RequestError } from '../errors.ts';
-import type { DecodedEvent } from '../event.ts';
+import type { Origin } from '../core/address.ts';
+import { RequestError } from '../core/errors.ts';
+import type { DecodedEvent } from '../core/event.ts';
+import { traceHeaders } from '../core/trace-context.ts';
 import type { Coding, Platform } from '../ports/platform.ts';
 import type { Span } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
-import { traceHeaders } from '../trace-context.ts';
 import { type Admission, admit, type Door, isKeyed, keyNotInHead } from './admit.ts';
 import { inflatedGrowth } from './body.ts';
 import { checkOrigin } from './cors.ts';

@@ -1,5 +1,5 @@
-import { errorRow, problemText, problemType, type RequestError } from '../errors.ts';
-import type { EventError, Verdict } from '../event.ts';
+import { errorRow, problemText, problemType, type RequestError } from '../core/errors.ts';
+import type { EventError, Verdict } from '../core/event.ts';
 
 /** What is said of one event. */
 export interface EventReply {

@@ -1,6 +1,6 @@
 import type { Limits } from '../config.ts';
-import { RequestError } from '../errors.ts';
-import { addPlaced, type Placed, removePlaced } from '../placed.ts';
+import { RequestError } from '../core/errors.ts';
+import { addPlaced, type Placed, removePlaced } from '../core/placed.ts';
 import { type Share, Shares } from './shares.ts';
 
 /** Who a request is from, as far as its head tells. */

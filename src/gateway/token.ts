@@ -10,7 +10,7 @@ import {
   jwtVerify,
 } from 'jose';
 import type { JwtConfig } from '../config-source-types.ts';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../core/errors.ts';
 import { fetchKeySet } from './token-keys.ts';
 
 /**

@@ -1,8 +1,8 @@
 import type { Context } from 'hono';
 import { routePath } from 'hono/route';
+import { traceHeaders } from '../core/trace-context.ts';
 import type { RequestFacts } from '../ports/report.ts';
 import type { Span, Tracing } from '../ports/tracing.ts';
-import { traceHeaders } from '../trace-context.ts';
 import type { Head } from './head.ts';
 
 /** The step that a request is, hung on the trace that it came with. */

@@ -1,4 +1,4 @@
-import type { DecodedEvent } from '../event.ts';
+import type { DecodedEvent } from '../core/event.ts';
 import { fragment, parsePointer, resolvePointer } from '../json/pointer.ts';
 import type { ErrorBudget, SchemaSet } from '../schema/registry.ts';
 import { refuse, type Source } from './sources/source.ts';

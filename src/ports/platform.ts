@@ -1,4 +1,4 @@
-import type { RequestError } from '../errors.ts';
+import type { RequestError } from '../core/errors.ts';
 
 /** What the gateway needs from the runtime beyond the web's own Request, Response and TextDecoder. */
 export interface Platform {

@@ -1,5 +1,5 @@
-import type { ErrorCode } from '../errors.ts';
-import type { Verdict } from '../event.ts';
+import type { ErrorCode } from '../core/errors.ts';
+import type { Verdict } from '../core/event.ts';
 
 /** What happened in one commit group. */
 export interface GroupFacts {

@@ -1,4 +1,4 @@
-import type { Problem } from '../problem.ts';
+import type { Problem } from '../core/problem.ts';
 import { markCycles, tracks } from './cycles.ts';
 import { DEFAULT_DRAFT, type Draft, draftOf } from './drafts.ts';
 import { Emitter } from './emit.ts';

@@ -1,4 +1,4 @@
-import type { EventError } from '../event.ts';
+import type { EventError } from '../core/event.ts';
 
 /** What a compiled schema says about one fault. */
 export interface SchemaFault {

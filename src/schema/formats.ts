@@ -1,5 +1,5 @@
 import { fullFormats } from 'ajv-formats/dist/formats.js';
-import { isDate, isDateTime, isTime } from '../date-time.ts';
+import { isDate, isDateTime, isTime } from '../core/date-time.ts';
 
 export type FormatCheck = (text: string) => boolean;
 

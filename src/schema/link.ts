@@ -1,4 +1,4 @@
-import type { Problem } from '../problem.ts';
+import type { Problem } from '../core/problem.ts';
 import { type Draft, dialectOf, draftName, draftOf, isOfOtherDraft, likelyTypo, shapeOf } from './drafts.ts';
 import { escapeToken } from './faults.ts';
 

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isOutOfDescriptors, StartError } from '../lifecycle.ts';
-import type { Problem } from '../problem.ts';
+import { isOutOfDescriptors, StartError } from '../core/lifecycle.ts';
+import type { Problem } from '../core/problem.ts';
 import { compileSchemas, type SchemaFile } from './compile.ts';
 import { MetaChecks } from './meta-checks.ts';
 import type { SchemaSet } from './registry.ts';

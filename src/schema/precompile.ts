@@ -1,4 +1,4 @@
-import type { Problem } from '../problem.ts';
+import type { Problem } from '../core/problem.ts';
 import { compileSchemas, type MadeValidator, type SchemaFile } from './compile.ts';
 import type { Engine } from './engine.ts';
 import { LinearMatcher, type Matcher } from './linear.ts';

@@ -1,4 +1,4 @@
-import type { EventError } from '../event.ts';
+import type { EventError } from '../core/event.ts';
 import { type SchemaFault, toEventErrors } from './faults.ts';
 
 /** Payloads up to this many bytes get every fault listed (up to 20); of larger ones only the first is told. */

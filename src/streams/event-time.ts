@@ -1,4 +1,4 @@
-import { isDateTime } from '../date-time.ts';
+import { isDateTime } from '../core/date-time.ts';
 import { attributeReader, structuredEvent } from '../dispatcher/attributes.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { traceHeaders } from '../core/trace-context.ts';
 import {
   asBuffer,
   cloudEvent,
@@ -8,7 +9,6 @@ import {
   parseJson,
 } from '../dispatcher/cloudevent.ts';
 import type { LogRecord, RecordHeaders, StoredRecord } from '../ports/event-log.ts';
-import { traceHeaders } from '../trace-context.ts';
 import { eventText } from './event-text.ts';
 import type { Progress } from './progress.ts';
 

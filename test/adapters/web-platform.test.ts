@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { nodePlatform } from '../../src/adapters/node-platform.ts';
 import { makeSha256 } from '../../src/adapters/sha256.ts';
 import { webPlatform } from '../../src/adapters/web-platform.ts';
-import { RequestError } from '../../src/errors.ts';
+import { RequestError } from '../../src/core/errors.ts';
 
 const web = webPlatform();
 const node = nodePlatform();

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Rate, SourceConfig } from '../../src/config-source-types.ts';
-import { RequestError } from '../../src/errors.ts';
+import { RequestError } from '../../src/core/errors.ts';
 import type { Admission } from '../../src/gateway/admit.ts';
 import type { Limiter } from '../../src/gateway/limiter.ts';
 import { makeLimiter } from '../../src/gateway/rate.ts';

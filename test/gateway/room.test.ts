@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Limits } from '../../src/config.ts';
-import { RequestError } from '../../src/errors.ts';
+import { RequestError } from '../../src/core/errors.ts';
 import { type Hold, Room } from '../../src/gateway/room.ts';
 
 const LIMITS = {

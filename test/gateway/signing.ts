@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { RequestError } from '../../src/errors.ts';
+import { RequestError } from '../../src/core/errors.ts';
 import type { Head } from '../../src/gateway/head.ts';
 import type { SignatureCheck } from '../../src/gateway/signature/check.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { EventError } from '../../src/event.ts';
+import type { EventError } from '../../src/core/event.ts';
 import { describe as describeFault, toEventErrors } from '../../src/schema/faults.ts';
 import { ErrorBudget } from '../../src/schema/registry.ts';
 import { check, compile } from './compiled.ts';

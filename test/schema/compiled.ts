@@ -1,5 +1,5 @@
-import type { EventError } from '../../src/event.ts';
-import type { Problem } from '../../src/problem.ts';
+import type { EventError } from '../../src/core/event.ts';
+import type { Problem } from '../../src/core/problem.ts';
 import { compileSchemas } from '../../src/schema/compile.ts';
 import { ErrorBudget, type SchemaSet } from '../../src/schema/registry.ts';
 

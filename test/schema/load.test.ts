@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Problem } from '../../src/problem.ts';
+import type { Problem } from '../../src/core/problem.ts';
 import { LARGEST_FILE, openSchemas, readSchemaFiles, watchSchemas } from '../../src/schema/load.ts';
 import { ErrorBudget, type SchemaSet } from '../../src/schema/registry.ts';
 import { lines } from './compiled.ts';

@@ -1,6 +1,6 @@
 import type { Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../config.ts';
-import { onAbort } from '../../lifecycle.ts';
+import { onAbort } from '../../core/lifecycle.ts';
 import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
 import { TopicAppender, type TopicProducer } from './append.ts';
 import { type OnLog, withAdmin } from './client.ts';

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { onAbort } from '../../lifecycle.ts';
+import { onAbort } from '../../core/lifecycle.ts';
 import type {
   AppendVerdict,
   ConsumeOptions,

@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { StartError } from '../../lifecycle.ts';
+import { StartError } from '../../core/lifecycle.ts';
 
 export interface Schema {
   /** Rises with every change that an older program cannot read. */

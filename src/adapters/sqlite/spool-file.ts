@@ -1,7 +1,7 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { StartError } from '../../lifecycle.ts';
+import { StartError } from '../../core/lifecycle.ts';
 import type { LogRecord } from '../../ports/event-log.ts';
 import { durable, openDatabase, type Schema, transaction } from './open.ts';
 import { parseHeaders, type Row, toRow } from './rows.ts';

@@ -1,5 +1,5 @@
 import type { SourceConfig } from '../../config-source-types.ts';
-import { RequestError } from '../../errors.ts';
+import { RequestError } from '../../core/errors.ts';
 import { type Door, namedDoor } from '../admit.ts';
 import { checkOrigin } from '../cors.ts';
 import type { Head } from '../head.ts';

@@ -1,4 +1,4 @@
-import { RequestError } from '../../errors.ts';
+import { RequestError } from '../../core/errors.ts';
 import { valueSpan } from '../../json/scan.ts';
 import { unauthorized } from '../admit.ts';
 import type { Head } from '../head.ts';

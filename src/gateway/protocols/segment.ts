@@ -1,5 +1,5 @@
-import { RequestError } from '../../errors.ts';
-import type { DecodedEvent } from '../../event.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import { type Span, skipSpace } from '../../json/scan.ts';
 import { eachMember, isObject, type Lender, lenderOf, withoutMember } from '../../json/splice.ts';
 import { checkCharset } from '../decode.ts';

@@ -1,5 +1,5 @@
 import type { VerifyConfig } from '../../config-source-types.ts';
-import { RequestError } from '../../errors.ts';
+import { RequestError } from '../../core/errors.ts';
 import { resolvePointer } from '../../json/pointer.ts';
 import { type Door, namedDoor } from '../admit.ts';
 import type { Head } from '../head.ts';

@@ -1,6 +1,6 @@
 import type { VerifyConfig } from '../../config-source-types.ts';
-import { toHex } from '../../encoding.ts';
-import type { DecodedEvent } from '../../event.ts';
+import { toHex } from '../../core/encoding.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import type { SignatureCheck } from './check.ts';
 import { bytesOf, importMacKey, joined, mac, makeMacs, sameBytes } from './mac.ts';
 import { badSignature, checkTime } from './refusal.ts';

@@ -1,4 +1,4 @@
-import { RequestError } from '../../errors.ts';
+import { RequestError } from '../../core/errors.ts';
 
 /** Which step of a check refused, as our own metrics and logs call it. */
 export type Refusal = 'missing' | 'malformed' | 'expired' | 'mismatch';

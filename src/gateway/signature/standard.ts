@@ -1,5 +1,5 @@
 import type { VerifyConfig } from '../../config-source-types.ts';
-import { fromBase64 } from '../../encoding.ts';
+import { fromBase64 } from '../../core/encoding.ts';
 import type { SignatureCheck } from './check.ts';
 import { type Bytes, bytesOf, importMacKey, joined, type Key, mac, sameBytes } from './mac.ts';
 import { badSignature, checkTime } from './refusal.ts';

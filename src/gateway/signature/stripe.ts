@@ -1,5 +1,5 @@
 import type { VerifyConfig } from '../../config-source-types.ts';
-import { fromHex } from '../../encoding.ts';
+import { fromHex } from '../../core/encoding.ts';
 import type { SignatureCheck } from './check.ts';
 import { bytesOf, joined, makeMacs, sameBytes } from './mac.ts';
 import { badSignature, checkTime } from './refusal.ts';

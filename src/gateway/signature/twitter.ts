@@ -1,5 +1,5 @@
-import { toBase64 } from '../../encoding.ts';
-import { RequestError } from '../../errors.ts';
+import { toBase64 } from '../../core/encoding.ts';
+import { RequestError } from '../../core/errors.ts';
 import type { SignatureCheck } from './check.ts';
 import { bytesOf, makeMacs } from './mac.ts';
 import { badSignature } from './refusal.ts';

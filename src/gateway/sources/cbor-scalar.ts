@@ -1,5 +1,5 @@
 import type { Token } from 'cborg';
-import { RequestError } from '../../errors.ts';
+import { RequestError } from '../../core/errors.ts';
 import { textOf } from '../../json/scan.ts';
 
 /** Bytes of the longest integer that is written out: the work grows with the square of the length. */

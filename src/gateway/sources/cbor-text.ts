@@ -1,7 +1,7 @@
 import { type Token, Tokenizer } from 'cborg';
 import type { Limits } from '../../config.ts';
-import { RequestError } from '../../errors.ts';
-import type { EventError } from '../../event.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { EventError } from '../../core/event.ts';
 import { fragment } from '../../json/pointer.ts';
 import { integerText, leastLength, MAX_BIGNUM, notCbor, scalarText, stringOf } from './cbor-scalar.ts';
 

@@ -1,6 +1,6 @@
 import { EVENT_COST, VALUE_COST } from '../../config-limits.ts';
-import { RequestError } from '../../errors.ts';
-import type { DecodedEvent } from '../../event.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import { parseJson } from '../../json/parse.ts';
 import { type CborItem, readCbor } from './cbor-text.ts';
 import { fillObject, sizeFits } from './json.ts';

@@ -1,4 +1,4 @@
-import type { DecodedEvent } from '../../event.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import {
   ATTRIBUTE_BYTES,
   type Attributes,

@@ -1,5 +1,5 @@
-import { RequestError } from '../../errors.ts';
-import type { DecodedEvent } from '../../event.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import { headerAttributes, isEventType, unusable } from '../../event-attributes.ts';
 import { locate, skipSpace, valueSpan } from '../../json/scan.ts';
 import { fillAttributes, fillKeys } from './cloudevents-attributes.ts';

@@ -1,8 +1,8 @@
-import type { DecodedEvent } from '../../event.ts';
+import type { DecodedEvent } from '../../core/event.ts';
+import { NO_TRACE } from '../../core/trace-context.ts';
 import { isEventTime, unusable } from '../../event-attributes.ts';
 import { fragment, resolvePointer } from '../../json/pointer.ts';
 import { locate, textOf } from '../../json/scan.ts';
-import { NO_TRACE } from '../../trace-context.ts';
 import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';
 
 /** A scalar of the payload as text; numbers as they were written, so that big or unusual ones stay apart. */

@@ -1,6 +1,6 @@
 import { EVENT_COST, VALUE_COST } from '../../config-limits.ts';
-import { type ErrorCode, RequestError } from '../../errors.ts';
-import type { DecodedEvent } from '../../event.ts';
+import { type ErrorCode, RequestError } from '../../core/errors.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import { parseJson } from '../../json/parse.ts';
 import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../json/scan.ts';
 import { fillPlain } from './fields.ts';

@@ -1,4 +1,4 @@
-import type { DecodedEvent } from '../../event.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import { isEventTime, unusable } from '../../event-attributes.ts';
 import { isObject, type Lender, Splice } from '../../json/splice.ts';
 import { fillKey, scalarAt } from './fields.ts';

@@ -1,5 +1,5 @@
-import { RequestError } from '../../errors.ts';
-import type { DecodedEvent } from '../../event.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import { unusable } from '../../event-attributes.ts';
 import { parseJson } from '../../json/parse.ts';
 import { fragment } from '../../json/pointer.ts';

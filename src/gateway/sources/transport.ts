@@ -1,4 +1,4 @@
-import { RequestError } from '../../errors.ts';
+import { RequestError } from '../../core/errors.ts';
 import { unusable } from '../../event-attributes.ts';
 
 /** The Idempotency-Key header: a Structured-Fields string, or the bare text that many clients send. */

@@ -1,5 +1,5 @@
-import { RequestError } from '../../errors.ts';
-import type { DecodedEvent } from '../../event.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import { isEventType, unusable } from '../../event-attributes.ts';
 import { skipSpace, textOf } from '../../json/scan.ts';
 import type { Signed } from '../signature/check.ts';

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
 import type { SourceConfig } from '../../../src/config-source-types.ts';
-import type { RequestError } from '../../../src/errors.ts';
+import type { RequestError } from '../../../src/core/errors.ts';
 import type { Admission } from '../../../src/gateway/admit.ts';
 import type { Limiter } from '../../../src/gateway/limiter.ts';
 import { makeLimiter } from '../../../src/gateway/rate.ts';

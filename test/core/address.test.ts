@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { addressGroup, makeAddressTest, makeClientAddress, type Origin } from '../../src/address.ts';
-import { type Harness, startGateway } from './harness.ts';
+import { addressGroup, makeAddressTest, makeClientAddress, type Origin } from '../../src/core/address.ts';
+import { type Harness, startGateway } from '../gateway/harness.ts';
 
 const PROXIES = ['10.0.0.0/8', '192.168.7.7', '2001:db8:aaaa::/48', '::ffff:172.16.0.0/108'];
 const full = makeClientAddress(PROXIES, 'full');

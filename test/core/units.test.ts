@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatDuration, formatSize, parseDuration, parseSize } from '../src/units.ts';
+import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/core/units.ts';
 
 test('durations and sizes need a whole number and a known unit', () => {
   expect(['200ms', '10s', '5m', '24h', '7d'].map(parseDuration)).toEqual([200, 1e4, 3e5, 864e5, 6048e5]);
