@@ -2,14 +2,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { addressOf, UsageError } from './command-line.ts';
+import { addressOf, UsageError } from './cli/command-line.ts';
+import { startSampleFunction } from './cli/dev.ts';
+import { checkUsage, OPTIONS, USAGE } from './cli/usage.ts';
 import { type Config, readConfig } from './config.ts';
 import { StartError } from './core/lifecycle.ts';
 import { printableJson } from './core/printable.ts';
 import { formatProblem, type Problem } from './core/problem.ts';
-import { startSampleFunction } from './dev.ts';
 import type { Role } from './serve.ts';
-import { checkUsage, OPTIONS, USAGE } from './usage.ts';
 
 const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -39,7 +39,7 @@ async function main(): Promise<void> {
     // Whoever asks a Postern elsewhere needs no config here.
     const isNamed = values.config !== undefined || process.env.POSTERN_CONFIG !== undefined;
     const elsewhere = values.admin !== undefined && !isNamed && !existsSync(file);
-    const { workflowsCommand } = await import('./workflows-command.ts');
+    const { workflowsCommand } = await import('./cli/workflows.ts');
     const good = await workflowsCommand({
       config: elsewhere ? null : load(file),
       action: argument,
@@ -57,15 +57,15 @@ async function main(): Promise<void> {
     const options = { ...(await commandOptions(file)), values };
     const good =
       command === 'replay'
-        ? await (await import('./replay.ts')).replayCommand(options)
+        ? await (await import('./cli/replay.ts')).replayCommand(options)
         : command === 'streams'
-          ? (await import('./streams-command.ts')).streamsCommand({
+          ? (await import('./cli/streams.ts')).streamsCommand({
               ...options,
               action: argument,
               stream: second,
               to: values.to,
             })
-          : await (await import('./dead-letters.ts')).deadLetters({
+          : await (await import('./cli/dead-letters.ts')).deadLetters({
               ...options,
               action: argument,
               place: second,
@@ -148,7 +148,7 @@ async function commandOptions(file: string) {
 }
 
 async function check(file: string, production: boolean): Promise<void> {
-  const { checkAll } = await import('./check.ts');
+  const { checkAll } = await import('./cli/check.ts');
   const problems: Problem[] = await checkAll({ file, text: read(file), env: process.env, production });
   for (const problem of problems) process.stdout.write(`${formatProblem(problem)}\n`);
   const errors = problems.filter((problem) => problem.level === 'error').length;
@@ -163,7 +163,7 @@ async function tryCommand(
   payload: string | undefined,
 ): Promise<void> {
   if (source === undefined) throw new UsageError('try needs --source NAME');
-  const { tryPayload } = await import('./try.ts');
+  const { tryPayload } = await import('./cli/try.ts');
   const config = load(file);
   const bytes = readFileSync(payload ?? 0);
   const result = await tryPayload({ config, base: dirname(resolve(file)), source, contentType: type, bytes });

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { checkAll } from '../src/check.ts';
+import { checkAll } from '../src/cli/check.ts';
 import { readConfig } from '../src/config.ts';
 
 const ROOT = join(import.meta.dirname, '..');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { checkAll } from '../src/check.ts';
+import { checkAll } from '../src/cli/check.ts';
 
 const call = "function: { http: { url: 'http://f.example/' } }";
 

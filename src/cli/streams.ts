@@ -1,7 +1,7 @@
+import type { Config } from '../config.ts';
+import { bootstrapServers } from '../stores.ts';
+import { flinkSql } from '../streams/flink.ts';
 import { UsageError } from './command-line.ts';
-import type { Config } from './config.ts';
-import { bootstrapServers } from './stores.ts';
-import { flinkSql } from './streams/flink.ts';
 
 export interface StreamsCommand {
   config: Config;

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readConfig } from '../src/config.ts';
-import { tryPayload } from '../src/try.ts';
+import { tryPayload } from '../../src/cli/try.ts';
+import { readConfig } from '../../src/config.ts';
 
 let base: string;
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { expect, test } from 'vitest';
-import { startSampleFunction } from '../src/dev.ts';
-import { freePort } from './services/free-port.ts';
+import { startSampleFunction } from '../../src/cli/dev.ts';
+import { freePort } from '../services/free-port.ts';
 
 /** Calls the sample function as the dispatcher does; resolves with what it prints for it. */
 async function printedFor(headers: Record<string, string>, body: string): Promise<string[]> {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { printable } from '../src/core/printable.ts';
-import { Listing, letterJson, letterText, redriveText } from '../src/dead-letters-text.ts';
-import { readLetter, type StoredLetter } from '../src/dispatcher/letter.ts';
-import { stored } from './dispatcher/records.ts';
-import { httpAt, subscription, type TestFunction } from './dispatcher/rig.ts';
+import { Listing, letterJson, letterText, redriveText } from '../../src/cli/dead-letters-text.ts';
+import { printable } from '../../src/core/printable.ts';
+import { readLetter, type StoredLetter } from '../../src/dispatcher/letter.ts';
+import { stored } from '../dispatcher/records.ts';
+import { httpAt, subscription, type TestFunction } from '../dispatcher/rig.ts';
 
 const TIME = Date.UTC(2026, 2, 1, 8, 30);
 

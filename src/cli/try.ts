@@ -1,20 +1,20 @@
 import { resolve } from 'node:path';
-import { nodePlatform } from './adapters/node-platform.ts';
-import type { Config } from './config.ts';
-import type { SourceConfig } from './config-source-types.ts';
-import { RequestError } from './core/errors.ts';
-import type { DecodedEvent } from './core/event.ts';
-import { printable } from './core/printable.ts';
-import { makeFilter } from './dispatcher/filter.ts';
-import { decode, sourceFormat } from './gateway/decode.ts';
-import { makeJudge } from './gateway/judge.ts';
-import { readCalls } from './gateway/protocols/segment.ts';
-import { type DecodeContext, type Decoding, makeSource } from './gateway/sources/source.ts';
-import { decodeWebhook } from './gateway/sources/webhook.ts';
-import type { StoredRecord } from './ports/event-log.ts';
-import { compileSchemas } from './schema/compile.ts';
-import { readSchemaFiles } from './schema/load.ts';
-import { matchWorkflow } from './workflows/match.ts';
+import { nodePlatform } from '../adapters/node-platform.ts';
+import type { Config } from '../config.ts';
+import type { SourceConfig } from '../config-source-types.ts';
+import { RequestError } from '../core/errors.ts';
+import type { DecodedEvent } from '../core/event.ts';
+import { printable } from '../core/printable.ts';
+import { makeFilter } from '../dispatcher/filter.ts';
+import { decode, sourceFormat } from '../gateway/decode.ts';
+import { makeJudge } from '../gateway/judge.ts';
+import { readCalls } from '../gateway/protocols/segment.ts';
+import { type DecodeContext, type Decoding, makeSource } from '../gateway/sources/source.ts';
+import { decodeWebhook } from '../gateway/sources/webhook.ts';
+import type { StoredRecord } from '../ports/event-log.ts';
+import { compileSchemas } from '../schema/compile.ts';
+import { readSchemaFiles } from '../schema/load.ts';
+import { matchWorkflow } from '../workflows/match.ts';
 
 export interface TryOptions {
   config: Config;

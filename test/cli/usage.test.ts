@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { makeLogger } from '../src/adapters/logging.ts';
-import { countOf, subscriptionOf, timesOf } from '../src/command-line.ts';
-import { readConfig } from '../src/config.ts';
-import { deadLetters } from '../src/dead-letters.ts';
-import { replayCommand } from '../src/replay.ts';
-import { checkUsage } from '../src/usage.ts';
+import { makeLogger } from '../../src/adapters/logging.ts';
+import { countOf, subscriptionOf, timesOf } from '../../src/cli/command-line.ts';
+import { deadLetters } from '../../src/cli/dead-letters.ts';
+import { replayCommand } from '../../src/cli/replay.ts';
+import { checkUsage } from '../../src/cli/usage.ts';
+import { readConfig } from '../../src/config.ts';
 
 const yaml = `
 log: { embedded: { path: /does/not/exist } }

@@ -1,7 +1,7 @@
+import type { Config } from '../config.ts';
+import { isToken } from '../core/bearer.ts';
+import { printable } from '../core/printable.ts';
 import { UsageError } from './command-line.ts';
-import type { Config } from './config.ts';
-import { isToken } from './core/bearer.ts';
-import { printable } from './core/printable.ts';
 
 export interface WorkflowsCommand {
   /** Null where none is: then `admin` is needed. */

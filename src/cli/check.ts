@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { type Config, examineConfig } from './config.ts';
-import { weaknesses } from './config-production.ts';
-import type { SourceConfig } from './config-source-types.ts';
-import type { Findings, Path } from './config-text.ts';
-import type { Problem } from './core/problem.ts';
-import { filterProblem } from './dispatcher/filter.ts';
-import { compileSchemas } from './schema/compile.ts';
-import { readSchemaFiles } from './schema/load.ts';
-import { streamProblems } from './streams/values.ts';
-import { checkExpressions } from './workflows/check.ts';
+import { type Config, examineConfig } from '../config.ts';
+import { weaknesses } from '../config-production.ts';
+import type { SourceConfig } from '../config-source-types.ts';
+import type { Findings, Path } from '../config-text.ts';
+import type { Problem } from '../core/problem.ts';
+import { filterProblem } from '../dispatcher/filter.ts';
+import { compileSchemas } from '../schema/compile.ts';
+import { readSchemaFiles } from '../schema/load.ts';
+import { streamProblems } from '../streams/values.ts';
+import { checkExpressions } from '../workflows/check.ts';
 
 export interface CheckOptions {
   /** Path of the config; schemas and secrets are relative to its folder. */

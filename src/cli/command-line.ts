@@ -1,8 +1,8 @@
-import type { Address, Config } from './config.ts';
-import type { SubscriptionConfig } from './config-subscription-types.ts';
-import { parseAddress } from './config-values.ts';
-import { isDate, isDateTime } from './core/date-time.ts';
-import { StartError } from './core/lifecycle.ts';
+import type { Address, Config } from '../config.ts';
+import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import { parseAddress } from '../config-values.ts';
+import { isDate, isDateTime } from '../core/date-time.ts';
+import { StartError } from '../core/lifecycle.ts';
 
 /** A command line that cannot be followed; its message is all that a person needs. */
 export class UsageError extends StartError {}

@@ -6,9 +6,9 @@ import { promisify } from 'node:util';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { expect, test } from 'vitest';
-import { addWorkflows } from '../src/admin/workflows.ts';
-import { readConfig } from '../src/config.ts';
-import { workflowsCommand } from '../src/workflows-command.ts';
+import { addWorkflows } from '../../src/admin/workflows.ts';
+import { workflowsCommand } from '../../src/cli/workflows.ts';
+import { readConfig } from '../../src/config.ts';
 
 const began = Date.UTC(2026, 0, 2);
 const failed = {

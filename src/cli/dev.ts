@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { StartError } from './core/lifecycle.ts';
-import { printable } from './core/printable.ts';
+import { StartError } from '../core/lifecycle.ts';
+import { printable } from '../core/printable.ts';
 import { sampleOrder } from './sample-orders.ts';
 
 /** Characters of a payload that the sample function prints. */

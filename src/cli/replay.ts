@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import { logReport } from './adapters/logging.ts';
+import { logReport } from '../adapters/logging.ts';
+import type { Config } from '../config.ts';
+import { replay, replayGroup } from '../dispatcher/replay.ts';
+import { bootstrapServers, openTopics } from '../stores.ts';
 import { countOf, subscriptionOf, timesOf, UsageError } from './command-line.ts';
-import type { Config } from './config.ts';
-import { replay, replayGroup } from './dispatcher/replay.ts';
-import { bootstrapServers, openTopics } from './stores.ts';
 
 export interface ReplayCommandOptions {
   config: Config;
