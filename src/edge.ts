@@ -1,7 +1,7 @@
 import { fetchRelay } from './adapters/relay.ts';
 import { webPlatform } from './adapters/web-platform.ts';
+import { BindingError, type EdgeConfig, withSecrets } from './app/edge-config.ts';
 import { RequestError } from './core/errors.ts';
-import { BindingError, type EdgeConfig, withSecrets } from './edge-config.ts';
 import { makeHttp } from './gateway/http.ts';
 import { problemReply } from './gateway/reply.ts';
 import type { Report } from './ports/report.ts';

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { Role } from './app/serve.ts';
 import { addressOf, UsageError } from './cli/command-line.ts';
 import { startSampleFunction } from './cli/dev.ts';
 import { checkUsage, OPTIONS, USAGE } from './cli/usage.ts';
@@ -9,7 +10,6 @@ import { type Config, readConfig } from './config.ts';
 import { StartError } from './core/lifecycle.ts';
 import { printableJson } from './core/printable.ts';
 import { formatProblem, type Problem } from './core/problem.ts';
-import type { Role } from './serve.ts';
 
 const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -110,12 +110,12 @@ function rolesOf(text: string): Role[] {
 // What follows needs a current Node, so it is loaded only when the version is known to be right.
 
 async function serve(file: string, roles: Role[]): Promise<void> {
-  const { run } = await import('./serve.ts');
+  const { run } = await import('./app/serve.ts');
   await run({ config: load(file), base: dirname(resolve(file)), roles, version });
 }
 
 async function dev(file: string, listen: string | undefined): Promise<void> {
-  const { run } = await import('./serve.ts');
+  const { run } = await import('./app/serve.ts');
   const config = load(file, true);
   if (listen !== undefined) config.gateway.listen = addressOf('listen', listen);
   const urls = [...config.subscriptions.values()].flatMap(({ function: fn }) =>

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { type OpenLog, openTopics } from '../app/stores.ts';
 import type { Config } from '../config.ts';
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import { compileLetterFilter, type LetterFilter, readLetters } from '../dispatcher/letters.ts';
 import { redrive } from '../dispatcher/redrive.ts';
 import type { EventLog } from '../ports/event-log.ts';
-import { type OpenLog, openTopics } from '../stores.ts';
 import { countOf, subscriptionOf, timesOf, UsageError } from './command-line.ts';
 import { Listing, letterJson, letterText, redriveText } from './dead-letters-text.ts';
 

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { logReport } from '../adapters/logging.ts';
+import { bootstrapServers, openTopics } from '../app/stores.ts';
 import type { Config } from '../config.ts';
 import { replay, replayGroup } from '../dispatcher/replay.ts';
-import { bootstrapServers, openTopics } from '../stores.ts';
 import { countOf, subscriptionOf, timesOf, UsageError } from './command-line.ts';
 
 export interface ReplayCommandOptions {

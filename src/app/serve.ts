@@ -1,20 +1,22 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import type { Listener } from './adapters/listen.ts';
-import { combineReports, logReport, logWarnings, makeLogger } from './adapters/logging.ts';
-import { nodePlatform } from './adapters/node-platform.ts';
-import { prometheusReport } from './adapters/prometheus.ts';
-import { streamMetrics } from './adapters/prometheus-streams.ts';
-import { workflowMetrics } from './adapters/prometheus-workflows.ts';
-import { tracedAppender, tracedLog } from './adapters/traced-log.ts';
-import type { WatchedDedupe } from './adapters/watch-dedupe.ts';
-import { health, makeAdmin } from './admin/app.ts';
-import type { Config } from './config.ts';
-import { within } from './core/lifecycle.ts';
-import { formatProblem, type Problem } from './core/problem.ts';
-import type { Dispatcher } from './dispatcher/subscriptions.ts';
-import type { Gateway } from './gateway/app.ts';
+import type { Listener } from '../adapters/listen.ts';
+import { combineReports, logReport, logWarnings, makeLogger } from '../adapters/logging.ts';
+import { nodePlatform } from '../adapters/node-platform.ts';
+import { prometheusReport } from '../adapters/prometheus.ts';
+import { streamMetrics } from '../adapters/prometheus-streams.ts';
+import { workflowMetrics } from '../adapters/prometheus-workflows.ts';
+import { tracedAppender, tracedLog } from '../adapters/traced-log.ts';
+import type { WatchedDedupe } from '../adapters/watch-dedupe.ts';
+import { health, makeAdmin } from '../admin/app.ts';
+import type { Config } from '../config.ts';
+import { within } from '../core/lifecycle.ts';
+import { formatProblem, type Problem } from '../core/problem.ts';
+import type { Dispatcher } from '../dispatcher/subscriptions.ts';
+import type { Gateway } from '../gateway/app.ts';
+import type { Streams } from '../streams/streams.ts';
+import type { Workflows } from '../workflows/workflows.ts';
 import { makeListeners } from './listeners.ts';
 import {
   bootstrapServers,
@@ -25,8 +27,6 @@ import {
   openSpool,
   openWindows,
 } from './stores.ts';
-import type { Streams } from './streams/streams.ts';
-import type { Workflows } from './workflows/workflows.ts';
 
 export type Role = 'gateway' | 'dispatcher';
 
@@ -62,12 +62,12 @@ export async function run(options: RunOptions): Promise<void> {
   const listeners = makeListeners(config, logger);
 
   const schemas = isGateway
-    ? await (await import('./schema/load.ts')).openSchemas(resolve(base, config.schemas), (problems) =>
+    ? await (await import('../schema/load.ts')).openSchemas(resolve(base, config.schemas), (problems) =>
         logProblems(logger, problems),
       )
     : null;
   const tracing =
-    SDK in globalThis ? (await import('./adapters/opentelemetry.ts')).openTracing(version) : null;
+    SDK in globalThis ? (await import('../adapters/opentelemetry.ts')).openTracing(version) : null;
   const system = 'kafka' in config.log.store ? 'kafka' : 'sqlite';
   const { log, reader } = await openLog(config, data, logger);
   const windows = isDispatcher ? await openWindows(config, data, logger) : null;
@@ -125,8 +125,8 @@ export async function run(options: RunOptions): Promise<void> {
   await Promise.all([dedupe, ...deliveries.values()].map((store) => store?.opened(DEDUPE_MS)));
   if (schemas !== null && dedupe !== null) {
     const [{ makeGateway }, { makeLimiter }] = await Promise.all([
-      import('./gateway/app.ts'),
-      import('./gateway/rate.ts'),
+      import('../gateway/app.ts'),
+      import('../gateway/rate.ts'),
     ]);
     gateway = makeGateway({
       config,
@@ -145,7 +145,7 @@ export async function run(options: RunOptions): Promise<void> {
   const adminListener = await listeners.openAdmin((request) => admin.fetch(request));
   if (isDispatcher) {
     const subscriptions = [...config.subscriptions.values()];
-    const { startDispatcher } = await import('./dispatcher/subscriptions.ts');
+    const { startDispatcher } = await import('../dispatcher/subscriptions.ts');
     dispatcher = await startDispatcher({
       subscriptions,
       log: tracing === null ? log : tracedLog(log, tracing, system),
@@ -155,7 +155,7 @@ export async function run(options: RunOptions): Promise<void> {
       bootstrapServers: bootstrapServers(config),
     });
     if (windows !== null) {
-      const { startStreams } = await import('./streams/streams.ts');
+      const { startStreams } = await import('../streams/streams.ts');
       streams = await startStreams({
         streams: [...config.streams.values()],
         log: tracing === null ? log : tracedLog(log, tracing, system),
@@ -165,7 +165,7 @@ export async function run(options: RunOptions): Promise<void> {
       });
     }
     if (config.workflows.size > 0) {
-      const { startWorkflows } = await import('./workflows/workflows.ts');
+      const { startWorkflows } = await import('../workflows/workflows.ts');
       workflows = await startWorkflows({
         workflows: [...config.workflows.values()],
         log: tracing === null ? log : tracedLog(log, tracing, system),

@@ -1,15 +1,15 @@
 import { resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import type { OnLog } from './adapters/kafka/client.ts';
-import type { Spool } from './adapters/spool.ts';
-import { type WatchedDedupe, watchDedupe } from './adapters/watch-dedupe.ts';
-import type { Config } from './config.ts';
-import type { WorkflowConfig } from './config-workflow-types.ts';
-import type { EventLog } from './ports/event-log.ts';
-import type { LogReader } from './ports/log-reader.ts';
-import type { RateStore } from './ports/rate-store.ts';
-import type { WindowStore } from './ports/window-store.ts';
+import type { OnLog } from '../adapters/kafka/client.ts';
+import type { Spool } from '../adapters/spool.ts';
+import { type WatchedDedupe, watchDedupe } from '../adapters/watch-dedupe.ts';
+import type { Config } from '../config.ts';
+import type { WorkflowConfig } from '../config-workflow-types.ts';
+import type { EventLog } from '../ports/event-log.ts';
+import type { LogReader } from '../ports/log-reader.ts';
+import type { RateStore } from '../ports/rate-store.ts';
+import type { WindowStore } from '../ports/window-store.ts';
 
 // What a config does not name is not loaded: modules are most of a start's time and of the memory at rest.
 
@@ -32,14 +32,14 @@ export async function openLog(config: Config, folder: string, logger: Logger): P
   for (const workflow of config.workflows.values())
     for (const topic of await workflowTopics(workflow)) topics.add(topic);
   for (const stream of config.streams.values()) {
-    const { topicsOf } = await import('./streams/streams.ts');
+    const { topicsOf } = await import('../streams/streams.ts');
     for (const topic of [...stream.topics, ...topicsOf(stream)]) topics.add(topic);
   }
   return openTopics(config, folder, logger, [...topics]);
 }
 
 async function workflowTopics({ name, on, steps, result, deadLetter }: WorkflowConfig): Promise<string[]> {
-  const { progressTopic } = await import('./workflows/compile.ts');
+  const { progressTopic } = await import('../workflows/compile.ts');
   const waitedFor = steps.flatMap((step) => ('waitFor' in step ? step.waitFor.topics : []));
   return [progressTopic(name), deadLetter, ...on.topics, ...waitedFor, ...(result === null ? [] : [result])];
 }
@@ -54,14 +54,14 @@ export async function openTopics(
   const { store } = config.log;
   if ('kafka' in store) {
     const [{ kafkaEventLog }, { kafkaLogReader }] = await Promise.all([
-      import('./adapters/kafka/event-log.ts'),
-      import('./adapters/kafka/log-reader.ts'),
+      import('../adapters/kafka/event-log.ts'),
+      import('../adapters/kafka/log-reader.ts'),
     ]);
     const onLog: OnLog = (level, message, extra) => logger[level](extra, message);
     const log = kafkaEventLog({ config: store.kafka, topics, onLog });
     return { log, reader: kafkaLogReader(store.kafka, onLog) };
   }
-  const { sqliteEventLog } = await import('./adapters/sqlite/event-log.ts');
+  const { sqliteEventLog } = await import('../adapters/sqlite/event-log.ts');
   const { path, retention } = store.embedded;
   const log = sqliteEventLog({
     path: resolve(folder, path),
@@ -89,11 +89,11 @@ export async function dedupeOpener(
   const onError = (error: Error) => logger.error({ err: error }, 'dedupe store');
   if ('redis' in store) {
     const { redis } = store;
-    const { redisDedupeStore } = await import('./adapters/redis/dedupe-store.ts');
+    const { redisDedupeStore } = await import('../adapters/redis/dedupe-store.ts');
     return (window) => watchDedupe(redisDedupeStore({ ...redis, window, lease, onError }));
   }
   const { path } = store.embedded;
-  const { openDedupeDatabase, SqliteDedupeStore } = await import('./adapters/sqlite/dedupe-store.ts');
+  const { openDedupeDatabase, SqliteDedupeStore } = await import('../adapters/sqlite/dedupe-store.ts');
   let file: DatabaseSync | null = null;
   return (window) => {
     file ??= openDedupeDatabase(resolve(folder, path));
@@ -118,10 +118,10 @@ export async function openWindows(
 ): Promise<WindowStore | null> {
   if (streams.size === 0) return null;
   if (!('redis' in store)) {
-    const { sqliteWindowStore } = await import('./adapters/sqlite/window-store.ts');
+    const { sqliteWindowStore } = await import('../adapters/sqlite/window-store.ts');
     return sqliteWindowStore({ path: resolve(folder, store.embedded.path) });
   }
-  const { redisWindowStore } = await import('./adapters/redis/window-store.ts');
+  const { redisWindowStore } = await import('../adapters/redis/window-store.ts');
   return redisWindowStore({
     ...store.redis,
     onError: (error) => logger.error({ err: error }, 'window store'),
@@ -135,7 +135,7 @@ export async function openRates(
 ): Promise<RateStore | null> {
   const limited = [...sources.values()].some(({ rate }) => rate.all !== null || rate.key !== null);
   if (!limited || !('redis' in store)) return null;
-  const { redisRateStore } = await import('./adapters/redis/rate-store.ts');
+  const { redisRateStore } = await import('../adapters/redis/rate-store.ts');
   return redisRateStore({
     ...store.redis,
     onError: (error) => logger.error({ err: error }, 'rate store'),
@@ -152,9 +152,9 @@ export async function openSpool(
   const { spool } = config.log;
   if (spool === null) return null;
   const [{ Spool }, { SpoolFile }, { rejectedRecord }] = await Promise.all([
-    import('./adapters/spool.ts'),
-    import('./adapters/sqlite/spool-file.ts'),
-    import('./gateway/pipeline.ts'),
+    import('../adapters/spool.ts'),
+    import('../adapters/sqlite/spool-file.ts'),
+    import('../gateway/pipeline.ts'),
   ]);
   const file = new SpoolFile(resolve(folder, spool.path), (aside, error) =>
     logger.error(
