@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
+import { asBuffer, cloudEvent } from '../cloudevents/record.ts';
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import { printable } from '../core/printable.ts';
-import { asBuffer, cloudEvent } from '../dispatcher/cloudevent.ts';
 import { eventOf, type StoredLetter } from '../dispatcher/letter.ts';
 import type { LetterFilter, PassedOver } from '../dispatcher/letters.ts';
 import type { Redriven } from '../dispatcher/redrive.ts';

@@ -1,7 +1,7 @@
+import { attributeReader } from '../cloudevents/attribute-reader.ts';
+import type { CloudEvent } from '../cloudevents/record.ts';
 import type { AttributeFilter } from '../config-subscription-types.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
-import { attributeReader } from './attributes.ts';
-import type { CloudEvent } from './cloudevent.ts';
 
 /** `event` is the record's `structuredEvent`. */
 export type AttributeTest = (record: StoredRecord, event: CloudEvent | null) => boolean;

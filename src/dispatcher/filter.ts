@@ -1,8 +1,6 @@
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
 import { RE2JS } from 're2js';
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
-import type { StoredRecord } from '../ports/event-log.ts';
-import { type AttributeReader, attributeReader, structuredEvent } from './attributes.ts';
+import { type AttributeReader, attributeReader, structuredEvent } from '../cloudevents/attribute-reader.ts';
 import {
   type CloudEvent,
   cloudEvent,
@@ -11,7 +9,9 @@ import {
   isStructured,
   parseJson,
   utf8Text,
-} from './cloudevent.ts';
+} from '../cloudevents/record.ts';
+import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { StoredRecord } from '../ports/event-log.ts';
 import { compileAttributeFilters } from './filter-attributes.ts';
 import { membersOf } from './filter-members.ts';
 

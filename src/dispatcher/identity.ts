@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { attributeReader, structuredEvent } from '../cloudevents/attribute-reader.ts';
 import { claimKey } from '../ports/dedupe-store.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
-import { attributeReader, structuredEvent } from './attributes.ts';
 
 const source = attributeReader('source');
 const id = attributeReader('id');

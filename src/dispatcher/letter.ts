@@ -1,5 +1,5 @@
+import { headerText } from '../cloudevents/record.ts';
 import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
-import { headerText } from './cloudevent.ts';
 
 /** A dead letter as it lies in its topic. */
 export interface StoredLetter {

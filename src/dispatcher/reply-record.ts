@@ -1,7 +1,7 @@
+import { HOPS } from '../cloudevents/attributes.ts';
+import { asBuffer, cloudEvent, contentTypeOf, headerText, isStructured } from '../cloudevents/record.ts';
 import { traceHeaders } from '../core/trace-context.ts';
-import { HOPS } from '../event-attributes.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
-import { asBuffer, cloudEvent, contentTypeOf, headerText, isStructured } from './cloudevent.ts';
 import type { FunctionReply } from './conclude.ts';
 import { type ReplyEvent, readReply } from './reply.ts';
 

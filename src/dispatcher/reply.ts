@@ -1,4 +1,3 @@
-import { NO_TRACE, traceHeaders } from '../core/trace-context.ts';
 import {
   ATTRIBUTE_BYTES,
   type Attributes,
@@ -6,9 +5,10 @@ import {
   headerAttributes,
   isEventType,
   unusable,
-} from '../event-attributes.ts';
+} from '../cloudevents/attributes.ts';
+import { isJsonType, parseJson } from '../cloudevents/record.ts';
+import { NO_TRACE, traceHeaders } from '../core/trace-context.ts';
 import { eachElement, locate, ScanError, skipSpace } from '../json/scan.ts';
-import { isJsonType, parseJson } from './cloudevent.ts';
 import type { FunctionReply } from './conclude.ts';
 
 /** An event that a function answered with. */

@@ -1,8 +1,8 @@
+import { headerText } from '../cloudevents/record.ts';
 import type { FunctionConfig, SubscriptionConfig } from '../config-subscription-types.ts';
 import { traceHeaders } from '../core/trace-context.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import type { Span, SpanAttributes, TraceHeaders, Tracing } from '../ports/tracing.ts';
-import { headerText } from './cloudevent.ts';
 import { type Answer, conclude, type FunctionReply, reasonOf } from './conclude.ts';
 import type { Caller, Invoker } from './invoke/invoker.ts';
 

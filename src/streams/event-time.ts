@@ -1,5 +1,5 @@
+import { attributeReader, structuredEvent } from '../cloudevents/attribute-reader.ts';
 import { isDateTime } from '../core/date-time.ts';
-import { attributeReader, structuredEvent } from '../dispatcher/attributes.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 
 const reader = attributeReader('time');

@@ -1,4 +1,4 @@
-import { headerText } from '../dispatcher/cloudevent.ts';
+import { headerText } from '../cloudevents/record.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { keyTopic } from './emitted.ts';
 

@@ -1,4 +1,4 @@
-import { asBuffer, parseJson } from '../dispatcher/cloudevent.ts';
+import { asBuffer, parseJson } from '../cloudevents/record.ts';
 import { structuredMessage } from '../dispatcher/invoke/envelope.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 

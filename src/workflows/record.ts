@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto';
-import { traceHeaders } from '../core/trace-context.ts';
 import {
   asBuffer,
   cloudEvent,
@@ -7,7 +6,8 @@ import {
   headerText,
   isStructured,
   parseJson,
-} from '../dispatcher/cloudevent.ts';
+} from '../cloudevents/record.ts';
+import { traceHeaders } from '../core/trace-context.ts';
 import type { LogRecord, RecordHeaders, StoredRecord } from '../ports/event-log.ts';
 import { eventText } from './event-text.ts';
 import type { Progress } from './progress.ts';

@@ -1,5 +1,5 @@
+import { cloudEvent } from '../cloudevents/record.ts';
 import { recordSize } from '../dispatcher/call.ts';
-import { cloudEvent } from '../dispatcher/cloudevent.ts';
 import type { Holding } from '../dispatcher/commits.ts';
 import { Intake } from '../dispatcher/intake.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';

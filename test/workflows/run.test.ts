@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { headerText } from '../../src/dispatcher/cloudevent.ts';
+import { headerText } from '../../src/cloudevents/record.ts';
 import type { StoredRecord } from '../../src/ports/event-log.ts';
 import type { TestFunction } from '../dispatcher/rig.ts';
 import { call, keyOf, undoneBy, WorkflowRig, wait } from './rig.ts';

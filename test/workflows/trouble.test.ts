@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { headerText } from '../../src/dispatcher/cloudevent.ts';
+import { headerText } from '../../src/cloudevents/record.ts';
 import type { AppendVerdict, EventLog, LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
 import { changedLog, type Received, type TestFunction } from '../dispatcher/rig.ts';
 import { call, keyOf, undoneBy, WorkflowRig, wait } from './rig.ts';

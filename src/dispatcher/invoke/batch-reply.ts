@@ -1,5 +1,5 @@
+import { cloudEvent, isJsonType, parseJson } from '../../cloudevents/record.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
-import { cloudEvent, isJsonType, parseJson } from '../cloudevent.ts';
 
 /** What a batch's answer lists: places of events by their id, and by their place in the log. */
 type Places = Map<string, number[]>;

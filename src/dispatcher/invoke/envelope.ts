@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
+import { cloudEvent, headerText } from '../../cloudevents/record.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
-import { cloudEvent, headerText } from '../cloudevent.ts';
 import { EventWriter, type Identity } from './event-writer.ts';
 
 /** One request, but for what is the same in all: `headers` are name, value, name, value. */

@@ -1,6 +1,4 @@
 import { isUtf8 } from 'node:buffer';
-import { isJson } from '../../json/is-json.ts';
-import type { StoredRecord } from '../../ports/event-log.ts';
 import {
   asBuffer,
   attributeIn,
@@ -9,7 +7,9 @@ import {
   contentTypeOf,
   isJsonType,
   isStructured,
-} from '../cloudevent.ts';
+} from '../../cloudevents/record.ts';
+import { isJson } from '../../json/is-json.ts';
+import type { StoredRecord } from '../../ports/event-log.ts';
 
 /** What tells one event from another. */
 export interface Identity {

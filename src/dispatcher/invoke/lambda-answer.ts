@@ -1,6 +1,6 @@
 import type { InvokeCommandOutput } from '@aws-sdk/client-lambda';
+import { asBuffer, parseJson } from '../../cloudevents/record.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
-import { asBuffer, parseJson } from '../cloudevent.ts';
 import type { Answer, FunctionReply } from '../conclude.ts';
 import { failedOf } from './batch-reply.ts';
 import type { WantsReply } from './invoker.ts';

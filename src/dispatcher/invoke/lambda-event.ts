@@ -1,5 +1,5 @@
+import { asBuffer } from '../../cloudevents/record.ts';
 import type { StoredRecord } from '../../ports/event-log.ts';
-import { asBuffer } from '../cloudevent.ts';
 
 /** Bytes that a call's own part of the JSON takes, but for the brokers' names. */
 const CALL = '{"eventSource":"SelfManagedKafka","bootstrapServers":"","records":{}}'.length;

@@ -1,11 +1,11 @@
-import type { DecodedEvent } from '../../core/event.ts';
 import {
   ATTRIBUTE_BYTES,
   type Attributes,
   fillHeaders,
   isReserved,
   unusable,
-} from '../../event-attributes.ts';
+} from '../../cloudevents/attributes.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import { fillKey } from './fields.ts';
 import { type DecodeContext, identityOf, refuse } from './source.ts';
 

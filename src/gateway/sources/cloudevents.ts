@@ -1,6 +1,6 @@
+import { headerAttributes, isEventType, unusable } from '../../cloudevents/attributes.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
-import { headerAttributes, isEventType, unusable } from '../../event-attributes.ts';
 import { locate, skipSpace, valueSpan } from '../../json/scan.ts';
 import { fillAttributes, fillKeys } from './cloudevents-attributes.ts';
 import { decodeArray, parseBody, shapeFits, sizeFits } from './json.ts';

@@ -1,6 +1,6 @@
+import { isEventTime, unusable } from '../../cloudevents/attributes.ts';
 import type { DecodedEvent } from '../../core/event.ts';
 import { NO_TRACE } from '../../core/trace-context.ts';
-import { isEventTime, unusable } from '../../event-attributes.ts';
 import { fragment, resolvePointer } from '../../json/pointer.ts';
 import { locate, textOf } from '../../json/scan.ts';
 import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';

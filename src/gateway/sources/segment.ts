@@ -1,5 +1,5 @@
+import { isEventTime, unusable } from '../../cloudevents/attributes.ts';
 import type { DecodedEvent } from '../../core/event.ts';
-import { isEventTime, unusable } from '../../event-attributes.ts';
 import { isObject, type Lender, Splice } from '../../json/splice.ts';
 import { fillKey, scalarAt } from './fields.ts';
 import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';

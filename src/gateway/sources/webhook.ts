@@ -1,6 +1,6 @@
+import { isEventType, unusable } from '../../cloudevents/attributes.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
-import { isEventType, unusable } from '../../event-attributes.ts';
 import { skipSpace, textOf } from '../../json/scan.ts';
 import type { Signed } from '../signature/check.ts';
 import { isJsonType, parseData } from './cloudevents.ts';

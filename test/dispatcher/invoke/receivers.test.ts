@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { type CloudEvent, HTTP } from 'cloudevents';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { headerText } from '../../../src/dispatcher/cloudevent.ts';
+import { headerText } from '../../../src/cloudevents/record.ts';
 import type { LogRecord } from '../../../src/ports/event-log.ts';
 import { eventRecord, numbered, Rig, subscription } from '../rig.ts';
 

@@ -1,5 +1,5 @@
-import { isDateTime } from './core/date-time.ts';
-import { textOf } from './json/scan.ts';
+import { isDateTime } from '../core/date-time.ts';
+import { textOf } from '../json/scan.ts';
 
 const NAME = /^[a-z0-9]+$/;
 const QUOTED = /^"(?:[^"\\]|\\.)*"$/s;

@@ -6,7 +6,7 @@ import {
   contentTypeOf,
   isAttributeName,
   isStructured,
-} from './cloudevent.ts';
+} from './record.ts';
 
 /** Those that every CloudEvent has, or that it gets from its place in the log. */
 const GIVEN = new Set(['id', 'source', 'type', 'specversion', 'time']);
