@@ -2,7 +2,7 @@
 import { cpuUsage } from 'node:process';
 import { parseArgs } from 'node:util';
 import type { AttributeFilter } from '../src/config-subscription-types.ts';
-import { makeFilter } from '../src/dispatcher/filter.ts';
+import { makeFilter } from '../src/filter/filter.ts';
 import type { StoredRecord } from '../src/ports/event-log.ts';
 
 const { values: options } = parseArgs({ options: { events: { type: 'string', default: '1000000' } } });

@@ -5,7 +5,7 @@ import { weaknesses } from '../config-production.ts';
 import type { SourceConfig } from '../config-source-types.ts';
 import type { Findings, Path } from '../config-text.ts';
 import type { Problem } from '../core/problem.ts';
-import { filterProblem } from '../dispatcher/filter.ts';
+import { filterProblem } from '../filter/filter.ts';
 import { compileSchemas } from '../schema/compile.ts';
 import { readSchemaFiles } from '../schema/load.ts';
 import { streamProblems } from '../streams/values.ts';

@@ -5,7 +5,7 @@ import type { SourceConfig } from '../config-source-types.ts';
 import { RequestError } from '../core/errors.ts';
 import type { DecodedEvent } from '../core/event.ts';
 import { printable } from '../core/printable.ts';
-import { makeFilter } from '../dispatcher/filter.ts';
+import { makeFilter } from '../filter/filter.ts';
 import { decode, sourceFormat } from '../gateway/decode.ts';
 import { makeJudge } from '../gateway/judge.ts';
 import { readCalls } from '../gateway/protocols/segment.ts';

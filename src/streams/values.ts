@@ -1,6 +1,6 @@
 import type { StreamConfig } from '../config-stream-types.ts';
-import { compileExpression, eventMaker } from '../dispatcher/filter.ts';
-import { membersOf } from '../dispatcher/filter-members.ts';
+import { compileExpression, eventMaker } from '../filter/filter.ts';
+import { membersOf } from '../filter/members.ts';
 import { parsePointer, resolvePointer } from '../json/pointer.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { type Aggregate, parseAggregate } from './aggregate.ts';

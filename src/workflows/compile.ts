@@ -1,5 +1,5 @@
 import type { CallStep, StepConfig, WaitStep, WorkflowConfig } from '../config-workflow-types.ts';
-import { compileFilter, type Filter } from '../dispatcher/filter.ts';
+import { compileFilter, type Filter } from '../filter/filter.ts';
 import type { Plan, PlannedStep } from './plan.ts';
 import { compileWait, type WaitFilter } from './wait.ts';
 import { compileWhen } from './when.ts';

@@ -1,6 +1,6 @@
 import { type ASTNode, Environment, serialize } from '@marcbachmann/cel-js';
-import { compileFilter, compileValue } from '../dispatcher/filter.ts';
-import { membersOf } from '../dispatcher/filter-members.ts';
+import { compileFilter, compileValue } from '../filter/filter.ts';
+import { membersOf } from '../filter/members.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { structuredRecord } from './event-text.ts';
 import type { State } from './state.ts';

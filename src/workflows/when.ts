@@ -1,4 +1,4 @@
-import { compileFilter, withMaps } from '../dispatcher/filter.ts';
+import { compileFilter, withMaps } from '../filter/filter.ts';
 import { jsonOf, structuredRecord } from './event-text.ts';
 import type { State } from './state.ts';
 

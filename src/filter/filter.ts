@@ -12,8 +12,8 @@ import {
 } from '../cloudevents/record.ts';
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
-import { compileAttributeFilters } from './filter-attributes.ts';
-import { membersOf } from './filter-members.ts';
+import { compileAttributeFilters } from './attributes.ts';
+import { membersOf } from './members.ts';
 
 /** A compiled filter. */
 export interface Filter {

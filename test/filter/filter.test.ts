@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { compileFilter, filterProblem } from '../../src/dispatcher/filter.ts';
-import { foreign, stored } from './records.ts';
+import { compileFilter, filterProblem } from '../../src/filter/filter.ts';
+import { foreign, stored } from '../dispatcher/records.ts';
 
 const matches = (filter: string, value: string | null, headers: Record<string, string> = {}) =>
   compileFilter(filter).match(stored(value, headers));

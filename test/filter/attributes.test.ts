@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { AttributeFilter } from '../../src/config-subscription-types.ts';
-import { makeFilter } from '../../src/dispatcher/filter.ts';
+import { makeFilter } from '../../src/filter/filter.ts';
 import type { StoredRecord } from '../../src/ports/event-log.ts';
-import { foreign, stored } from './records.ts';
+import { foreign, stored } from '../dispatcher/records.ts';
 
 const matches = (filters: AttributeFilter[], record: StoredRecord, filter: string | null = null) =>
   makeFilter({ filter, filters })!.match(record);
