@@ -1,9 +1,9 @@
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { Answer } from '../function/conclude.ts';
+import { retryWait } from '../function/retry.ts';
 import type { Breaker } from './breaker.ts';
 import type { Call, Delivery } from './call.ts';
-import type { Answer } from './conclude.ts';
 import { isAwaited, Overtake } from './overtake.ts';
-import { retryWait } from './retry.ts';
 import { Waiting } from './waiting.ts';
 
 export interface AgainOptions {

@@ -1,5 +1,5 @@
+import { type Answer, healthOf, reasonOf } from '../function/conclude.ts';
 import type { BreakerFacts } from '../ports/report.ts';
-import { type Answer, healthOf, reasonOf } from './conclude.ts';
 import { Search } from './search.ts';
 
 export interface BreakerOptions {

@@ -1,8 +1,8 @@
+import type { Answer } from '../function/conclude.ts';
+import type { Caller, Invocation } from '../function/invoker.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import type { Tried } from './breaker.ts';
 import type { Holding } from './commits.ts';
-import type { Answer } from './conclude.ts';
-import type { Caller, Invocation } from './invoke/invoker.ts';
 
 /** One event on its way to a function. */
 export interface Delivery {

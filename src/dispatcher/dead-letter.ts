@@ -1,9 +1,9 @@
+import { type Answer, reasonOf } from '../function/conclude.ts';
+import { retryWait } from '../function/retry.ts';
 import type { Appender, AppendVerdict, LogRecord } from '../ports/event-log.ts';
 import type { Delivery } from './call.ts';
-import { type Answer, reasonOf } from './conclude.ts';
 import { LINEAGE } from './letter.ts';
 import { Queue } from './queue.ts';
-import { retryWait } from './retry.ts';
 
 /** An event that could not be delivered. */
 export interface Letter {

@@ -1,17 +1,17 @@
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import { type Answer, conclude, invalidCall, reasonOf } from '../function/conclude.ts';
+import type { Invoker } from '../function/invoker.ts';
+import { retryAfter } from '../function/retry.ts';
 import type { Appender } from '../ports/event-log.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
 import { Again } from './again.ts';
 import type { Breaker } from './breaker.ts';
 import { Call, type Delivery } from './call.ts';
 import { makeReplies, type Replies } from './chain.ts';
-import { type Answer, conclude, invalidCall, reasonOf } from './conclude.ts';
 import { DeadLetters, type Letter } from './dead-letter.ts';
 import { reportDelivery } from './facts.ts';
-import type { Invoker } from './invoke/invoker.ts';
 import { holdBack } from './lanes.ts';
 import type { Pace } from './pace.ts';
-import { retryAfter } from './retry.ts';
 import { halves, partsOf } from './split.ts';
 import { isFree, isLast, type Step, stepAfter } from './step.ts';
 

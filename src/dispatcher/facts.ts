@@ -1,5 +1,5 @@
+import type { Answer } from '../function/conclude.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
-import type { Answer } from './conclude.ts';
 
 /** Reports what became of events; `answer` is null when there was no call. */
 export function reportDelivery(

@@ -1,3 +1,4 @@
+import { MAX_TIMER } from '../function/retry.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { type BatchLimits, batchLength, oldestArrival, takeBatch, takeNewest } from './batch.ts';
 import type { Breaker } from './breaker.ts';
@@ -6,7 +7,6 @@ import type { Deliverer } from './deliver.ts';
 import { Lanes } from './lanes.ts';
 import type { Pace } from './pace.ts';
 import { Queue } from './queue.ts';
-import { MAX_TIMER } from './retry.ts';
 
 export interface FeedOptions {
   limits: BatchLimits;

@@ -1,8 +1,8 @@
+import { type Answer, healthOf } from '../function/conclude.ts';
+import { type RetryPolicy, retryWait } from '../function/retry.ts';
 import type { Breaker } from './breaker.ts';
 import type { Call, Delivery } from './call.ts';
-import { type Answer, healthOf } from './conclude.ts';
 import { advance, holdBack } from './lanes.ts';
-import { type RetryPolicy, retryWait } from './retry.ts';
 
 export interface OvertakeOptions {
   breaker: Breaker;

@@ -1,4 +1,4 @@
-import { type Answer, healthOf } from './conclude.ts';
+import { type Answer, healthOf } from '../function/conclude.ts';
 
 export interface PaceOptions {
   /** Most calls at once. */

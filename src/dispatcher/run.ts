@@ -1,4 +1,5 @@
 import { takesBatches } from '../config-subscription-types.ts';
+import type { Invoker } from '../function/invoker.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Consumption, EventLog, Partition, RecordSink, StoredRecord } from '../ports/event-log.ts';
 import { type ArriveOptions, arrive } from './arrive.ts';
@@ -9,7 +10,6 @@ import { Commits, type Holding } from './commits.ts';
 import { Deliverer } from './deliver.ts';
 import { Feed } from './feed.ts';
 import { Intake } from './intake.ts';
-import type { Invoker } from './invoke/invoker.ts';
 import type { Pace } from './pace.ts';
 import { wantedBy } from './redrive.ts';
 import { Remembered } from './remembered.ts';

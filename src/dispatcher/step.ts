@@ -1,6 +1,6 @@
+import { type Answer, conclude } from '../function/conclude.ts';
+import type { RetryPolicy } from '../function/retry.ts';
 import type { Call } from './call.ts';
-import { type Answer, conclude } from './conclude.ts';
-import type { RetryPolicy } from './retry.ts';
 
 /**
  * What comes next for a call's events. `reconnect`: the same call on another connection. `probe`: the same call

@@ -1,17 +1,17 @@
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
 import { type Filter, makeFilter } from '../filter/filter.ts';
+import type { Invoker } from '../function/invoker.ts';
+import { makeInvoker } from '../function/make.ts';
+import { retryWait } from '../function/retry.ts';
+import { tracedInvoker } from '../function/trace.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import { Breaker } from './breaker.ts';
 import { lagOf } from './commits.ts';
-import type { Invoker } from './invoke/invoker.ts';
-import { makeInvoker } from './invoke/make.ts';
 import { Pace } from './pace.ts';
-import { retryWait } from './retry.ts';
 import { Run } from './run.ts';
-import { tracedInvoker } from './trace.ts';
 import { WarmInvoker } from './warm.ts';
 
 export interface DispatcherOptions {

@@ -1,6 +1,6 @@
+import type { Caller, Invocation, Invoker } from '../function/invoker.ts';
+import { MAX_TIMER } from '../function/retry.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
-import type { Caller, Invocation, Invoker } from './invoke/invoker.ts';
-import { MAX_TIMER } from './retry.ts';
 
 export interface WarmOptions {
   invoker: Invoker;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { asBuffer } from '../cloudevents/record.ts';
 import type { StreamConfig } from '../config-stream-types.ts';
-import { hopsOf, MOST_HOPS } from '../dispatcher/reply-record.ts';
+import { hopsOf, MOST_HOPS } from '../function/reply-record.ts';
 import type { LogRecord, Partition, StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';
 import { Clock, type Mark, type Origin, readMark, writeMark } from './clock.ts';

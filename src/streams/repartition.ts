@@ -1,5 +1,5 @@
 import type { StreamConfig } from '../config-stream-types.ts';
-import { retryWait } from '../dispatcher/retry.ts';
+import { retryWait } from '../function/retry.ts';
 import type { ConsumeOptions, LogRecord, Position } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import type { StreamFacts } from '../ports/report.ts';

@@ -1,4 +1,4 @@
-import { retryWait } from '../dispatcher/retry.ts';
+import { retryWait } from '../function/retry.ts';
 import type {
   ConsumeOptions,
   Consumption,

@@ -1,6 +1,6 @@
 import type { StreamConfig } from '../config-stream-types.ts';
 import { within } from '../core/lifecycle.ts';
-import { retryWait } from '../dispatcher/retry.ts';
+import { retryWait } from '../function/retry.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import type { Report, StreamFacts } from '../ports/report.ts';

@@ -1,8 +1,8 @@
-import { type Answer, conclude, invalidCall } from '../dispatcher/conclude.ts';
-import type { Caller, Invocation, Invoker } from '../dispatcher/invoke/invoker.ts';
 import { Queue } from '../dispatcher/queue.ts';
-import { type RetryPolicy, retryAfter, retryWait } from '../dispatcher/retry.ts';
 import { isThrottled } from '../dispatcher/step.ts';
+import { type Answer, conclude, invalidCall } from '../function/conclude.ts';
+import type { Caller, Invocation, Invoker } from '../function/invoker.ts';
+import { type RetryPolicy, retryAfter, retryWait } from '../function/retry.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 
 /** What came of a call after its last attempt. */

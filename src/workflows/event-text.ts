@@ -1,5 +1,5 @@
 import { asBuffer, parseJson } from '../cloudevents/record.ts';
-import { structuredMessage } from '../dispatcher/invoke/envelope.ts';
+import { structuredMessage } from '../function/envelope.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 
 /** An event of a record as text in the JSON format of CloudEvents, each number as it was sent. */

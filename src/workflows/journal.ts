@@ -1,5 +1,5 @@
 import { Queue } from '../dispatcher/queue.ts';
-import { retryWait } from '../dispatcher/retry.ts';
+import { retryWait } from '../function/retry.ts';
 import type { Appender, AppendVerdict, LogRecord } from '../ports/event-log.ts';
 
 /** What became of a record: `dropped` when it was given up before it was stored. */

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { HOPS } from '../cloudevents/attributes.ts';
 import { asBuffer, isJsonType, parseJson } from '../cloudevents/record.ts';
-import type { FunctionReply } from '../dispatcher/conclude.ts';
-import { MOST_HOPS } from '../dispatcher/reply-record.ts';
+import type { FunctionReply } from '../function/conclude.ts';
+import { MOST_HOPS } from '../function/reply-record.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { progressTopic } from './compile.ts';
 import { jsonOf } from './event-text.ts';

@@ -1,5 +1,5 @@
 import { Commits, type Holding } from '../dispatcher/commits.ts';
-import { retryWait } from '../dispatcher/retry.ts';
+import { retryWait } from '../function/retry.ts';
 import type { Consumption, EventLog, Partition, Position, StoredRecord } from '../ports/event-log.ts';
 
 /** Who takes what is read. */

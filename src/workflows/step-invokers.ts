@@ -1,7 +1,7 @@
 import type { CallStep, WorkflowConfig } from '../config-workflow-types.ts';
-import type { Invoker } from '../dispatcher/invoke/invoker.ts';
-import { makeInvoker } from '../dispatcher/invoke/make.ts';
-import { tracedInvoker } from '../dispatcher/trace.ts';
+import type { Invoker } from '../function/invoker.ts';
+import { makeInvoker } from '../function/make.ts';
+import { tracedInvoker } from '../function/trace.ts';
 import type { Tracing } from '../ports/tracing.ts';
 
 /** What calls the functions of a workflow's steps. */

@@ -1,5 +1,5 @@
-import { reasonOf } from '../dispatcher/conclude.ts';
-import { MAX_TIMER } from '../dispatcher/retry.ts';
+import { reasonOf } from '../function/conclude.ts';
+import { MAX_TIMER } from '../function/retry.ts';
 import type { LogRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import type { Action } from './actions.ts';

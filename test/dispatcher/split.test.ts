@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Call, type Delivery, deliveryOf, type Lane } from '../../src/dispatcher/call.ts';
 import { Commits } from '../../src/dispatcher/commits.ts';
-import { type Answer, type CallFault, invalidCall } from '../../src/dispatcher/conclude.ts';
 import { advance, holdBack, Lanes } from '../../src/dispatcher/lanes.ts';
 import { halves, partsOf } from '../../src/dispatcher/split.ts';
 import { isFree, isLast, stepAfter } from '../../src/dispatcher/step.ts';
+import { type Answer, type CallFault, invalidCall } from '../../src/function/conclude.ts';
 import { stored } from './records.ts';
 
 const commits = new Commits(async () => {});

@@ -1,9 +1,9 @@
 import { trace } from '@opentelemetry/api';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openTracing } from '../../src/adapters/opentelemetry.ts';
-import type { Answer } from '../../src/dispatcher/conclude.ts';
-import type { Invoker } from '../../src/dispatcher/invoke/invoker.ts';
-import { tracedInvoker } from '../../src/dispatcher/trace.ts';
+import type { Answer } from '../../src/function/conclude.ts';
+import type { Invoker } from '../../src/function/invoker.ts';
+import { tracedInvoker } from '../../src/function/trace.ts';
 import type { StoredRecord } from '../../src/ports/event-log.ts';
 import type { Tracing } from '../../src/ports/tracing.ts';
 import { RecordingProvider } from '../adapters/recording-provider.ts';

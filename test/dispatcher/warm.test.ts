@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { open } from '../function/calls.ts';
 import { startFrameworkFunction } from '../services/functions-framework.ts';
-import { open } from './invoke/calls.ts';
 import { Changes, eventRecord, httpAt, Rig, subscription, type TestFunction } from './rig.ts';
 
 let rig: Rig;

@@ -1,7 +1,7 @@
 import { request as forward } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import type { LambdaFunction, SubscriptionConfig } from '../../src/config-subscription-types.ts';
-import { kafkaEvent } from '../../src/dispatcher/invoke/lambda-event.ts';
+import { kafkaEvent } from '../../src/function/lambda-event.ts';
 import { httpFunction, type TestServer } from '../dispatcher/functions.ts';
 import { foreign } from '../dispatcher/records.ts';
 import { eventRecord, Rig, subscription, type TestFunction } from '../dispatcher/rig.ts';

@@ -1,0 +1,29 @@
+import type { CallFault } from './conclude.ts';
+
+type LostError = Error & { code?: string; socket?: { bytesRead?: number } };
+
+/**
+ * Why no whole answer came, by undici's error. `isSent`: the request had a connection; `isAnswered`: an answer
+ * had begun.
+ */
+export function lostFault(error: LostError, isSent: boolean, isAnswered: boolean): CallFault {
+  switch (error.code) {
+    case 'UND_ERR_INVALID_ARG':
+      return 'invalid_call';
+    case 'UND_ERR_SOCKET':
+    case 'ECONNRESET':
+    case 'EPIPE': {
+      // A server may close an idle connection at the moment when a request leaves: nobody's fault, and nothing
+      // was answered. On a new connection (no bytes read so far) it is the function that fails.
+      const isUsed = (error.socket?.bytesRead ?? 1) > 0;
+      return isSent && !isAnswered && isUsed ? 'stale_connection' : 'connection_lost';
+    }
+    case 'UND_ERR_DESTROYED':
+    case 'UND_ERR_CLOSED':
+      return 'aborted';
+    default:
+      if (!isSent) return 'unreachable';
+      // The parser's errors and undici's about the reply, or the system's about the connection.
+      return error.code === undefined || /^(?:HPE|UND)_/.test(error.code) ? 'bad_reply' : 'connection_lost';
+  }
+}
