@@ -1,9 +1,9 @@
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { Holding } from '../consume/commits.ts';
 import type { Filter } from '../filter/filter.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { type Delivery, deliveryOf } from './call.ts';
-import type { Holding } from './commits.ts';
 import { reportDelivery } from './facts.ts';
 import { redrivenEvent } from './letter.ts';
 

@@ -1,6 +1,6 @@
+import type { Queue } from '../consume/queue.ts';
 import type { Delivery } from './call.ts';
 import { advance } from './lanes.ts';
-import type { Queue } from './queue.ts';
 
 export interface BatchLimits {
   events: number;

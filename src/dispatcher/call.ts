@@ -1,8 +1,8 @@
+import type { Holding } from '../consume/commits.ts';
 import type { Answer } from '../function/conclude.ts';
 import type { Caller, Invocation } from '../function/invoker.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import type { Tried } from './breaker.ts';
-import type { Holding } from './commits.ts';
 
 /** One event on its way to a function. */
 export interface Delivery {

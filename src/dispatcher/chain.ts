@@ -1,10 +1,10 @@
+import { Queue } from '../consume/queue.ts';
 import type { FunctionReply } from '../function/conclude.ts';
 import { BadReply } from '../function/reply.ts';
 import { replyRecords, TooManyHops } from '../function/reply-record.ts';
 import { retryWait } from '../function/retry.ts';
 import type { Appender, AppendVerdict, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { ReplyOutcome, Report } from '../ports/report.ts';
-import { Queue } from './queue.ts';
 
 /** Why an answer did not become events in a topic, as a call's answer says it. */
 interface ReplyFault {

@@ -1,3 +1,4 @@
+import { Queue } from '../consume/queue.ts';
 import { MAX_TIMER } from '../function/retry.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { type BatchLimits, batchLength, oldestArrival, takeBatch, takeNewest } from './batch.ts';
@@ -6,7 +7,6 @@ import type { Call, Delivery } from './call.ts';
 import type { Deliverer } from './deliver.ts';
 import { Lanes } from './lanes.ts';
 import type { Pace } from './pace.ts';
-import { Queue } from './queue.ts';
 
 export interface FeedOptions {
   limits: BatchLimits;

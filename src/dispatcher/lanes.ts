@@ -1,5 +1,5 @@
+import type { Holding } from '../consume/commits.ts';
 import type { Call, Delivery, Lane } from './call.ts';
-import type { Holding } from './commits.ts';
 
 const SLOTS = 4096;
 const NO_KEY = new Uint8Array(0);

@@ -1,9 +1,9 @@
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import { Queue } from '../consume/queue.ts';
 import { type Claim, type ClaimOutcome, type DedupeStore, StoreUnavailable } from '../ports/dedupe-store.ts';
 import type { Report } from '../ports/report.ts';
 import type { Delivery } from './call.ts';
 import { identityOf } from './identity.ts';
-import { Queue } from './queue.ts';
 
 export interface RememberedOptions {
   /** Each group remembers for itself, so that a replay in a group of its own delivers everything. */

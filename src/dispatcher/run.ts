@@ -1,4 +1,6 @@
 import { takesBatches } from '../config-subscription-types.ts';
+import { Commits, type Holding } from '../consume/commits.ts';
+import { Intake } from '../consume/intake.ts';
 import type { Invoker } from '../function/invoker.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Consumption, EventLog, Partition, RecordSink, StoredRecord } from '../ports/event-log.ts';
@@ -6,10 +8,8 @@ import { type ArriveOptions, arrive } from './arrive.ts';
 import { type BatchLimits, SINGLE } from './batch.ts';
 import type { Breaker } from './breaker.ts';
 import type { Delivery } from './call.ts';
-import { Commits, type Holding } from './commits.ts';
 import { Deliverer } from './deliver.ts';
 import { Feed } from './feed.ts';
-import { Intake } from './intake.ts';
 import type { Pace } from './pace.ts';
 import { wantedBy } from './redrive.ts';
 import { Remembered } from './remembered.ts';

@@ -1,4 +1,5 @@
 import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import { lagOf } from '../consume/commits.ts';
 import { type Filter, makeFilter } from '../filter/filter.ts';
 import type { Invoker } from '../function/invoker.ts';
 import { makeInvoker } from '../function/make.ts';
@@ -9,7 +10,6 @@ import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import { Breaker } from './breaker.ts';
-import { lagOf } from './commits.ts';
 import { Pace } from './pace.ts';
 import { Run } from './run.ts';
 import { WarmInvoker } from './warm.ts';

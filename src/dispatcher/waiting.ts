@@ -1,6 +1,6 @@
+import { Queue } from '../consume/queue.ts';
 import type { Call } from './call.ts';
 import { holdBack } from './lanes.ts';
-import { Queue } from './queue.ts';
 import { firstOf } from './split.ts';
 
 /** Calls between two attempts; they hold no place meanwhile. */

@@ -1,4 +1,4 @@
-import { Queue } from '../dispatcher/queue.ts';
+import { Queue } from '../consume/queue.ts';
 import { isThrottled } from '../dispatcher/step.ts';
 import { type Answer, conclude, invalidCall } from '../function/conclude.ts';
 import type { Caller, Invocation, Invoker } from '../function/invoker.ts';

@@ -1,4 +1,4 @@
-import type { Holding } from '../dispatcher/commits.ts';
+import type { Holding } from '../consume/commits.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { apply, supersedes } from './machine.ts';
 import type { Plan } from './plan.ts';

@@ -1,4 +1,4 @@
-import { Queue } from '../dispatcher/queue.ts';
+import { Queue } from '../consume/queue.ts';
 import { retryWait } from '../function/retry.ts';
 import type { Appender, AppendVerdict, LogRecord } from '../ports/event-log.ts';
 

@@ -1,4 +1,4 @@
-import { Commits, type Holding } from '../dispatcher/commits.ts';
+import { Commits, type Holding } from '../consume/commits.ts';
 import { retryWait } from '../function/retry.ts';
 import type { Consumption, EventLog, Partition, Position, StoredRecord } from '../ports/event-log.ts';
 

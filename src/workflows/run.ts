@@ -1,4 +1,4 @@
-import type { Holding } from '../dispatcher/commits.ts';
+import type { Holding } from '../consume/commits.ts';
 import type { EventLog, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { actionsOf } from './actions.ts';

@@ -1,7 +1,7 @@
 import { cloudEvent } from '../cloudevents/record.ts';
+import type { Holding } from '../consume/commits.ts';
+import { Intake } from '../consume/intake.ts';
 import { recordSize } from '../dispatcher/call.ts';
-import type { Holding } from '../dispatcher/commits.ts';
-import { Intake } from '../dispatcher/intake.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { type Compiled, progressTopic } from './compile.ts';
 import { Idle } from './idle.ts';

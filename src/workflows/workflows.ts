@@ -1,6 +1,6 @@
 import type { WorkflowConfig } from '../config-workflow-types.ts';
+import { lagOf } from '../consume/commits.ts';
 import { within } from '../core/lifecycle.ts';
-import { lagOf } from '../dispatcher/commits.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Commits } from '../../src/consume/commits.ts';
 import { deliveryOf } from '../../src/dispatcher/call.ts';
-import { Commits } from '../../src/dispatcher/commits.ts';
 import { DeadLetters } from '../../src/dispatcher/dead-letter.ts';
 import type { LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
 import { stored } from './records.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Commits } from '../../src/consume/commits.ts';
 import { Breaker } from '../../src/dispatcher/breaker.ts';
 import { deliveryOf } from '../../src/dispatcher/call.ts';
-import { Commits } from '../../src/dispatcher/commits.ts';
 import { Deliverer } from '../../src/dispatcher/deliver.ts';
 import { Pace } from '../../src/dispatcher/pace.ts';
 import { type Answer, invalidCall } from '../../src/function/conclude.ts';

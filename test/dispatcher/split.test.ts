@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Commits } from '../../src/consume/commits.ts';
 import { Call, type Delivery, deliveryOf, type Lane } from '../../src/dispatcher/call.ts';
-import { Commits } from '../../src/dispatcher/commits.ts';
 import { advance, holdBack, Lanes } from '../../src/dispatcher/lanes.ts';
 import { halves, partsOf } from '../../src/dispatcher/split.ts';
 import { isFree, isLast, stepAfter } from '../../src/dispatcher/step.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Commits } from '../../src/dispatcher/commits.ts';
+import { Commits } from '../../src/consume/commits.ts';
 import type { StoredRecord } from '../../src/ports/event-log.ts';
 import { Instances } from '../../src/workflows/instances.ts';
 import type { Plan } from '../../src/workflows/plan.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { OffsetTracker } from '../src/offsets.ts';
+import { OffsetTracker } from '../../src/consume/offsets.ts';
 
 describe('OffsetTracker', () => {
   test('C49 commits nothing before the first is finished, then the offset after it', () => {

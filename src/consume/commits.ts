@@ -1,5 +1,5 @@
-import { OffsetTracker } from '../offsets.ts';
 import type { Partition } from '../ports/event-log.ts';
+import { OffsetTracker } from './offsets.ts';
 
 /** Milliseconds between commits, unless many events are finished sooner. */
 const EVERY_MS = 150;
