@@ -6,11 +6,11 @@ import type { Platform } from '../ports/platform.ts';
 import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
-import { CommitGroups } from './group.ts';
+import { CommitGroups } from './commit/group.ts';
+import { Recent } from './commit/recent.ts';
 import { type Http, makeHttp } from './http.ts';
-import type { Limiter } from './limiter.ts';
 import { rejectedRecord } from './pipeline.ts';
-import { Recent } from './recent.ts';
+import type { Limiter } from './rate/limiter.ts';
 
 export interface GatewayOptions {
   config: Config;

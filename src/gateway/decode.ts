@@ -1,10 +1,10 @@
 import type { VerifyConfig } from '../config-source-types.ts';
 import { RequestError } from '../core/errors.ts';
-import { decodeCbor, decodeSenmlCbor } from './sources/cbor.ts';
-import { decodeBatch, decodeBinary, decodeStructured, isJsonType } from './sources/cloudevents.ts';
-import { decodeJson, decodeLines, withoutMark } from './sources/json.ts';
-import { decodeSenml } from './sources/senml.ts';
-import type { DecodeContext, Decoding } from './sources/source.ts';
+import { decodeCbor, decodeSenmlCbor } from './formats/cbor.ts';
+import { decodeBatch, decodeBinary, decodeStructured, isJsonType } from './formats/cloudevents.ts';
+import { decodeJson, decodeLines, withoutMark } from './formats/json.ts';
+import { decodeSenml } from './formats/senml.ts';
+import type { DecodeContext, Decoding } from './formats/source.ts';
 
 const LINES = new Set([
   'application/x-ndjson',

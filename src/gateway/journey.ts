@@ -4,13 +4,13 @@ import type { DecodedEvent, Verdict } from '../core/event.ts';
 import type { Relay } from '../ports/relay.ts';
 import type { Report, RequestFacts } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
-import type { Admission, Door } from './admit.ts';
-import type { CommitGroups } from './group.ts';
-import { handOn } from './hand-on.ts';
-import { type Head, headOf } from './head.ts';
+import type { Admission, Door } from './admission/admit.ts';
+import { type Head, headOf } from './body/head.ts';
+import type { CommitGroups } from './commit/group.ts';
 import { type Outcome, store } from './pipeline.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { type ReaderOptions, RequestReader, type RequestState } from './reader.ts';
+import { handOn } from './relay/forward.ts';
 import { problemReply, type Reply } from './reply.ts';
 import { endRequestSpan, requestSpan } from './trace.ts';
 

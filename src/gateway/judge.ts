@@ -1,8 +1,8 @@
 import type { DecodedEvent } from '../core/event.ts';
 import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
-import { markOwner } from './owner.ts';
+import { markOwner } from './admission/owner.ts';
+import type { Decoding, Source } from './formats/source.ts';
 import { markDevice } from './signature/device.ts';
-import type { Decoding, Source } from './sources/source.ts';
 import { validateEvent } from './validate.ts';
 
 /** What is known of the events of one request besides themselves. */

@@ -2,10 +2,10 @@ import type { DecodedEvent, EventError, Verdict } from '../core/event.ts';
 import { claimKey } from '../ports/dedupe-store.ts';
 import type { LogRecord } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
-import type { CommitGroups } from './group.ts';
-import { type Item, makeItem } from './item.ts';
+import type { CommitGroups } from './commit/group.ts';
+import { type Item, makeItem } from './commit/item.ts';
+import { refuse, type Source } from './formats/source.ts';
 import type { EventReply } from './reply.ts';
-import { refuse, type Source } from './sources/source.ts';
 
 /** What became of a request's events: how many of each verdict, and those that were not accepted. */
 export interface Outcome {

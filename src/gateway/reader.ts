@@ -7,19 +7,19 @@ import { traceHeaders } from '../core/trace-context.ts';
 import type { Coding, Platform } from '../ports/platform.ts';
 import type { Span } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
-import { type Admission, admit, type Door, isKeyed, keyNotInHead } from './admit.ts';
-import { inflatedGrowth } from './body.ts';
-import { checkOrigin } from './cors.ts';
-import { checkHead, type Head } from './head.ts';
+import { type Admission, admit, type Door, isKeyed, keyNotInHead } from './admission/admit.ts';
+import { checkOrigin } from './admission/cors.ts';
+import { inflatedGrowth } from './body/body.ts';
+import { checkHead, type Head } from './body/head.ts';
+import type { DecodeContext, Source } from './formats/source.ts';
+import { idempotencyKeyOf, unsignedIdempotencyKey } from './formats/transport.ts';
 import { judgeAll } from './judge.ts';
-import type { Limiter } from './limiter.ts';
 import type { Protocol } from './protocols/protocol.ts';
+import type { Limiter } from './rate/limiter.ts';
 import { ReceiptClock } from './receipt-clock.ts';
 import type { Reply } from './reply.ts';
 import type { Hold, Room } from './room.ts';
 import type { Signed } from './signature/check.ts';
-import type { DecodeContext, Source } from './sources/source.ts';
-import { idempotencyKeyOf, unsignedIdempotencyKey } from './sources/transport.ts';
 
 export interface ReaderOptions {
   limits: Limits;

@@ -1,6 +1,6 @@
 import type { SourceConfig } from '../config-source-types.ts';
 import type { Platform } from '../ports/platform.ts';
-import type { Door } from './admit.ts';
+import type { Door } from './admission/admit.ts';
 import { EVENT_TYPES } from './decode.ts';
 import { eventsProtocol } from './protocols/events.ts';
 import { pixelProtocol } from './protocols/pixel.ts';

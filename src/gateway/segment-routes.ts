@@ -1,13 +1,13 @@
 import type { Platform } from '../ports/platform.ts';
-import type { Door } from './admit.ts';
-import { segmentBody } from './openapi-segment.ts';
+import type { Door } from './admission/admit.ts';
+import { WriteKeys } from './admission/write-keys.ts';
+import { CALLS, type Call } from './formats/segment.ts';
+import { segmentBody } from './openapi/segment.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { segmentProtocol } from './protocols/segment.ts';
 import { documentProtocol, rudderSourceConfig, segmentSettings } from './protocols/segment-documents.ts';
 import { segmentPixelProtocol } from './protocols/segment-pixel.ts';
 import type { Route } from './routes.ts';
-import { CALLS, type Call } from './sources/segment.ts';
-import { WriteKeys } from './write-keys.ts';
 
 const STORED = 'Every event is stored, now or before, or kept as rejected.';
 const SUCCESS = { status: 200, description: STORED, type: 'application/json', example: { success: true } };

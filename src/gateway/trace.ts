@@ -3,7 +3,7 @@ import { routePath } from 'hono/route';
 import { traceHeaders } from '../core/trace-context.ts';
 import type { RequestFacts } from '../ports/report.ts';
 import type { Span, Tracing } from '../ports/tracing.ts';
-import type { Head } from './head.ts';
+import type { Head } from './body/head.ts';
 
 /** The step that a request is, hung on the trace that it came with. */
 export function requestSpan(tracing: Tracing, c: Context, { method, path, header }: Head): Span {

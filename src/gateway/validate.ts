@@ -1,7 +1,7 @@
 import type { DecodedEvent } from '../core/event.ts';
 import { fragment, parsePointer, resolvePointer } from '../json/pointer.ts';
 import type { ErrorBudget, SchemaSet } from '../schema/registry.ts';
-import { refuse, type Source } from './sources/source.ts';
+import { refuse, type Source } from './formats/source.ts';
 
 /** Checks an event's data against the schema that its source, type or dataschema names; adds errors to it. */
 export function validateEvent(

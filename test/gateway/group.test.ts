@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { CommitGroups } from '../../src/gateway/group.ts';
-import { type Item, makeItem } from '../../src/gateway/item.ts';
-import { Recent } from '../../src/gateway/recent.ts';
+import { CommitGroups } from '../../src/gateway/commit/group.ts';
+import { type Item, makeItem } from '../../src/gateway/commit/item.ts';
+import { Recent } from '../../src/gateway/commit/recent.ts';
 import {
   type Claim,
   type ClaimOutcome,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Recent } from '../../src/gateway/recent.ts';
+import { Recent } from '../../src/gateway/commit/recent.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] });

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { RequestError } from '../../src/core/errors.ts';
-import type { Head } from '../../src/gateway/head.ts';
+import type { Head } from '../../src/gateway/body/head.ts';
 import type { SignatureCheck } from '../../src/gateway/signature/check.ts';
 
 export type Sent = Record<string, string>;

@@ -1,6 +1,6 @@
-import { type Door, namedDoor } from '../admit.ts';
+import { type Door, namedDoor } from '../admission/admit.ts';
+import type { Head } from '../body/head.ts';
 import { decode, type Format, sourceFormat } from '../decode.ts';
-import type { Head } from '../head.ts';
 import type { Outcome } from '../pipeline.ts';
 import { type Reply, verdictReply } from '../reply.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';

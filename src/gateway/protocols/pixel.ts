@@ -1,11 +1,11 @@
 import type { SourceConfig } from '../../config-source-types.ts';
 import { RequestError } from '../../core/errors.ts';
-import { type Door, namedDoor } from '../admit.ts';
-import { checkOrigin } from '../cors.ts';
-import type { Head } from '../head.ts';
+import { type Door, namedDoor } from '../admission/admit.ts';
+import { checkOrigin } from '../admission/cors.ts';
+import type { Head } from '../body/head.ts';
+import { decodeJson } from '../formats/json.ts';
+import type { DecodeContext, Source } from '../formats/source.ts';
 import { type Reply, verdictReply } from '../reply.ts';
-import { decodeJson } from '../sources/json.ts';
-import type { DecodeContext, Source } from '../sources/source.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 
 /** A transparent GIF89a of one by one. */

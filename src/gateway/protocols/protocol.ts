@@ -1,9 +1,9 @@
-import type { Admission, Door } from '../admit.ts';
-import type { Head } from '../head.ts';
+import type { Admission, Door } from '../admission/admit.ts';
+import type { Head } from '../body/head.ts';
+import type { DecodeContext, Decoding, Source } from '../formats/source.ts';
 import type { Outcome } from '../pipeline.ts';
 import type { Reply } from '../reply.ts';
 import type { Signed } from '../signature/check.ts';
-import type { DecodeContext, Decoding, Source } from '../sources/source.ts';
 
 /** What a protocol gets to read. */
 export interface Input {

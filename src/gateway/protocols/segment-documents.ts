@@ -1,6 +1,6 @@
-import { presentedKey, unauthorized } from '../admit.ts';
-import type { Head } from '../head.ts';
-import type { WriteKeys } from '../write-keys.ts';
+import { presentedKey, unauthorized } from '../admission/admit.ts';
+import type { WriteKeys } from '../admission/write-keys.ts';
+import type { Head } from '../body/head.ts';
 import type { Protocol } from './protocol.ts';
 
 /** What an SDK wants to know before it sends; `key` is its own, `source` the name of the source. */

@@ -1,9 +1,9 @@
 import { RequestError } from '../../core/errors.ts';
 import { valueSpan } from '../../json/scan.ts';
-import { unauthorized } from '../admit.ts';
-import type { Head } from '../head.ts';
-import type { Call } from '../sources/segment.ts';
-import type { WriteKeys } from '../write-keys.ts';
+import { unauthorized } from '../admission/admit.ts';
+import type { WriteKeys } from '../admission/write-keys.ts';
+import type { Head } from '../body/head.ts';
+import type { Call } from '../formats/segment.ts';
 import { checkPage, checkUnsigned, imageReply, KEY_PARAMETERS } from './pixel.ts';
 import type { Protocol } from './protocol.ts';
 import { readItem, segmentReply } from './segment.ts';

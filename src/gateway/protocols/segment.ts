@@ -2,14 +2,14 @@ import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
 import { type Span, skipSpace } from '../../json/scan.ts';
 import { eachMember, isObject, type Lender, lenderOf, withoutMember } from '../../json/splice.ts';
+import type { WriteKeys } from '../admission/write-keys.ts';
+import type { Head } from '../body/head.ts';
 import { checkCharset } from '../decode.ts';
-import type { Head } from '../head.ts';
+import { decodeArray, parseBody, shapeFits, sizeFits, withoutMark } from '../formats/json.ts';
+import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE, WRITE_KEY } from '../formats/segment.ts';
+import { type DecodeContext, type Decoding, emptyEvent } from '../formats/source.ts';
 import type { Outcome } from '../pipeline.ts';
 import { type Reply, verdictReply } from '../reply.ts';
-import { decodeArray, parseBody, shapeFits, sizeFits, withoutMark } from '../sources/json.ts';
-import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE, WRITE_KEY } from '../sources/segment.ts';
-import { type DecodeContext, type Decoding, emptyEvent } from '../sources/source.ts';
-import type { WriteKeys } from '../write-keys.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 
 /** `POST /v1/{call}` of the Segment spec; with null for the call `POST /v1/batch`. */

@@ -1,11 +1,11 @@
 import type { VerifyConfig } from '../../config-source-types.ts';
 import { RequestError } from '../../core/errors.ts';
 import { resolvePointer } from '../../json/pointer.ts';
-import { type Door, namedDoor } from '../admit.ts';
-import type { Head } from '../head.ts';
+import { type Door, namedDoor } from '../admission/admit.ts';
+import type { Head } from '../body/head.ts';
+import { decodeWebhook } from '../formats/webhook.ts';
 import type { Outcome } from '../pipeline.ts';
 import { type Reply, verdictReply } from '../reply.ts';
-import { decodeWebhook } from '../sources/webhook.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 
 /** `/webhooks/{source}`: a request is an event. GET is for the proof that X asks for. */

@@ -1,5 +1,5 @@
 import type { VerifyConfig } from '../../config-source-types.ts';
-import type { Head } from '../head.ts';
+import type { Head } from '../body/head.ts';
 import { deviceCheck } from './device.ts';
 import { standardCheck } from './standard.ts';
 import { stripeCheck } from './stripe.ts';

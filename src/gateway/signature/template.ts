@@ -1,6 +1,6 @@
 import type { VerifyConfig } from '../../config-source-types.ts';
 import { fromBase64, fromHex } from '../../core/encoding.ts';
-import type { Head } from '../head.ts';
+import type { Head } from '../body/head.ts';
 import type { SignatureCheck } from './check.ts';
 import { bytesOf, joined, makeMacs, sameBytes } from './mac.ts';
 import { badSignature, checkTime } from './refusal.ts';

@@ -1,12 +1,12 @@
-import type { Config } from '../config.ts';
-import type { SourceConfig } from '../config-source-types.ts';
-import type { Coding } from '../ports/platform.ts';
-import type { PlainSchemas, SchemaSet } from '../schema/registry.ts';
-import { bodyOf, bodySchemas, headersOf } from './openapi-bodies.ts';
-import { examplesOf, schemaNames } from './openapi-examples.ts';
-import { answersOf, HEADERS, isLocked, replySchemas } from './openapi-replies.ts';
-import { Security } from './openapi-security.ts';
-import type { Route } from './routes.ts';
+import type { Config } from '../../config.ts';
+import type { SourceConfig } from '../../config-source-types.ts';
+import type { Coding } from '../../ports/platform.ts';
+import type { PlainSchemas, SchemaSet } from '../../schema/registry.ts';
+import type { Route } from '../routes.ts';
+import { bodyOf, bodySchemas, headersOf } from './bodies.ts';
+import { examplesOf, schemaNames } from './examples.ts';
+import { answersOf, HEADERS, isLocked, replySchemas } from './replies.ts';
+import { Security } from './security.ts';
 
 export type Json = Record<string, unknown>;
 

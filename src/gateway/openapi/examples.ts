@@ -1,6 +1,6 @@
-import type { SourceConfig } from '../config-source-types.ts';
-import { parsePointer, resolvePointer } from '../json/pointer.ts';
-import { ErrorBudget, type PlainSchemas, type SchemaSet } from '../schema/registry.ts';
+import type { SourceConfig } from '../../config-source-types.ts';
+import { parsePointer, resolvePointer } from '../../json/pointer.ts';
+import { ErrorBudget, type PlainSchemas, type SchemaSet } from '../../schema/registry.ts';
 import type { Json } from './openapi.ts';
 
 /** An event that a source would take, and its type; null when none could be made. */

@@ -1,6 +1,11 @@
-import { type Claim, type ClaimOutcome, type DedupeStore, StoreUnavailable } from '../ports/dedupe-store.ts';
-import type { Appender, AppendVerdict, LogRecord } from '../ports/event-log.ts';
-import type { GroupFacts } from '../ports/report.ts';
+import {
+  type Claim,
+  type ClaimOutcome,
+  type DedupeStore,
+  StoreUnavailable,
+} from '../../ports/dedupe-store.ts';
+import type { Appender, AppendVerdict, LogRecord } from '../../ports/event-log.ts';
+import type { GroupFacts } from '../../ports/report.ts';
 import { Backlog, type Stored } from './backlog.ts';
 import { type Item, settle } from './item.ts';
 import type { Recent } from './recent.ts';

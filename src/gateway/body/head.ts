@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
-import type { Limits } from '../config.ts';
-import { RequestError } from '../core/errors.ts';
-import type { Coding, Platform } from '../ports/platform.ts';
+import type { Limits } from '../../config.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { Coding, Platform } from '../../ports/platform.ts';
 import { checkAnnounced, codingOf } from './body.ts';
 
 /** What the head of a request says. */

@@ -1,6 +1,6 @@
-import type { Limits } from '../config.ts';
-import { RequestError } from '../core/errors.ts';
-import type { Coding } from '../ports/platform.ts';
+import type { Limits } from '../../config.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { Coding } from '../../ports/platform.ts';
 
 const CODINGS: Record<string, Coding> = {
   gzip: 'gzip',

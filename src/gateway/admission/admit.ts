@@ -1,10 +1,10 @@
-import type { Config } from '../config.ts';
-import type { SourceConfig } from '../config-source-types.ts';
-import { RequestError } from '../core/errors.ts';
-import type { Platform } from '../ports/platform.ts';
-import type { Head } from './head.ts';
-import { makeSignatureCheck, type SignatureCheck } from './signature/check.ts';
-import { makeSource, type Source } from './sources/source.ts';
+import type { Config } from '../../config.ts';
+import type { SourceConfig } from '../../config-source-types.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { Platform } from '../../ports/platform.ts';
+import type { Head } from '../body/head.ts';
+import { makeSource, type Source } from '../formats/source.ts';
+import { makeSignatureCheck, type SignatureCheck } from '../signature/check.ts';
 import { makeTokenCheck, type TokenCheck } from './token.ts';
 
 /** A source, and what opens it. */

@@ -1,6 +1,6 @@
+import type { Call } from '../formats/segment.ts';
+import type { Route } from '../routes.ts';
 import type { Json } from './openapi.ts';
-import type { Route } from './routes.ts';
-import type { Call } from './sources/segment.ts';
 
 /** What a kind of call must have besides who it is about, and an example of it. */
 const KINDS: Record<Call, { required: string[]; example: Json }> = {

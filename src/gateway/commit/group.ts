@@ -1,4 +1,4 @@
-import type { GroupFacts, Report } from '../ports/report.ts';
+import type { GroupFacts, Report } from '../../ports/report.ts';
 import { type CommitOptions, Committer } from './commit.ts';
 import { firstOfEach, type Item, settle } from './item.ts';
 

@@ -1,7 +1,7 @@
-import type { SourceConfig } from '../config-source-types.ts';
-import { ERROR_CODES, type ErrorCode, errorRow, problemType } from '../core/errors.ts';
+import type { SourceConfig } from '../../config-source-types.ts';
+import { ERROR_CODES, type ErrorCode, errorRow, problemType } from '../../core/errors.ts';
+import type { Route } from '../routes.ts';
 import type { Json } from './openapi.ts';
-import type { Route } from './routes.ts';
 
 /** Codes that only some routes answer with; all others may come from any. */
 const ONLY: Partial<Record<ErrorCode, (route: Route, sources: SourceConfig[]) => boolean>> = {

@@ -1,9 +1,9 @@
-import type { Config } from '../config.ts';
-import type { Platform } from '../ports/platform.ts';
-import type { SchemaSet } from '../schema/registry.ts';
+import type { Config } from '../../config.ts';
+import type { Platform } from '../../ports/platform.ts';
+import type { SchemaSet } from '../../schema/registry.ts';
+import type { Reply } from '../reply.ts';
+import type { Route } from '../routes.ts';
 import { describeApi } from './openapi.ts';
-import type { Reply } from './reply.ts';
-import type { Route } from './routes.ts';
 
 /** The reply to `GET /openapi.json`, made anew when the schemas have changed. `known`: the If-None-Match header. */
 export type OpenApiPage = (known: string | undefined) => Reply;

@@ -1,4 +1,4 @@
-import type { Claim } from '../ports/dedupe-store.ts';
+import type { Claim } from '../../ports/dedupe-store.ts';
 
 export interface RecentOptions {
   /** Most ids that are kept. */

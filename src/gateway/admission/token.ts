@@ -9,8 +9,8 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose';
-import type { JwtConfig } from '../config-source-types.ts';
-import { RequestError } from '../core/errors.ts';
+import type { JwtConfig } from '../../config-source-types.ts';
+import { RequestError } from '../../core/errors.ts';
 import { fetchKeySet } from './token-keys.ts';
 
 /**

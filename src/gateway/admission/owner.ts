@@ -1,4 +1,4 @@
-import type { DecodedEvent } from '../core/event.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 
 /**
  * Keeps the ids of one key, token subject or device apart from those of others. What reads the records tells events

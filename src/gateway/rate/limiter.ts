@@ -1,4 +1,4 @@
-import type { Admission } from './admit.ts';
+import type { Admission } from '../admission/admit.ts';
 
 /** Keeps sources and their keys to their rates. */
 export interface Limiter {

@@ -1,8 +1,8 @@
-import type { Rate, SourceConfig } from '../config-source-types.ts';
-import { RequestError } from '../core/errors.ts';
-import type { Platform } from '../ports/platform.ts';
-import type { RateStore } from '../ports/rate-store.ts';
-import type { Admission } from './admit.ts';
+import type { Rate, SourceConfig } from '../../config-source-types.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { Platform } from '../../ports/platform.ts';
+import type { RateStore } from '../../ports/rate-store.ts';
+import type { Admission } from '../admission/admit.ts';
 import type { Limiter } from './limiter.ts';
 import { Meter } from './meter.ts';
 

@@ -1,6 +1,6 @@
-import type { Platform } from '../ports/platform.ts';
+import type { Platform } from '../../ports/platform.ts';
+import type { Head } from '../body/head.ts';
 import { type Admission, type Door, keyOf, presentedKey, unauthorized } from './admit.ts';
-import type { Head } from './head.ts';
 
 /** Finds sources by the keys that open them, where no path names one. */
 export class WriteKeys {

@@ -1,4 +1,4 @@
-import type { Claim, DedupeStore } from '../ports/dedupe-store.ts';
+import type { Claim, DedupeStore } from '../../ports/dedupe-store.ts';
 
 /** What one owner has stored. */
 export interface Stored {

@@ -1,10 +1,10 @@
-import type { Rate } from '../config-source-types.ts';
-import { RequestError } from '../core/errors.ts';
-import type { Platform } from '../ports/platform.ts';
+import type { Rate } from '../../config-source-types.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { Platform } from '../../ports/platform.ts';
+import type { Head } from '../body/head.ts';
+import type { Protocol } from '../protocols/protocol.ts';
+import type { Reply } from '../reply.ts';
 import { admit } from './admit.ts';
-import type { Head } from './head.ts';
-import type { Protocol } from './protocols/protocol.ts';
-import type { Reply } from './reply.ts';
 
 /** A DNS name, as CloudEvents webhook 4.1.1 wants it; `*` and ports are in use too. */
 const ORIGIN = /^[A-Za-z0-9_.:*-]{1,253}$/;

@@ -1,5 +1,5 @@
-import type { SourceConfig } from '../config-source-types.ts';
-import { RequestError } from '../core/errors.ts';
+import type { SourceConfig } from '../../config-source-types.ts';
+import { RequestError } from '../../core/errors.ts';
 
 /**
  * CORS (Fetch standard) for lists of exact origins; `*` allows all, without credentials. A source's own list

@@ -1,7 +1,7 @@
-import type { ErrorCode } from '../core/errors.ts';
-import type { Verdict } from '../core/event.ts';
-import type { Claim } from '../ports/dedupe-store.ts';
-import type { LogRecord } from '../ports/event-log.ts';
+import type { ErrorCode } from '../../core/errors.ts';
+import type { Verdict } from '../../core/event.ts';
+import type { Claim } from '../../ports/dedupe-store.ts';
+import type { LogRecord } from '../../ports/event-log.ts';
 
 /** One record on its way into the log, and what became of it. */
 export interface Item {

@@ -1,10 +1,10 @@
-import type { DecodedEvent } from '../core/event.ts';
-import type { Relay } from '../ports/relay.ts';
-import type { Head } from './head.ts';
-import { type Outcome, refusedWhole, unstored } from './pipeline.ts';
-import type { Protocol } from './protocols/protocol.ts';
-import type { Reply } from './reply.ts';
-import type { Source } from './sources/source.ts';
+import type { DecodedEvent } from '../../core/event.ts';
+import type { Relay } from '../../ports/relay.ts';
+import type { Head } from '../body/head.ts';
+import type { Source } from '../formats/source.ts';
+import { type Outcome, refusedWhole, unstored } from '../pipeline.ts';
+import type { Protocol } from '../protocols/protocol.ts';
+import type { Reply } from '../reply.ts';
 
 /** A request whose events have been judged. */
 export interface Judged {

@@ -1,9 +1,9 @@
-import type { Limits } from '../config.ts';
-import type { SourceConfig } from '../config-source-types.ts';
+import type { Limits } from '../../config.ts';
+import type { SourceConfig } from '../../config-source-types.ts';
+import type { Route } from '../routes.ts';
+import type { Example } from './examples.ts';
 import type { Json } from './openapi.ts';
-import type { Example } from './openapi-examples.ts';
-import { segmentSchemas } from './openapi-segment.ts';
-import type { Route } from './routes.ts';
+import { segmentSchemas } from './segment.ts';
 
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 

@@ -1,4 +1,4 @@
-import type { TokenAsk, TokenGrant } from '../ports/rate-store.ts';
+import type { TokenAsk, TokenGrant } from '../../ports/rate-store.ts';
 
 /** Part of a second's tokens that a gateway takes from the store ahead of its requests. */
 const AHEAD = 0.1;
