@@ -1,7 +1,7 @@
 // `node load/filters.ts`: what a filter costs per event.
 import { cpuUsage } from 'node:process';
 import { parseArgs } from 'node:util';
-import type { AttributeFilter } from '../src/config-subscription-types.ts';
+import type { AttributeFilter } from '../src/config/subscription/types.ts';
 import { makeFilter } from '../src/filter/filter.ts';
 import type { StoredRecord } from '../src/ports/event-log.ts';
 

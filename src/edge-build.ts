@@ -5,7 +5,7 @@ import { build } from 'esbuild';
 import { parse } from 'yaml';
 import { webPlatform } from './adapters/web-platform.ts';
 import { type BoundSecret, edgeConfig } from './app/edge-config.ts';
-import { type Config, examineConfig } from './config.ts';
+import { type Config, examineConfig } from './config/config.ts';
 import { formatProblem } from './core/problem.ts';
 import { makeDoors } from './gateway/admission/admit.ts';
 import { makeOpenApiPage } from './gateway/openapi/page.ts';

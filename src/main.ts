@@ -6,7 +6,7 @@ import type { Role } from './app/serve.ts';
 import { addressOf, UsageError } from './cli/command-line.ts';
 import { startSampleFunction } from './cli/dev.ts';
 import { checkUsage, OPTIONS, USAGE } from './cli/usage.ts';
-import { type Config, readConfig } from './config.ts';
+import { type Config, readConfig } from './config/config.ts';
 import { StartError } from './core/lifecycle.ts';
 import { printableJson } from './core/printable.ts';
 import { formatProblem, type Problem } from './core/problem.ts';

@@ -1,6 +1,6 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { isToken } from '../core/bearer.ts';
 import { hostOf, isAddress, isLoopback } from '../core/host.ts';
 import { problem } from './problem.ts';

@@ -1,6 +1,6 @@
-import type { Config } from '../config.ts';
-import type { SourceConfig } from '../config-source-types.ts';
-import { fillVariables } from '../variables.ts';
+import type { Config } from '../config/config.ts';
+import type { SourceConfig } from '../config/source/types.ts';
+import { fillVariables } from '../config/variables.ts';
 
 /** A secret that the bundle does not hold: what the config says in its place, such as `${GITHUB_SECRET}`. */
 export interface BoundSecret {

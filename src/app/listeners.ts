@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { watchDescriptors } from '../adapters/descriptors.ts';
 import { type Listener, type ListenOptions, listen } from '../adapters/listen.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { makeAddressTest } from '../core/address.ts';
 
 /** The ports of the process, and the file descriptors that their connections take. */

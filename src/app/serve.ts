@@ -10,7 +10,7 @@ import { workflowMetrics } from '../adapters/prometheus-workflows.ts';
 import { tracedAppender, tracedLog } from '../adapters/traced-log.ts';
 import type { WatchedDedupe } from '../adapters/watch-dedupe.ts';
 import { health, makeAdmin } from '../admin/app.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { within } from '../core/lifecycle.ts';
 import { formatProblem, type Problem } from '../core/problem.ts';
 import type { Dispatcher } from '../dispatcher/subscriptions.ts';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { type Config, examineConfig } from '../config.ts';
-import { weaknesses } from '../config-production.ts';
-import type { SourceConfig } from '../config-source-types.ts';
-import type { Findings, Path } from '../config-text.ts';
+import { type Config, examineConfig } from '../config/config.ts';
+import { weaknesses } from '../config/production.ts';
+import type { SourceConfig } from '../config/source/types.ts';
+import type { Findings, Path } from '../config/text/text.ts';
 import type { Problem } from '../core/problem.ts';
 import { filterProblem } from '../filter/filter.ts';
 import { compileSchemas } from '../schema/compile.ts';

@@ -1,6 +1,6 @@
-import type { Address, Config } from '../config.ts';
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
-import { parseAddress } from '../config-values.ts';
+import type { Address, Config } from '../config/config.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
+import { parseAddress } from '../config/values.ts';
 import { isDate, isDateTime } from '../core/date-time.ts';
 import { StartError } from '../core/lifecycle.ts';
 

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { asBuffer, cloudEvent } from '../cloudevents/record.ts';
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import { printable } from '../core/printable.ts';
 import { eventOf, type StoredLetter } from '../dispatcher/letter.ts';
 import type { LetterFilter, PassedOver } from '../dispatcher/letters.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type OpenLog, openTopics } from '../app/stores.ts';
-import type { Config } from '../config.ts';
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { Config } from '../config/config.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import { compileLetterFilter, type LetterFilter, readLetters } from '../dispatcher/letters.ts';
 import { redrive } from '../dispatcher/redrive.ts';
 import type { EventLog } from '../ports/event-log.ts';

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { logReport } from '../adapters/logging.ts';
 import { bootstrapServers, openTopics } from '../app/stores.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { replay, replayGroup } from '../dispatcher/replay.ts';
 import { countOf, subscriptionOf, timesOf, UsageError } from './command-line.ts';
 

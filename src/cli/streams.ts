@@ -1,5 +1,5 @@
 import { bootstrapServers } from '../app/stores.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { flinkSql } from '../streams/flink.ts';
 import { UsageError } from './command-line.ts';
 

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { nodePlatform } from '../adapters/node-platform.ts';
-import type { Config } from '../config.ts';
-import type { SourceConfig } from '../config-source-types.ts';
+import type { Config } from '../config/config.ts';
+import type { SourceConfig } from '../config/source/types.ts';
 import { RequestError } from '../core/errors.ts';
 import type { DecodedEvent } from '../core/event.ts';
 import { printable } from '../core/printable.ts';

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { isToken } from '../core/bearer.ts';
 import { printable } from '../core/printable.ts';
 import { UsageError } from './command-line.ts';

@@ -1,4 +1,4 @@
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import type { Answer } from '../function/conclude.ts';
 import { retryWait } from '../function/retry.ts';
 import type { Breaker } from './breaker.ts';

@@ -1,4 +1,4 @@
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import type { Holding } from '../consume/commits.ts';
 import type { Filter } from '../filter/filter.ts';
 import type { StoredRecord } from '../ports/event-log.ts';

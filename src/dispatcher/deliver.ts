@@ -1,4 +1,4 @@
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import { type Answer, conclude, invalidCall, reasonOf } from '../function/conclude.ts';
 import type { Invoker } from '../function/invoker.ts';
 import { retryAfter } from '../function/retry.ts';

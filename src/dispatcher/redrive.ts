@@ -1,4 +1,4 @@
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import type { Appender, ConsumeOptions, StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { recordSize } from './call.ts';

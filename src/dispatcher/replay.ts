@@ -1,4 +1,4 @@
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { LogReader, Range } from '../ports/log-reader.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';

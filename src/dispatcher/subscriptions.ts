@@ -1,4 +1,4 @@
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import { lagOf } from '../consume/commits.ts';
 import { type Filter, makeFilter } from '../filter/filter.ts';
 import type { Invoker } from '../function/invoker.ts';

@@ -1,6 +1,6 @@
 import { attributeReader } from '../cloudevents/attribute-reader.ts';
 import type { CloudEvent } from '../cloudevents/record.ts';
-import type { AttributeFilter } from '../config-subscription-types.ts';
+import type { AttributeFilter } from '../config/subscription/types.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 
 /** `event` is the record's `structuredEvent`. */

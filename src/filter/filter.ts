@@ -10,7 +10,7 @@ import {
   parseJson,
   utf8Text,
 } from '../cloudevents/record.ts';
-import type { SubscriptionConfig } from '../config-subscription-types.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { compileAttributeFilters } from './attributes.ts';
 import { membersOf } from './members.ts';

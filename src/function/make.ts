@@ -1,4 +1,4 @@
-import type { HttpAuth, SubscriptionConfig } from '../config-subscription-types.ts';
+import type { HttpAuth, SubscriptionConfig } from '../config/subscription/types.ts';
 import type { TokenSource } from './auth.ts';
 import { httpInvoker } from './http.ts';
 import type { Invoker, WantsReply } from './invoker.ts';

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { makeClientAddress, makeClientGroup } from '../core/address.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
 import type { Appender } from '../ports/event-log.ts';

@@ -1,4 +1,4 @@
-import type { VerifyConfig } from '../config-source-types.ts';
+import type { VerifyConfig } from '../config/source/types.ts';
 import { RequestError } from '../core/errors.ts';
 import { decodeCbor, decodeSenmlCbor } from './formats/cbor.ts';
 import { decodeBatch, decodeBinary, decodeStructured, isJsonType } from './formats/cloudevents.ts';

@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono';
-import type { Config } from '../config.ts';
-import type { SourceConfig } from '../config-source-types.ts';
+import type { Config } from '../config/config.ts';
+import type { SourceConfig } from '../config/source/types.ts';
 import type { Origin } from '../core/address.ts';
 import { RequestError } from '../core/errors.ts';
 import type { Platform } from '../ports/platform.ts';

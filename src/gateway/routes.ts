@@ -1,4 +1,4 @@
-import type { SourceConfig } from '../config-source-types.ts';
+import type { SourceConfig } from '../config/source/types.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { Door } from './admission/admit.ts';
 import { EVENT_TYPES } from './decode.ts';

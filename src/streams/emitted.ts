@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { HOPS } from '../cloudevents/attributes.ts';
-import type { StreamConfig } from '../config-stream-types.ts';
+import type { StreamConfig } from '../config/stream/types.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { Aggregate } from './aggregate.ts';
 import { textOf } from './aggregate.ts';

@@ -1,5 +1,5 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
-import type { StreamConfig } from '../config-stream-types.ts';
+import type { StreamConfig } from '../config/stream/types.ts';
 import { compileExpression } from '../filter/filter.ts';
 import { parsePointer } from '../json/pointer.ts';
 import { parseAggregate } from './aggregate.ts';

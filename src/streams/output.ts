@@ -1,4 +1,4 @@
-import type { StreamConfig } from '../config-stream-types.ts';
+import type { StreamConfig } from '../config/stream/types.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { emittedRecord, type LateReason, lateRecord, resultsOf } from './emitted.ts';
 import { emptyTally, isEmpty, type Tally } from './tally.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { asBuffer } from '../cloudevents/record.ts';
-import type { StreamConfig } from '../config-stream-types.ts';
+import type { StreamConfig } from '../config/stream/types.ts';
 import { hopsOf, MOST_HOPS } from '../function/reply-record.ts';
 import type { LogRecord, Partition, StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';

@@ -1,4 +1,4 @@
-import type { StreamConfig } from '../config-stream-types.ts';
+import type { StreamConfig } from '../config/stream/types.ts';
 import { retryWait } from '../function/retry.ts';
 import type { ConsumeOptions, LogRecord, Position } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';

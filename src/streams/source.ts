@@ -1,4 +1,4 @@
-import type { StreamConfig } from '../config-stream-types.ts';
+import type { StreamConfig } from '../config/stream/types.ts';
 import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { Clock, type Origin } from './clock.ts';

@@ -1,4 +1,4 @@
-import type { StreamConfig } from '../config-stream-types.ts';
+import type { StreamConfig } from '../config/stream/types.ts';
 import { within } from '../core/lifecycle.ts';
 import { retryWait } from '../function/retry.ts';
 import type { EventLog } from '../ports/event-log.ts';

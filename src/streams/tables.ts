@@ -1,4 +1,4 @@
-import type { StreamConfig } from '../config-stream-types.ts';
+import type { StreamConfig } from '../config/stream/types.ts';
 import type { EventLog, LogRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import type { StreamFacts } from '../ports/report.ts';

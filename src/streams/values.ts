@@ -1,4 +1,4 @@
-import type { StreamConfig } from '../config-stream-types.ts';
+import type { StreamConfig } from '../config/stream/types.ts';
 import { compileExpression, eventMaker } from '../filter/filter.ts';
 import { membersOf } from '../filter/members.ts';
 import { parsePointer, resolvePointer } from '../json/pointer.ts';

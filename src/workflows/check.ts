@@ -1,5 +1,5 @@
-import type { Findings, Path } from '../config-text.ts';
-import type { CallStep, WaitStep, WorkflowConfig } from '../config-workflow-types.ts';
+import type { Findings, Path } from '../config/text/text.ts';
+import type { CallStep, WaitStep, WorkflowConfig } from '../config/workflow/types.ts';
 import { filterProblem } from '../filter/filter.ts';
 import { waitProblem } from './wait.ts';
 import { whenProblem } from './when.ts';

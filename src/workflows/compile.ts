@@ -1,4 +1,4 @@
-import type { CallStep, StepConfig, WaitStep, WorkflowConfig } from '../config-workflow-types.ts';
+import type { CallStep, StepConfig, WaitStep, WorkflowConfig } from '../config/workflow/types.ts';
 import { compileFilter, type Filter } from '../filter/filter.ts';
 import type { Plan, PlannedStep } from './plan.ts';
 import { compileWait, type WaitFilter } from './wait.ts';

@@ -1,4 +1,4 @@
-import type { WorkflowConfig } from '../config-workflow-types.ts';
+import type { WorkflowConfig } from '../config/workflow/types.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { compileWorkflow } from './compile.ts';
 

@@ -1,4 +1,4 @@
-import type { CallStep, WorkflowConfig } from '../config-workflow-types.ts';
+import type { CallStep, WorkflowConfig } from '../config/workflow/types.ts';
 import type { Invoker } from '../function/invoker.ts';
 import { makeInvoker } from '../function/make.ts';
 import { tracedInvoker } from '../function/trace.ts';

@@ -1,4 +1,4 @@
-import type { WorkflowConfig } from '../config-workflow-types.ts';
+import type { WorkflowConfig } from '../config/workflow/types.ts';
 import { lagOf } from '../consume/commits.ts';
 import { within } from '../core/lifecycle.ts';
 import type { EventLog } from '../ports/event-log.ts';

@@ -4,7 +4,7 @@ import { countOf, subscriptionOf, timesOf } from '../../src/cli/command-line.ts'
 import { deadLetters } from '../../src/cli/dead-letters.ts';
 import { replayCommand } from '../../src/cli/replay.ts';
 import { checkUsage } from '../../src/cli/usage.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 
 const yaml = `
 log: { embedded: { path: /does/not/exist } }

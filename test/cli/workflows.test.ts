@@ -8,7 +8,7 @@ import { Hono } from 'hono';
 import { expect, test } from 'vitest';
 import { addWorkflows } from '../../src/admin/workflows.ts';
 import { workflowsCommand } from '../../src/cli/workflows.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 
 const began = Date.UTC(2026, 0, 2);
 const failed = {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { SubscriptionConfig } from '../../src/config-subscription-types.ts';
+import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
 import { makeReplies, type Replies } from '../../src/dispatcher/chain.ts';
 import type { FunctionReply } from '../../src/function/conclude.ts';
 import { MOST_HOPS } from '../../src/function/reply-record.ts';

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { SubscriptionConfig } from '../../src/config-subscription-types.ts';
+import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
 import type { EventLog } from '../../src/ports/event-log.ts';
 import { Changes, changedLog, eventRecord, Rig, subscription, type TestFunction } from './rig.ts';
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { SubscriptionConfig } from '../../src/config-subscription-types.ts';
+import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
 import { compileLetterFilter } from '../../src/dispatcher/letters.ts';
 import { type RedriveOptions, redrive } from '../../src/dispatcher/redrive.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../../src/ports/event-log.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqliteDedupeStore } from '../../src/adapters/sqlite/dedupe-store.ts';
-import type { SubscriptionConfig } from '../../src/config-subscription-types.ts';
+import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
 import { Commits } from '../../src/consume/commits.ts';
 import { type Delivery, deliveryOf } from '../../src/dispatcher/call.ts';
 import { Remembered } from '../../src/dispatcher/remembered.ts';

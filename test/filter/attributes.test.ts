@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { AttributeFilter } from '../../src/config-subscription-types.ts';
+import type { AttributeFilter } from '../../src/config/subscription/types.ts';
 import { makeFilter } from '../../src/filter/filter.ts';
 import type { StoredRecord } from '../../src/ports/event-log.ts';
 import { foreign, stored } from '../dispatcher/records.ts';

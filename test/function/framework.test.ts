@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { SubscriptionConfig } from '../../src/config-subscription-types.ts';
+import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
 import { Changes, eventRecord, httpAt, Rig, subscription, type TestFunction } from '../dispatcher/rig.ts';
 import { startFrameworkFunction } from '../services/functions-framework.ts';
 import { open } from './calls.ts';

@@ -5,7 +5,7 @@ import { listen } from '../../src/adapters/listen.ts';
 import { nodePlatform } from '../../src/adapters/node-platform.ts';
 import { sqliteDedupeStore } from '../../src/adapters/sqlite/dedupe-store.ts';
 import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
-import { type Config, readConfig } from '../../src/config.ts';
+import { type Config, readConfig } from '../../src/config/config.ts';
 import { makeGateway } from '../../src/gateway/app.ts';
 import { makeLimiter } from '../../src/gateway/rate/rate.ts';
 import type { DedupeStore } from '../../src/ports/dedupe-store.ts';

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Rate, SourceConfig } from '../../src/config-source-types.ts';
+import type { Rate, SourceConfig } from '../../src/config/source/types.ts';
 import { RequestError } from '../../src/core/errors.ts';
 import type { Admission } from '../../src/gateway/admission/admit.ts';
 import type { Limiter } from '../../src/gateway/rate/limiter.ts';

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { JwtConfig } from '../../src/config-source-types.ts';
+import type { JwtConfig } from '../../src/config/source/types.ts';
 import { RequestError } from '../../src/core/errors.ts';
 import { KnownTokens, makeTokenCheck } from '../../src/gateway/admission/token.ts';
 import { freePort } from '../services/free-port.ts';

@@ -1,4 +1,4 @@
-import { publishedShape } from '../../src/config-published.ts';
+import { publishedShape } from '../../src/config/published.ts';
 
 type Schema = Record<string, unknown>;
 

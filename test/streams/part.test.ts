@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { WindowConfig } from '../../src/config-stream-types.ts';
+import type { WindowConfig } from '../../src/config/stream/types.ts';
 import { expectedWindows, lineOf, type Seen } from './reference.ts';
 import { order, Steps, streamConfig, T0 } from './samples.ts';
 

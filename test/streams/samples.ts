@@ -1,4 +1,4 @@
-import type { StreamConfig } from '../../src/config-stream-types.ts';
+import type { StreamConfig } from '../../src/config/stream/types.ts';
 import type { LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
 import { Part } from '../../src/streams/part.ts';
 import { compileValues } from '../../src/streams/values.ts';

@@ -1,4 +1,4 @@
-import type { CallStep, StepConfig, WaitStep, WorkflowConfig } from '../../src/config-workflow-types.ts';
+import type { CallStep, StepConfig, WaitStep, WorkflowConfig } from '../../src/config/workflow/types.ts';
 import type { EventLog } from '../../src/ports/event-log.ts';
 import type { InstanceFacts, StepFacts } from '../../src/ports/report.ts';
 import { startWorkflows, type Workflows, type WorkflowsOptions } from '../../src/workflows/workflows.ts';

@@ -1,6 +1,6 @@
 import { ReplyError } from 'ioredis';
-import type { Address } from '../../config.ts';
-import type { RedisServers } from '../../config-redis.ts';
+import type { Address } from '../../config/config.ts';
+import type { RedisServers } from '../../config/redis/resolve.ts';
 import { StoreUnavailable } from '../../ports/dedupe-store.ts';
 import type { Arguments, Script } from './call.ts';
 import { Server, type ServerOptions } from './server.ts';

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { Redis, type RedisOptions } from 'ioredis';
-import type { Address, TlsConfig } from '../../config.ts';
-import type { RedisLogin, RedisServers } from '../../config-redis.ts';
+import type { Address, TlsConfig } from '../../config/config.ts';
+import type { RedisLogin, RedisServers } from '../../config/redis/resolve.ts';
 
 /** What one connection leads to. */
 export type Target = Exclude<RedisServers, { cluster: unknown }> | { node: Address; login: RedisLogin };

@@ -1,5 +1,5 @@
-import type { Config } from '../../config.ts';
-import type { SourceConfig } from '../../config-source-types.ts';
+import type { Config } from '../../config/config.ts';
+import type { SourceConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { Platform } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';

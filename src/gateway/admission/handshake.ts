@@ -1,4 +1,4 @@
-import type { Rate } from '../../config-source-types.ts';
+import type { Rate } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { Platform } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';

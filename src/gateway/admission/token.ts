@@ -9,7 +9,7 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose';
-import type { JwtConfig } from '../../config-source-types.ts';
+import type { JwtConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import { fetchKeySet } from './token-keys.ts';
 

@@ -1,4 +1,4 @@
-import { EVENT_COST, VALUE_COST } from '../../config-limits.ts';
+import { EVENT_COST, VALUE_COST } from '../../config/gateway/limits.ts';
 import { type ErrorCode, RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
 import { parseJson } from '../../json/parse.ts';

@@ -1,4 +1,4 @@
-import type { VerifyConfig } from '../../config-source-types.ts';
+import type { VerifyConfig } from '../../config/source/types.ts';
 import { resolvePointer } from '../../json/pointer.ts';
 
 /** What a provider says of an event in its own way; null where it says nothing. */

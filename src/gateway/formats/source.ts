@@ -1,5 +1,5 @@
-import type { Limits } from '../../config.ts';
-import type { SourceConfig } from '../../config-source-types.ts';
+import type { Limits } from '../../config/config.ts';
+import type { SourceConfig } from '../../config/source/types.ts';
 import type { DecodedEvent, EventError } from '../../core/event.ts';
 import { parsePointer } from '../../json/pointer.ts';
 import type { Platform } from '../../ports/platform.ts';

@@ -1,5 +1,5 @@
-import type { Limits } from '../../config.ts';
-import type { SourceConfig } from '../../config-source-types.ts';
+import type { Limits } from '../../config/config.ts';
+import type { SourceConfig } from '../../config/source/types.ts';
 import type { Route } from '../routes.ts';
 import type { Example } from './examples.ts';
 import type { Json } from './openapi.ts';

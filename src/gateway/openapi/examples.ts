@@ -1,4 +1,4 @@
-import type { SourceConfig } from '../../config-source-types.ts';
+import type { SourceConfig } from '../../config/source/types.ts';
 import { parsePointer, resolvePointer } from '../../json/pointer.ts';
 import { ErrorBudget, type PlainSchemas, type SchemaSet } from '../../schema/registry.ts';
 import type { Json } from './openapi.ts';

@@ -1,5 +1,5 @@
-import type { Config } from '../../config.ts';
-import type { SourceConfig } from '../../config-source-types.ts';
+import type { Config } from '../../config/config.ts';
+import type { SourceConfig } from '../../config/source/types.ts';
 import type { Coding } from '../../ports/platform.ts';
 import type { PlainSchemas, SchemaSet } from '../../schema/registry.ts';
 import type { Route } from '../routes.ts';

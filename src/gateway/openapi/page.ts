@@ -1,4 +1,4 @@
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import type { Platform } from '../../ports/platform.ts';
 import type { SchemaSet } from '../../schema/registry.ts';
 import type { Reply } from '../reply.ts';

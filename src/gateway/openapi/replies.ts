@@ -1,4 +1,4 @@
-import type { SourceConfig } from '../../config-source-types.ts';
+import type { SourceConfig } from '../../config/source/types.ts';
 import { ERROR_CODES, type ErrorCode, errorRow, problemType } from '../../core/errors.ts';
 import type { Route } from '../routes.ts';
 import type { Json } from './openapi.ts';

@@ -1,4 +1,4 @@
-import type { SourceConfig, VerifyConfig } from '../../config-source-types.ts';
+import type { SourceConfig, VerifyConfig } from '../../config/source/types.ts';
 import type { Json } from './openapi.ts';
 
 type Requirement = Record<string, string[]>;

@@ -1,4 +1,4 @@
-import type { SourceConfig } from '../../config-source-types.ts';
+import type { SourceConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import { type Door, namedDoor } from '../admission/admit.ts';
 import { checkOrigin } from '../admission/cors.ts';

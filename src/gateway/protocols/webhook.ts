@@ -1,4 +1,4 @@
-import type { VerifyConfig } from '../../config-source-types.ts';
+import type { VerifyConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import { resolvePointer } from '../../json/pointer.ts';
 import { type Door, namedDoor } from '../admission/admit.ts';

@@ -1,4 +1,4 @@
-import type { Rate, SourceConfig } from '../../config-source-types.ts';
+import type { Rate, SourceConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { Platform } from '../../ports/platform.ts';
 import type { RateStore } from '../../ports/rate-store.ts';

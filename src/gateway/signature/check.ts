@@ -1,4 +1,4 @@
-import type { VerifyConfig } from '../../config-source-types.ts';
+import type { VerifyConfig } from '../../config/source/types.ts';
 import type { Head } from '../body/head.ts';
 import { deviceCheck } from './device.ts';
 import { standardCheck } from './standard.ts';

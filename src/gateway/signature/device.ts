@@ -1,4 +1,4 @@
-import type { VerifyConfig } from '../../config-source-types.ts';
+import type { VerifyConfig } from '../../config/source/types.ts';
 import { toHex } from '../../core/encoding.ts';
 import type { DecodedEvent } from '../../core/event.ts';
 import type { SignatureCheck } from './check.ts';

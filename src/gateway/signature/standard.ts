@@ -1,4 +1,4 @@
-import type { VerifyConfig } from '../../config-source-types.ts';
+import type { VerifyConfig } from '../../config/source/types.ts';
 import { fromBase64 } from '../../core/encoding.ts';
 import type { SignatureCheck } from './check.ts';
 import { type Bytes, bytesOf, importMacKey, joined, type Key, mac, sameBytes } from './mac.ts';

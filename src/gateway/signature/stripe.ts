@@ -1,4 +1,4 @@
-import type { VerifyConfig } from '../../config-source-types.ts';
+import type { VerifyConfig } from '../../config/source/types.ts';
 import { fromHex } from '../../core/encoding.ts';
 import type { SignatureCheck } from './check.ts';
 import { bytesOf, joined, makeMacs, sameBytes } from './mac.ts';

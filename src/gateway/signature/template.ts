@@ -1,4 +1,4 @@
-import type { VerifyConfig } from '../../config-source-types.ts';
+import type { VerifyConfig } from '../../config/source/types.ts';
 import { fromBase64, fromHex } from '../../core/encoding.ts';
 import type { Head } from '../body/head.ts';
 import type { SignatureCheck } from './check.ts';

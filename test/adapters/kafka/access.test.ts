@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { alterUserScramCredentialsV0, Connection } from '@platformatic/kafka';
 import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } from 'kafkajs';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { KafkaConfig, TlsConfig } from '../../../src/config.ts';
+import type { KafkaConfig, TlsConfig } from '../../../src/config/config.ts';
 import type { EventLog } from '../../../src/ports/event-log.ts';
 import { makeAuthority } from '../../services/certificates.ts';
 import { freePort } from '../../services/free-port.ts';

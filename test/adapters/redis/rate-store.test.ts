@@ -3,7 +3,7 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
-import type { SourceConfig } from '../../../src/config-source-types.ts';
+import type { SourceConfig } from '../../../src/config/source/types.ts';
 import type { RequestError } from '../../../src/core/errors.ts';
 import type { Admission } from '../../../src/gateway/admission/admit.ts';
 import type { Limiter } from '../../../src/gateway/rate/limiter.ts';

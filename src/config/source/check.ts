@@ -1,0 +1,112 @@
+import { fromBase64 } from '../../core/encoding.ts';
+import type { Findings, Path } from '../text/text.ts';
+import { checkOrigin } from '../values.ts';
+import type { SourceConfig, VerifyConfig } from './types.ts';
+
+/** Checks what several settings of one source, or several sources, can tell together. */
+export function checkSources(sources: SourceConfig[], findings: Findings): void {
+  checkKeys(sources, findings);
+  for (const source of sources) checkSource(source, findings);
+}
+
+function checkSource(source: SourceConfig, findings: Findings): void {
+  const { name, protocol, keys, jwt, verify, origins, batch, identity } = source;
+  const base = ['sources', name];
+  if (protocol === 'webhook' && verify === null && keys.length === 0 && jwt === null) {
+    findings.error(base, 'a webhook needs verify (or keys, for a sender that cannot sign)');
+  }
+  if (protocol === 'segment' && keys.length === 0) {
+    findings.error(base, 'a Segment source is chosen by its write key: it needs keys');
+  }
+  if (protocol === 'segment') {
+    for (const field of ['id', 'type', 'time', 'subject'] as const) {
+      if (source[field] !== null) findings.error([...base, field], 'is fixed for protocol segment');
+    }
+  }
+  if (protocol !== 'webhook' && verify !== null && verify.scheme !== 'hmac' && verify.scheme !== 'device') {
+    findings.error([...base, 'verify', 'scheme'], `${verify.scheme} is for protocol webhook`);
+  }
+  if (protocol === 'webhook' && batch === 'all-or-nothing') {
+    findings.error([...base, 'batch'], 'must be each: a webhook is one event, and a refused one is kept');
+  }
+  if (identity === 'key' && keys.length === 0 && jwt === null && verify?.scheme !== 'device') {
+    findings.error([...base, 'identity'], 'key needs keys, jwt, or verify of scheme device');
+  }
+  if (verify !== null) {
+    checkVerify(verify, [...base, 'verify'], findings);
+    checkSignedIds(source, verify, base, findings);
+  }
+  for (const [index, origin] of (origins ?? []).entries()) {
+    checkOrigin(findings, [...base, 'origins', index], origin);
+  }
+}
+
+/** Only what is signed makes an id of events; of webhooks the id header counts where there is no other. */
+function checkSignedIds(
+  { protocol, id }: SourceConfig,
+  verify: VerifyConfig,
+  base: Path,
+  findings: Findings,
+): void {
+  const { scheme, format, template } = verify;
+  if (protocol === 'events' && id === null && (format === 'json' || format === 'lines')) {
+    findings.warn(
+      base,
+      'has no id: Idempotency-Key is not signed, so events without a place for it are refused',
+    );
+  }
+  if (
+    protocol === 'webhook' &&
+    scheme === 'hmac' &&
+    id === null &&
+    verify.id !== null &&
+    !template.includes('{id}')
+  ) {
+    findings.warn(
+      [...base, 'verify', 'id'],
+      'is not signed: template has no {id}; a body that is sent again under another id is a new event',
+    );
+  }
+  if (scheme === 'device' && verify.timestamp === null) {
+    findings.warn(
+      [...base, 'verify', 'timestamp'],
+      'none: what a device has signed can be sent again at any time, and is a new event after dedupe.window',
+    );
+  }
+}
+
+function checkVerify({ scheme, secrets, timestamp, template }: VerifyConfig, path: Path, findings: Findings) {
+  if (scheme === 'hmac' && timestamp !== null && !template.includes('{timestamp}')) {
+    findings.error(
+      [...path, 'timestamp'],
+      'protects nothing: template has no {timestamp}, so it is not signed',
+    );
+  }
+  if (scheme !== 'standard' && scheme !== 'svix') return;
+  for (const [index, secret] of secrets.entries()) {
+    const at = [...path, 'secrets', index];
+    const bytes = fromBase64(secret.replace(/^wh(?:sec|pk)_/, ''));
+    if (secret.startsWith('whsk_'))
+      findings.error(at, "is the sender's private key; take the one with whpk_");
+    else if (bytes === null) findings.error(at, 'must be base64, mostly after whsec_ or whpk_');
+    else if (secret.startsWith('whpk_') && bytes.length !== 32) {
+      findings.error(at, `must be a public key of 32 bytes; it has ${bytes.length}`);
+    }
+  }
+}
+
+function checkKeys(sources: SourceConfig[], findings: Findings): void {
+  const owners = new Map<string, string>();
+  for (const { name, keys } of sources) {
+    for (const [index, { key }] of keys.entries()) {
+      const owner = owners.get(key);
+      if (key !== '' && owner !== undefined) {
+        findings.error(
+          ['sources', name, 'keys', index],
+          `is a key of ${owner === name ? 'this source' : owner} already`,
+        );
+      }
+      owners.set(key, name);
+    }
+  }
+}
