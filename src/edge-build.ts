@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { parse } from 'yaml';
-import { webPlatform } from './adapters/web-platform.ts';
+import { webPlatform } from './adapters/runtime/web-platform.ts';
 import { type BoundSecret, edgeConfig } from './app/edge-config.ts';
 import { type Config, examineConfig } from './config/config.ts';
 import { formatProblem } from './core/problem.ts';

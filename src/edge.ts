@@ -1,5 +1,5 @@
 import { fetchRelay } from './adapters/relay.ts';
-import { webPlatform } from './adapters/web-platform.ts';
+import { webPlatform } from './adapters/runtime/web-platform.ts';
 import { BindingError, type EdgeConfig, withSecrets } from './app/edge-config.ts';
 import { RequestError } from './core/errors.ts';
 import { makeHttp } from './gateway/http.ts';

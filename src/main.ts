@@ -141,7 +141,7 @@ function print(text: string): void {
 
 /** What commands on the log get; their own log goes to standard error. */
 async function commandOptions(file: string) {
-  const { makeLogger } = await import('./adapters/logging.ts');
+  const { makeLogger } = await import('./adapters/telemetry/logging.ts');
   const config = load(file);
   const logger = makeLogger('warn', process.stderr);
   return { config, base: dirname(resolve(file)), logger, print };

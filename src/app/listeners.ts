@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import { watchDescriptors } from '../adapters/descriptors.ts';
-import { type Listener, type ListenOptions, listen } from '../adapters/listen.ts';
+import { watchDescriptors } from '../adapters/runtime/descriptors.ts';
+import { type Listener, type ListenOptions, listen } from '../adapters/runtime/listen.ts';
 import type { Config } from '../config/config.ts';
 import { makeAddressTest } from '../core/address.ts';
 

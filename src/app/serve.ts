@@ -1,13 +1,13 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import type { Listener } from '../adapters/listen.ts';
-import { combineReports, logReport, logWarnings, makeLogger } from '../adapters/logging.ts';
-import { nodePlatform } from '../adapters/node-platform.ts';
-import { prometheusReport } from '../adapters/prometheus.ts';
-import { streamMetrics } from '../adapters/prometheus-streams.ts';
-import { workflowMetrics } from '../adapters/prometheus-workflows.ts';
-import { tracedAppender, tracedLog } from '../adapters/traced-log.ts';
+import type { Listener } from '../adapters/runtime/listen.ts';
+import { nodePlatform } from '../adapters/runtime/node-platform.ts';
+import { combineReports, logReport, logWarnings, makeLogger } from '../adapters/telemetry/logging.ts';
+import { prometheusReport } from '../adapters/telemetry/prometheus.ts';
+import { streamMetrics } from '../adapters/telemetry/prometheus-streams.ts';
+import { workflowMetrics } from '../adapters/telemetry/prometheus-workflows.ts';
+import { tracedAppender, tracedLog } from '../adapters/telemetry/traced-log.ts';
 import type { WatchedDedupe } from '../adapters/watch-dedupe.ts';
 import { health, makeAdmin } from '../admin/app.ts';
 import type { Config } from '../config/config.ts';
@@ -67,7 +67,7 @@ export async function run(options: RunOptions): Promise<void> {
       )
     : null;
   const tracing =
-    SDK in globalThis ? (await import('../adapters/opentelemetry.ts')).openTracing(version) : null;
+    SDK in globalThis ? (await import('../adapters/telemetry/opentelemetry.ts')).openTracing(version) : null;
   const system = 'kafka' in config.log.store ? 'kafka' : 'sqlite';
   const { log, reader } = await openLog(config, data, logger);
   const windows = isDispatcher ? await openWindows(config, data, logger) : null;

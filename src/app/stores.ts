@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { OnLog } from '../adapters/kafka/client.ts';
-import type { Spool } from '../adapters/spool.ts';
+import type { Spool } from '../adapters/sqlite/spool.ts';
 import { type WatchedDedupe, watchDedupe } from '../adapters/watch-dedupe.ts';
 import type { Config } from '../config/config.ts';
 import type { WorkflowConfig } from '../config/workflow/types.ts';
@@ -152,7 +152,7 @@ export async function openSpool(
   const { spool } = config.log;
   if (spool === null) return null;
   const [{ Spool }, { SpoolFile }, { rejectedRecord }] = await Promise.all([
-    import('../adapters/spool.ts'),
+    import('../adapters/sqlite/spool.ts'),
     import('../adapters/sqlite/spool-file.ts'),
     import('../gateway/pipeline.ts'),
   ]);

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { logReport } from '../adapters/logging.ts';
+import { logReport } from '../adapters/telemetry/logging.ts';
 import { bootstrapServers, openTopics } from '../app/stores.ts';
 import type { Config } from '../config/config.ts';
 import { replay, replayGroup } from '../dispatcher/replay.ts';

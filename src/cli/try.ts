@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { nodePlatform } from '../adapters/node-platform.ts';
+import { nodePlatform } from '../adapters/runtime/node-platform.ts';
 import type { Config } from '../config/config.ts';
 import type { SourceConfig } from '../config/source/types.ts';
 import { RequestError } from '../core/errors.ts';

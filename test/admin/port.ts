@@ -1,5 +1,5 @@
 import { request } from 'node:http';
-import { listen } from '../../src/adapters/listen.ts';
+import { listen } from '../../src/adapters/runtime/listen.ts';
 import { type AdminParts, makeAdmin } from '../../src/admin/app.ts';
 import type { AdminAccess } from '../../src/admin/guard.ts';
 

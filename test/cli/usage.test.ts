@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { makeLogger } from '../../src/adapters/logging.ts';
+import { makeLogger } from '../../src/adapters/telemetry/logging.ts';
 import { countOf, subscriptionOf, timesOf } from '../../src/cli/command-line.ts';
 import { deadLetters } from '../../src/cli/dead-letters.ts';
 import { replayCommand } from '../../src/cli/replay.ts';

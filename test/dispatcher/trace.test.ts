@@ -1,12 +1,12 @@
 import { trace } from '@opentelemetry/api';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { openTracing } from '../../src/adapters/opentelemetry.ts';
+import { openTracing } from '../../src/adapters/telemetry/opentelemetry.ts';
 import type { Answer } from '../../src/function/conclude.ts';
 import type { Invoker } from '../../src/function/invoker.ts';
 import { tracedInvoker } from '../../src/function/trace.ts';
 import type { StoredRecord } from '../../src/ports/event-log.ts';
 import type { Tracing } from '../../src/ports/tracing.ts';
-import { RecordingProvider } from '../adapters/recording-provider.ts';
+import { RecordingProvider } from '../adapters/telemetry/recording-provider.ts';
 import { stored } from './records.ts';
 import { eventRecord, httpAt, Rig, subscription } from './rig.ts';
 

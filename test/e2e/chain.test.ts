@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { CloudEvent, HTTP } from 'cloudevents';
 import { afterEach, describe, expect, inject, it } from 'vitest';
-import type { RecordedSpan } from '../adapters/recording-provider.ts';
+import type { RecordedSpan } from '../adapters/telemetry/recording-provider.ts';
 import { freePort } from '../services/free-port.ts';
 import { kafkaClient, readTopic } from './kafka-reader.ts';
 import { makeProject, type Postern, startPostern } from './postern.ts';

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { listen } from '../../src/adapters/listen.ts';
-import { nodePlatform } from '../../src/adapters/node-platform.ts';
+import { listen } from '../../src/adapters/runtime/listen.ts';
+import { nodePlatform } from '../../src/adapters/runtime/node-platform.ts';
 import { sqliteDedupeStore } from '../../src/adapters/sqlite/dedupe-store.ts';
 import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
 import { type Config, readConfig } from '../../src/config/config.ts';

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { nodePlatform } from '../../src/adapters/node-platform.ts';
+import { nodePlatform } from '../../src/adapters/runtime/node-platform.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { makeDoors } from '../../src/gateway/admission/admit.ts';
 import { describeApi } from '../../src/gateway/openapi/openapi.ts';

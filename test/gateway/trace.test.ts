@@ -1,8 +1,8 @@
 import { trace } from '@opentelemetry/api';
 import { afterEach, expect, it } from 'vitest';
-import { openTracing } from '../../src/adapters/opentelemetry.ts';
-import { tracedLog } from '../../src/adapters/traced-log.ts';
-import { RecordingProvider } from '../adapters/recording-provider.ts';
+import { openTracing } from '../../src/adapters/telemetry/opentelemetry.ts';
+import { tracedLog } from '../../src/adapters/telemetry/traced-log.ts';
+import { RecordingProvider } from '../adapters/telemetry/recording-provider.ts';
 import { type Harness, startGateway } from './harness.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { crc32, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { nodePlatform } from '../../src/adapters/node-platform.ts';
-import { makeSha256 } from '../../src/adapters/sha256.ts';
-import { webPlatform } from '../../src/adapters/web-platform.ts';
-import { RequestError } from '../../src/core/errors.ts';
+import { nodePlatform } from '../../../src/adapters/runtime/node-platform.ts';
+import { makeSha256 } from '../../../src/adapters/runtime/sha256.ts';
+import { webPlatform } from '../../../src/adapters/runtime/web-platform.ts';
+import { RequestError } from '../../../src/core/errors.ts';
 
 const web = webPlatform();
 const node = nodePlatform();

@@ -1,6 +1,6 @@
-import { toBase64, toHex } from '../core/encoding.ts';
-import { RequestError } from '../core/errors.ts';
-import { type Coding, type Platform, type ReadOptions, slowness } from '../ports/platform.ts';
+import { toBase64, toHex } from '../../core/encoding.ts';
+import { RequestError } from '../../core/errors.ts';
+import { type Coding, type Platform, type ReadOptions, slowness } from '../../ports/platform.ts';
 import { makeSha256 } from './sha256.ts';
 
 /** The platform on runtimes that have the web's own interfaces only, such as Workers. */

@@ -4,11 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Spool, type SpoolOptions } from '../../src/adapters/spool.ts';
-import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
-import { SpoolFile } from '../../src/adapters/sqlite/spool-file.ts';
-import type { AppendVerdict, EventLog, LogRecord } from '../../src/ports/event-log.ts';
-import { collect, text } from '../contracts/collector.ts';
+import { sqliteEventLog } from '../../../src/adapters/sqlite/event-log.ts';
+import { Spool, type SpoolOptions } from '../../../src/adapters/sqlite/spool.ts';
+import { SpoolFile } from '../../../src/adapters/sqlite/spool-file.ts';
+import type { AppendVerdict, EventLog, LogRecord } from '../../../src/ports/event-log.ts';
+import { collect, text } from '../../contracts/collector.ts';
 
 const record = (value: string, key: string | null = null): LogRecord => ({
   topic: 't',

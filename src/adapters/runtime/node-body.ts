@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { RequestError } from '../core/errors.ts';
-import { type ReadOptions, slowness } from '../ports/platform.ts';
+import { RequestError } from '../../core/errors.ts';
+import { type ReadOptions, slowness } from '../../ports/platform.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 
 /** Bytes of the first block that chunks are copied into. */

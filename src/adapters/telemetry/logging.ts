@@ -1,5 +1,5 @@
 import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
-import { printableJson } from '../core/printable.ts';
+import { printableJson } from '../../core/printable.ts';
 import type {
   BreakerFacts,
   DeliveryFacts,
@@ -7,7 +7,7 @@ import type {
   Report,
   RequestFacts,
   StreamFacts,
-} from '../ports/report.ts';
+} from '../../ports/report.ts';
 
 /** Fields that may hold a secret or personal data, at any of the first three levels. */
 const SECRET = ['authorization', 'cookie', 'keys', 'key', 'password', 'secret', 'token', 'query', 'headers'];

@@ -1,4 +1,4 @@
-import { addPlaced, type Placed, removePlaced } from '../core/placed.ts';
+import { addPlaced, type Placed, removePlaced } from '../../core/placed.ts';
 
 /** Something that may be under way for too long. */
 export interface Timed extends Placed {

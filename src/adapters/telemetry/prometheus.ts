@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { Verdict } from '../core/event.ts';
-import type { DeliveryFacts, DeliveryOutcome, GroupFacts, Report, RequestFacts } from '../ports/report.ts';
+import type { Verdict } from '../../core/event.ts';
+import type { DeliveryFacts, DeliveryOutcome, GroupFacts, Report, RequestFacts } from '../../ports/report.ts';
 import { collectable, Histogram, SourceTally, SubscriptionTally, tallies } from './tally.ts';
 
 export interface PrometheusOptions {

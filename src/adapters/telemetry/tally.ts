@@ -1,6 +1,6 @@
 import type { Metric } from 'prom-client';
-import type { Verdict } from '../core/event.ts';
-import type { DeliveryOutcome } from '../ports/report.ts';
+import type { Verdict } from '../../core/event.ts';
+import type { DeliveryOutcome } from '../../ports/report.ts';
 
 /** Plain numbers that the hot path counts in; they are handed to prom-client only when somebody scrapes. */
 

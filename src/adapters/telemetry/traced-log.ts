@@ -1,6 +1,6 @@
-import { traceHeaders } from '../core/trace-context.ts';
-import type { Appender, AppendVerdict, EventLog, LogRecord } from '../ports/event-log.ts';
-import type { Span, TraceHeaders, Tracing } from '../ports/tracing.ts';
+import { traceHeaders } from '../../core/trace-context.ts';
+import type { Appender, AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
+import type { Span, TraceHeaders, Tracing } from '../../ports/tracing.ts';
 
 /** Traces that one append is said to have to do with. */
 const MOST_LINKS = 100;

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { workflowMetrics } from '../../src/adapters/prometheus-workflows.ts';
+import { workflowMetrics } from '../../../src/adapters/telemetry/prometheus-workflows.ts';
 
 test('steps and instances are counted by what came of them, and those under way are asked for', async () => {
   const registry = new Registry();

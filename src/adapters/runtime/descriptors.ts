@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { isOutOfDescriptors } from '../core/lifecycle.ts';
+import { isOutOfDescriptors } from '../../core/lifecycle.ts';
 
 export interface Descriptors {
   /** How many the process may have open; Infinity when that is not known. */

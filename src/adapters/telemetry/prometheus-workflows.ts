@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { InstanceFacts, Report, StepFacts } from '../ports/report.ts';
+import type { InstanceFacts, Report, StepFacts } from '../../ports/report.ts';
 
 export interface WorkflowGauges {
   /** Instances held by this process, without those that are over. */

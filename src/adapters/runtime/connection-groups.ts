@@ -1,4 +1,4 @@
-import { addPlaced, removePlaced } from '../core/placed.ts';
+import { addPlaced, removePlaced } from '../../core/placed.ts';
 import { BUSY, type Connection, type Group, IDLE, LEAVING, type Rank, SILENT } from './connection.ts';
 
 const RANKS: Rank[] = [LEAVING, SILENT, IDLE, BUSY];

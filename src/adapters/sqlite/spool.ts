@@ -1,6 +1,6 @@
-import { pause, within } from '../core/lifecycle.ts';
-import type { Appender, AppendVerdict, EventLog, LogRecord } from '../ports/event-log.ts';
-import type { Spooled, SpoolFile } from './sqlite/spool-file.ts';
+import { pause, within } from '../../core/lifecycle.ts';
+import type { Appender, AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
+import type { Spooled, SpoolFile } from './spool-file.ts';
 
 export interface SpoolOptions {
   log: EventLog;

@@ -1,7 +1,7 @@
 import * as zlib from 'node:zlib';
 import pLimit from 'p-limit';
-import { RequestError } from '../core/errors.ts';
-import type { Coding } from '../ports/platform.ts';
+import { RequestError } from '../../core/errors.ts';
+import type { Coding } from '../../ports/platform.ts';
 
 type Kind = 'gzip' | 'inflate' | 'inflateRaw' | 'br' | 'zstd';
 type Options = zlib.ZlibOptions & { info?: true };

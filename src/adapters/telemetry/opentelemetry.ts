@@ -13,7 +13,7 @@ import {
   type TracerProvider,
   trace,
 } from '@opentelemetry/api';
-import type { Span, SpanAttributes, SpanStart, TraceHeaders, Tracing } from '../ports/tracing.ts';
+import type { Span, SpanAttributes, SpanStart, TraceHeaders, Tracing } from '../../ports/tracing.ts';
 
 const KINDS: Record<SpanStart['kind'], SpanKind> = {
   server: SpanKind.SERVER,

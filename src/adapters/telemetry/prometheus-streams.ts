@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Report, StreamFacts } from '../ports/report.ts';
+import type { Report, StreamFacts } from '../../ports/report.ts';
 
 interface StreamGauge {
   stream: string;

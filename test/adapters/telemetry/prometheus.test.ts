@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import { type PrometheusOptions, prometheusReport } from '../../src/adapters/prometheus.ts';
-import type { Verdict } from '../../src/core/event.ts';
-import type { DeliveryFacts, GroupFacts, RequestFacts } from '../../src/ports/report.ts';
+import { type PrometheusOptions, prometheusReport } from '../../../src/adapters/telemetry/prometheus.ts';
+import type { Verdict } from '../../../src/core/event.ts';
+import type { DeliveryFacts, GroupFacts, RequestFacts } from '../../../src/ports/report.ts';
 
 const OPTIONS: PrometheusOptions = {
   sources: ['web', 'sensors'],

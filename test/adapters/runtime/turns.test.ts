@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { Turns } from '../../src/adapters/turns.ts';
+import { Turns } from '../../../src/adapters/runtime/turns.ts';
 
 /** Keeps the event loop busy. */
 function work(ms: number): void {

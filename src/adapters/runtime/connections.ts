@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
-import { addressGroup } from '../core/address.ts';
+import { addressGroup } from '../../core/address.ts';
 import { BUSY, Connection, type Group, IDLE, LEAVING, SILENT } from './connection.ts';
 import { ConnectionGroups, newGroup } from './connection-groups.ts';
 

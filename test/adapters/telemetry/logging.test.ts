@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { combineReports, logReport, makeLogger } from '../../src/adapters/logging.ts';
-import type { DeliveryFacts, GroupFacts, Report, RequestFacts } from '../../src/ports/report.ts';
+import { combineReports, logReport, makeLogger } from '../../../src/adapters/telemetry/logging.ts';
+import type { DeliveryFacts, GroupFacts, Report, RequestFacts } from '../../../src/ports/report.ts';
 
 function capture(level = 'info') {
   const lines: string[] = [];

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { crc32 } from 'node:zlib';
-import type { Platform } from '../ports/platform.ts';
+import type { Platform } from '../../ports/platform.ts';
 import { Deadlines } from './deadlines.ts';
 import { readNodeBody } from './node-body.ts';
 import { makeInflate } from './node-inflate.ts';

@@ -1,9 +1,9 @@
 import { trace } from '@opentelemetry/api';
 import { afterEach, expect, it } from 'vitest';
-import { openTracing } from '../../src/adapters/opentelemetry.ts';
-import { tracedAppender } from '../../src/adapters/traced-log.ts';
-import type { AppendVerdict, LogRecord } from '../../src/ports/event-log.ts';
-import type { SpanStart, Tracing } from '../../src/ports/tracing.ts';
+import { openTracing } from '../../../src/adapters/telemetry/opentelemetry.ts';
+import { tracedAppender } from '../../../src/adapters/telemetry/traced-log.ts';
+import type { AppendVerdict, LogRecord } from '../../../src/ports/event-log.ts';
+import type { SpanStart, Tracing } from '../../../src/ports/tracing.ts';
 import { RecordingProvider } from './recording-provider.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
