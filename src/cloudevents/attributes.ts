@@ -1,4 +1,5 @@
 import { isDateTime } from '../core/date-time.ts';
+import { unusable } from '../core/header-text.ts';
 import { textOf } from '../json/scan.ts';
 
 const NAME = /^[a-z0-9]+$/;
@@ -125,17 +126,6 @@ function attributeProblem(value: unknown): string | null {
   return 'must be an integer of 32 bits when it is a number';
 }
 
-/** Text that may become a CloudEvents attribute, a Kafka header or a key: no control characters, no lone surrogates (CloudEvents 3.1). */
-const UNUSABLE =
-  /[\u0000-\u001f\u007f-\u009f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
-
-/** Why a text can't be an attribute, or null. */
-export function unusable(text: string, limit: number): string | null {
-  if (text.length > limit) return `has ${text.length} characters; the limit is ${limit}`;
-  if (!isPlain(text) && UNUSABLE.test(text)) return 'holds a control character or half of a surrogate pair';
-  return null;
-}
-
 /** Bytes of a text as an HTTP header's value: percent-encoded UTF-8 where it must be (HTTP binding 3.1.3.2). */
 function encodedLength(text: string): number {
   let length = text.length;
@@ -146,15 +136,6 @@ function encodedLength(text: string): number {
     length += code < 0x80 ? 2 : code < 0x800 || (code & 0xf800) === 0xd800 ? 5 : 8;
   }
   return length;
-}
-
-/** Printable ASCII: most attributes are, and a look at each is a fraction of what the pattern takes. */
-function isPlain(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x20 || code > 0x7e) return false;
-  }
-  return true;
 }
 
 /**

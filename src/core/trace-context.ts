@@ -1,4 +1,4 @@
-import { unusable } from '../cloudevents/attributes.ts';
+import { unusable } from './header-text.ts';
 
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
 /** What `traceHeaders` gives when there are none. */

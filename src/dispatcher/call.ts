@@ -2,6 +2,7 @@ import type { Holding } from '../consume/commits.ts';
 import type { Answer } from '../function/conclude.ts';
 import type { Caller, Invocation } from '../function/invoker.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
+import { recordSize } from '../ports/record-size.ts';
 import type { Tried } from './breaker.ts';
 
 /** One event on its way to a function. */
@@ -63,13 +64,6 @@ export function deliveryOf(
     lane: null,
     behind: null,
   };
-}
-
-/** Bytes of a record's key, value and headers. */
-export function recordSize({ key, value, headers }: StoredRecord): number {
-  let size = (key?.length ?? 0) + (value?.length ?? 0);
-  for (const name in headers) size += name.length + headers[name]!.length;
-  return size;
 }
 
 /** Events that are sent together, over all attempts. */

@@ -1,4 +1,4 @@
-import { type Answer, conclude } from '../function/conclude.ts';
+import { type Answer, conclude, isThrottled } from '../function/conclude.ts';
 import type { RetryPolicy } from '../function/retry.ts';
 import type { Call } from './call.ts';
 
@@ -7,11 +7,6 @@ import type { Call } from './call.ts';
  * when the breaker allows it. `wait`: the same call after a back-off. `split`: two calls with half of the events.
  */
 export type Step = 'done' | 'reconnect' | 'probe' | 'wait' | 'split' | 'give_up';
-
-/** Too many calls are no event's doing. */
-export function isThrottled({ status }: Answer): boolean {
-  return status === 429;
-}
 
 /** Whether the call's events would be given up for this answer, unless the function turns out to be down. */
 export function isLast({ attempts, deliveries }: Call, answer: Answer, retry: RetryPolicy): boolean {

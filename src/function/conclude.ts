@@ -52,6 +52,11 @@ export function conclude({ status, fault }: Answer): Conclusion {
   return status >= 500 || RETRIED.has(status) ? 'retry' : 'refused';
 }
 
+/** Too many calls are no event's doing. */
+export function isThrottled({ status }: Answer): boolean {
+  return status === 429;
+}
+
 /** What an answer says about the function, whatever the event was. */
 export type Health = 'up' | 'failing' | 'unreachable' | 'unknown';
 

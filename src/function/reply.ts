@@ -4,9 +4,9 @@ import {
   fillHeaders,
   headerAttributes,
   isEventType,
-  unusable,
 } from '../cloudevents/attributes.ts';
 import { isJsonType, parseJson } from '../cloudevents/record.ts';
+import { unusable } from '../core/header-text.ts';
 import { NO_TRACE, traceHeaders } from '../core/trace-context.ts';
 import { eachElement, locate, ScanError, skipSpace } from '../json/scan.ts';
 import type { FunctionReply } from './conclude.ts';

@@ -1,8 +1,8 @@
 import { cloudEvent } from '../cloudevents/record.ts';
 import type { Holding } from '../consume/commits.ts';
 import { Intake } from '../consume/intake.ts';
-import { recordSize } from '../dispatcher/call.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';
+import { recordSize } from '../ports/record-size.ts';
 import { type Compiled, progressTopic } from './compile.ts';
 import { Idle } from './idle.ts';
 import { Journal } from './journal.ts';

@@ -138,7 +138,7 @@ test('whoever asks a Postern elsewhere with a token needs no config of their own
   const folder = await mkdtemp(join(tmpdir(), 'postern-elsewhere-'));
   const { POSTERN_CONFIG: _, POSTERN_ADMIN_TOKEN: __, ...env } = process.env;
   const postern = (...args: string[]) =>
-    promisify(execFile)(process.execPath, [join(import.meta.dirname, '../src/main.ts'), ...args], {
+    promisify(execFile)(process.execPath, [join(import.meta.dirname, '../../src/main.ts'), ...args], {
       cwd: folder,
       env,
       timeout: 30_000,

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
 
 const STORES = 'log: { embedded: {} }\ndedupe: { embedded: {} }\n';
-const SAMPLE = join(import.meta.dirname, '..', 'postern.yaml');
+const SAMPLE = join(import.meta.dirname, '../..', 'postern.yaml');
 
 interface Options {
   env?: Record<string, string>;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkAll } from '../../src/cli/check.ts';
 import { readConfig } from '../../src/config/config.ts';
 
-const ROOT = join(import.meta.dirname, '..');
+const ROOT = join(import.meta.dirname, '../..');
 const LONG = 'a-secret-of-more-than-16-bytes';
 const STORES = 'log: { embedded: {} }\ndedupe: { embedded: {} }\n';
 const SOURCES = `sources: { s: { topic: t, keys: [${LONG}] } }\n`;

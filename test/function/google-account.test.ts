@@ -14,7 +14,7 @@ import { makeAuthority } from '../services/certificates.ts';
 
 const AUDIENCE = 'https://fn.example/run';
 const TOKENS = 'https://oauth2.googleapis.com/token';
-const GOOGLE = join(import.meta.dirname, '..', '..', '..', 'src', 'dispatcher', 'invoke', 'google.ts');
+const GOOGLE = join(import.meta.dirname, '..', '..', 'src', 'function', 'google.ts');
 const PROGRAM = `
   const { googleTokens } = await import(process.argv[1]);
   const tokens = googleTokens({ audience: process.argv[2], now: Date.now });

@@ -1,4 +1,4 @@
-import { publishedShape } from '../../src/config/published.ts';
+import { publishedShape } from '../config/published-shape.ts';
 
 type Schema = Record<string, unknown>;
 

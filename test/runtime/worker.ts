@@ -8,7 +8,7 @@ import { freePort } from '../services/free-port.ts';
 
 const run = promisify(execFile);
 const require = createRequire(import.meta.url);
-const BUILD = join(import.meta.dirname, '../../src/edge-build.ts');
+const BUILD = join(import.meta.dirname, '../../scripts/build-edge.ts');
 
 export interface Bundle {
   /** Of worker.js, worker.capnp, wrangler.toml and meta.json. */

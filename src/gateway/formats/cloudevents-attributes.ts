@@ -1,11 +1,6 @@
-import {
-  ATTRIBUTE_BYTES,
-  type Attributes,
-  fillHeaders,
-  isReserved,
-  unusable,
-} from '../../cloudevents/attributes.ts';
+import { ATTRIBUTE_BYTES, type Attributes, fillHeaders, isReserved } from '../../cloudevents/attributes.ts';
 import type { DecodedEvent } from '../../core/event.ts';
+import { unusable } from '../../core/header-text.ts';
 import { fillKey } from './fields.ts';
 import { type DecodeContext, identityOf, refuse } from './source.ts';
 

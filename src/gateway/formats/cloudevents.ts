@@ -1,6 +1,7 @@
-import { headerAttributes, isEventType, unusable } from '../../cloudevents/attributes.ts';
+import { headerAttributes, isEventType } from '../../cloudevents/attributes.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
+import { unusable } from '../../core/header-text.ts';
 import { locate, skipSpace, valueSpan } from '../../json/scan.ts';
 import { fillAttributes, fillKeys } from './cloudevents-attributes.ts';
 import { decodeArray, parseBody, shapeFits, sizeFits } from './json.ts';

@@ -1,5 +1,6 @@
-import { isEventTime, unusable } from '../../cloudevents/attributes.ts';
+import { isEventTime } from '../../cloudevents/attributes.ts';
 import type { DecodedEvent } from '../../core/event.ts';
+import { unusable } from '../../core/header-text.ts';
 import { NO_TRACE } from '../../core/trace-context.ts';
 import { fragment, resolvePointer } from '../../json/pointer.ts';
 import { locate, textOf } from '../../json/scan.ts';

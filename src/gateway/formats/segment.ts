@@ -1,5 +1,6 @@
-import { isEventTime, unusable } from '../../cloudevents/attributes.ts';
+import { isEventTime } from '../../cloudevents/attributes.ts';
 import type { DecodedEvent } from '../../core/event.ts';
+import { unusable } from '../../core/header-text.ts';
 import { isObject, type Lender, Splice } from '../../json/splice.ts';
 import { fillKey, scalarAt } from './fields.ts';
 import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';

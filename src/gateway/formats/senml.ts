@@ -1,6 +1,6 @@
-import { unusable } from '../../cloudevents/attributes.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
+import { unusable } from '../../core/header-text.ts';
 import { parseJson } from '../../json/parse.ts';
 import { fragment } from '../../json/pointer.ts';
 import { type Span, skipSpace, textOf } from '../../json/scan.ts';

@@ -1,5 +1,5 @@
-import { unusable } from '../../cloudevents/attributes.ts';
 import { RequestError } from '../../core/errors.ts';
+import { unusable } from '../../core/header-text.ts';
 
 /** The Idempotency-Key header: a Structured-Fields string, or the bare text that many clients send. */
 export function idempotencyKeyOf(header: string | undefined, limit: number): string | null {

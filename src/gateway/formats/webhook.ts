@@ -1,6 +1,7 @@
-import { isEventType, unusable } from '../../cloudevents/attributes.ts';
+import { isEventType } from '../../cloudevents/attributes.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
+import { unusable } from '../../core/header-text.ts';
 import { skipSpace, textOf } from '../../json/scan.ts';
 import type { Signed } from '../signature/check.ts';
 import { isJsonType, parseData } from './cloudevents.ts';

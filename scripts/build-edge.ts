@@ -3,18 +3,19 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { parse } from 'yaml';
-import { webPlatform } from './adapters/runtime/web-platform.ts';
-import { type BoundSecret, edgeConfig } from './app/edge-config.ts';
-import { type Config, examineConfig } from './config/config.ts';
-import { formatProblem } from './core/problem.ts';
-import { makeDoors } from './gateway/admission/admit.ts';
-import { makeOpenApiPage } from './gateway/openapi/page.ts';
-import { makeRoutes } from './gateway/routes.ts';
-import { readSchemaFiles } from './schema/load.ts';
-import { type Precompilation, precompileSchemas } from './schema/precompile.ts';
-import type { PlainSchemas } from './schema/registry.ts';
+import { webPlatform } from '../src/adapters/runtime/web-platform.ts';
+import { type BoundSecret, edgeConfig } from '../src/app/edge-config.ts';
+import { type Config, examineConfig } from '../src/config/config.ts';
+import { formatProblem } from '../src/core/problem.ts';
+import { makeDoors } from '../src/gateway/admission/admit.ts';
+import { makeOpenApiPage } from '../src/gateway/openapi/page.ts';
+import { makeRoutes } from '../src/gateway/routes.ts';
+import { readSchemaFiles } from '../src/schema/load.ts';
+import { type Precompilation, precompileSchemas } from '../src/schema/precompile.ts';
+import type { PlainSchemas } from '../src/schema/registry.ts';
 
-const SRC = import.meta.dirname;
+const ROOT = join(import.meta.dirname, '..');
+const SRC = join(ROOT, 'src');
 /** Stands for secrets that are not known here; a key, and base64 of 32 bytes. */
 const STAND_IN = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=';
 
@@ -22,8 +23,8 @@ const STAND_IN = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=';
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      config: { type: 'string', default: join(SRC, '..', 'postern.yaml') },
-      out: { type: 'string', default: join(SRC, '..', 'dist', 'edge') },
+      config: { type: 'string', default: join(ROOT, 'postern.yaml') },
+      out: { type: 'string', default: join(ROOT, 'dist', 'edge') },
     },
   });
   const text = readFileSync(values.config, 'utf8');
@@ -121,8 +122,8 @@ function workerCode(config: Config, secrets: BoundSecret[], precompiled: Precomp
   const parts = JSON.stringify(edgeConfig(config, secrets));
   const plain = plainOf(config, precompiled);
   return [
-    "import { makeWorker } from './edge.ts';",
-    "import { precompiledSet } from './schema/precompiled.ts';",
+    "import { makeWorker } from '../src/edge.ts';",
+    "import { precompiledSet } from '../src/schema/precompiled.ts';",
     `const config = JSON.parse(${JSON.stringify(parts)});`,
     `const schemas = precompiledSet(${precompiled.code(plain)});`,
     'export default makeWorker(config, schemas);',

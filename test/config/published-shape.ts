@@ -1,4 +1,4 @@
-import { configShape } from './shape.ts';
+import { configShape } from '../../src/config/shape.ts';
 
 /** The schema as editors use it: what has a default is not required, and `${VARIABLE}` may stand for any scalar. */
 export function publishedShape(): object {
