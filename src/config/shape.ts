@@ -46,9 +46,11 @@ const limits = section(
       'Values in one event: members of objects and items of lists, at all levels.',
     ),
     unauthenticated: optionalSize('Of bodies whose sender is not let in yet; an eighth of buffered.'),
-    perSource: optionalSize('Of bodies of one source; half of buffered, and what the largest request takes.'),
+    perSource: optionalSize(
+      'Of bodies of one source; three quarters of buffered, or what the largest request takes.',
+    ),
     perAddress: optionalSize(
-      'Of bodies of one client address; a quarter of buffered, and what the largest request takes.',
+      'Of bodies of one client address; half of buffered, or what the largest request takes.',
     ),
     headTime: duration(
       '10s',

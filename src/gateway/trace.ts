@@ -16,7 +16,8 @@ export function requestSpan(tracing: Tracing, c: Context, { method, path, header
     attributes: {
       'http.request.method': method,
       'http.route': route,
-      'url.path': path,
+      // Some have a key in their path.
+      'url.path': route.includes(':key') ? route : path,
       'url.scheme': c.req.raw.url.startsWith('https:') ? 'https' : 'http',
     },
   });

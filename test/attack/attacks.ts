@@ -85,6 +85,10 @@ const values: Attack[] = [
   valued('CBOR that is too large as JSON', bodies.cborMapsBeyond),
   valued('SenML of empty objects', bodies.senmlRecords, [routes.SENML]),
   valued('SenML of sums', bodies.senmlSums, [routes.SENML]),
+  valued('SenML of many labels', bodies.senmlLabels, [routes.SENML]),
+  valued('CBOR of tags', bodies.cborTags),
+  valued('CBOR of long bytes', bodies.cborBytes),
+  valued('lines without anything', bodies.blankLines),
   valued('JSON of arrays 64 deep', bodies.nested, BOTH),
   valued('JSON that a schema refuses', bodies.emptyObjects, [routes.STRICT]),
   valued('uncompressed empty arrays', bodies.emptyArrays, BOTH),
@@ -166,6 +170,15 @@ const replies: Attack[] = [
     (route, salt) => many(1000, (n) => wire.post(route, bodies.small(route, `${salt}-${n}`), n < 999)),
     flood({ connections: 5, rate: 3 }),
   ),
+  {
+    ...replied(
+      "requests to nowhere in each other's wake, whose replies nobody reads",
+      [NONE],
+      () => Buffer.from('GET /nowhere HTTP/1.1\r\nhost: x\r\nexpect: much\r\n\r\n'.repeat(1500)),
+      deaf({ connections: 60 }),
+    ),
+    only: '404',
+  },
   replied(
     'tokens that nobody signed',
     [routes.TOKEN],

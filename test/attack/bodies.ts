@@ -198,3 +198,34 @@ export const refused: Make = () => text(`[${'{"type":7,"a":[0,0,0,0]},'.repeat(2
 /** No JSON at all, as large as is taken. */
 export const noise: Make = () => ({ bytes: Buffer.alloc(MIB - 1, 0xff) });
 export const small: Make = (route, salt) => text(eventOf(route, salt, '1'));
+
+/** What comes behind it keeps the ratio of a compressed body small. */
+const padding = () => Buffer.from(crypto.getRandomValues(new Uint8Array(24 * KIB)));
+/** A CBOR head of a major type with a length of 32 bits. */
+function cborHead(major: number, length: number): Buffer {
+  const bytes = Buffer.alloc(5);
+  bytes[0] = (major << 5) | 26;
+  bytes.writeUInt32BE(length, 1);
+  return bytes;
+}
+/** An array of one item and of bytes that do not shrink. */
+function padded(item: Buffer): Body {
+  const noise = padding();
+  const whole = Buffer.concat([Buffer.from([0x82]), item, cborHead(2, noise.length), noise]);
+  return compressed({ bytes: whole, type: 'application/cbor' }, 'br');
+}
+
+/** Records of which each has as many labels as are taken, and one that has more. */
+export const senmlLabels: Make = () => {
+  const record = (labels: number) => `{"n":"a","v":1,${list(labels, (n) => `"l${n}":1`).join(',')}}`;
+  return text(`[${record(990)},${record(990)},${record(20_000)}]`, 'application/senml+json');
+};
+export const cborTags: Make = () =>
+  padded(Buffer.concat([Buffer.alloc(INFLATED - 32 * KIB, 0xc6), Buffer.from([0])]));
+export const cborBytes: Make = () =>
+  padded(Buffer.concat([cborHead(2, 5 * MIB), Buffer.alloc(5 * MIB, 0xfb)]));
+export const blankLines: Make = () => {
+  const noise = Buffer.from(`{"a":"${padding().toString('hex')}"}`);
+  const bytes = Buffer.concat([Buffer.alloc(INFLATED - noise.length, '\n'), noise]);
+  return compressed({ bytes, type: 'application/x-ndjson' }, 'br');
+};

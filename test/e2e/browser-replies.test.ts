@@ -84,15 +84,17 @@ describe('C17 what a page of a listed origin reads of each refusal', () => {
   });
 
   it('C17 503 with Retry-After while there is no room', async () => {
-    const head = `POST /events/s HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 50\r\n\r\n{`;
+    const head = `POST /events/s HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 99999\r\n\r\n`;
     const { port } = new URL(postern.url);
-    const holds = Array.from({ length: 4 }, () => connect(Number(port), '127.0.0.1'));
-    for (const socket of holds) socket.write(head);
+    // Of four requests one address may have one. A body that stops coming would give way to another.
+    const hold = connect(Number(port), '127.0.0.1');
+    hold.write(head);
+    const sending = setInterval(() => hold.write(' '.repeat(2_000)), 50);
     const buffered = async () => {
       const text = await (await fetch(`${postern.admin}/metrics`)).text();
       return Number(/^postern_buffered_bytes (\S+)$/m.exec(text)?.[1]);
     };
-    await expect.poll(buffered).toBe(200);
+    await expect.poll(buffered).toBeGreaterThan(0);
     expect(await seen('/events/s', '{"id":"b"}')).toEqual({
       status: 503,
       same: true,
@@ -100,8 +102,9 @@ describe('C17 what a page of a listed origin reads of each refusal', () => {
       told: true,
       wait: '1',
     });
-    for (const socket of holds) socket.destroy();
-    await Promise.all(holds.map((socket) => once(socket, 'close')));
+    clearInterval(sending);
+    hold.destroy();
+    await once(hold, 'close');
     await expect.poll(buffered).toBe(0);
     expect(await readTopic(brokers, `${prefix}.s`)).toEqual([]);
   });

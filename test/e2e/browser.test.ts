@@ -99,7 +99,7 @@ describe('beacons of a page that goes away', () => {
     expect(taken.length).toBeLessThan(40);
     await accepted('quota').toBe(taken.length);
     expect((await idsIn('quota')).sort()).toEqual([...taken].sort());
-    const all = Array.from({ length: 40 }, (_, n) => ({ id: `${n}.0` }));
+    const all = Array.from({ length: 40 }, (_, n) => ({ id: `${n}.0`, filler: 'x'.repeat(3000) }));
     const later = await open(pages.origin);
     const status = await later.evaluate(
       async ([target, body]) => (await fetch(target!, { method: 'POST', body: body! })).status,

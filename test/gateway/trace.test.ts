@@ -95,3 +95,16 @@ it('what is our fault is an error of the step', async () => {
     { kind: 'SERVER', failed: true, attributes: { 'error.type': '503' } },
   ]);
 });
+
+it('a key that stands in a path is in no span', async () => {
+  const provider = new RecordingProvider();
+  trace.setGlobalTracerProvider(provider);
+  gateway = await startGateway({
+    yaml: 'sources:\n  shop: { protocol: segment, topic: shop, keys: [path-write-key-0001] }\n',
+    tracing: openTracing('1'),
+  });
+  const reply = await fetch(`${gateway.url}/v1/projects/path-write-key-0001/settings`);
+  expect(reply.status).toBe(200);
+  expect(provider.spans).toHaveLength(1);
+  expect(JSON.stringify(provider.spans)).not.toContain('path-write-key');
+});

@@ -31,7 +31,9 @@ const SILENT_MS = 1000;
 const UNREAD_MS = 10_000;
 /** Requests of one connection that are worked on at once; further ones wait, and nothing is read meanwhile. */
 const PIPELINED = 16;
-/** Requests that wait so, of all connections: each holds a few kilobytes. */
+/** Requests of one connection that wait so. */
+const MAX_WAITING_OF_ONE = 1024;
+/** The same of all connections: each holds a few kilobytes. */
 const MAX_WAITING = 4096;
 
 const CONNECTION = Symbol('connection');
@@ -167,7 +169,7 @@ export class Connections {
         if (connection.waiting!.length > 0 || connection.refusal !== null) socket.pause();
       });
     }
-    if (this.#waiting < MAX_WAITING) {
+    if (this.#waiting < MAX_WAITING && connection.waiting.length < MAX_WAITING_OF_ONE) {
       this.#waiting++;
       connection.waiting.push([request, response]);
     } else connection.refusal = this.#full;

@@ -50,9 +50,12 @@ export function readNodeBody(
       readings.delete(reading);
       resolve(collected.bytes());
     });
-    incoming.on('close', () => {
+    const onClose = () => {
       if (!settled) fail(new RequestError('body_aborted', 'the connection ended before the body did'));
-    });
+    };
+    incoming.on('close', onClose);
+    // It may have ended while its token was checked: nothing would be heard of it any more.
+    if (incoming.destroyed) onClose();
   });
 }
 

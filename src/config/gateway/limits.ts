@@ -19,7 +19,7 @@ type Size =
 const MAX_SIZE = 2 ** 28;
 
 /** Bytes that each event of a request takes beside its payload: ids, attributes, its place in the commit group. */
-export const EVENT_COST = 1024;
+export const EVENT_COST = 768;
 /** Bytes that each value of an event counts: it takes time to parse, if only for a moment memory. */
 export const VALUE_COST = 8;
 
@@ -45,8 +45,8 @@ export function readLimits(raw: Raw, { size, time }: Reader): Limits {
     bodyRate: bytes('bodyRate', MAX_SIZE),
     headTime: time(['gateway', 'limits', 'headTime'], raw.headTime),
     unauthenticated: bytes('unauthenticated', 2 ** 40, Math.min(buffered, Math.max(buffered / 8, body))),
-    perSource: bytes('perSource', 2 ** 40, Math.max(buffered / 2, largest)),
-    perAddress: bytes('perAddress', 2 ** 40, Math.max(buffered / 4, largest)),
+    perSource: bytes('perSource', 2 ** 40, Math.max(0.75 * buffered, largest)),
+    perAddress: bytes('perAddress', 2 ** 40, Math.max(buffered / 2, largest)),
   };
 }
 

@@ -17,6 +17,8 @@ const VALUES = ['v', 'vs', 'vb', 'vd'];
 const OWN = new Set(['n', 'u', ...VALUES, 's', 't', 'ut']);
 const NAME = /^[A-Za-z0-9][A-Za-z0-9:./_-]*$/;
 const BASE64_URL = /^[A-Za-z0-9_-]*$/;
+/** Labels of one record; the standard knows 16. */
+const MAX_LABELS = 1000;
 
 /** A record as parsed, and the text of each of its values. All are found in one pass: a record may have many labels. */
 interface Record {
@@ -90,7 +92,10 @@ function recordOf({ index, errors, json, data }: DecodedEvent): Record {
     throw bad(`record ${index} is not an object`);
   const bytes = data!;
   const places = new Map<string, Span>();
-  for (const { name, value } of eachMember(bytes, { start: 0, end: bytes.length })) places.set(name, value);
+  for (const { name, value } of eachMember(bytes, { start: 0, end: bytes.length })) {
+    places.set(name, value);
+    if (places.size > MAX_LABELS) throw bad(`record ${index} has more than ${MAX_LABELS} labels`);
+  }
   return {
     json: json as Record['json'],
     text(label) {
