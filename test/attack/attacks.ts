@@ -175,7 +175,7 @@ const replies: Attack[] = [
       "requests to nowhere in each other's wake, whose replies nobody reads",
       [NONE],
       () => Buffer.from('GET /nowhere HTTP/1.1\r\nhost: x\r\nexpect: much\r\n\r\n'.repeat(1500)),
-      deaf({ connections: 60 }),
+      deaf({ connections: 20 }),
     ),
     only: '404',
   },
