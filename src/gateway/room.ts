@@ -38,6 +38,7 @@ export class Room {
   enter({ source, address }: Party): Hold {
     const shares = [this.#shares.all, this.#shares.ofSource(source)];
     if (address !== null) shares.push(this.#shares.ofAddress(address));
+    if (address !== null && source === null) shares.push(this.#shares.ofStranger(address));
     const hold = new Hold(this, shares);
     for (const share of shares) {
       this.#makePlace(share, hold);
@@ -60,6 +61,11 @@ export class Room {
     share.bytes += hold.bytes;
     share.requests++;
     hold.shares[1] = share;
+    const stranger = hold.shares[3];
+    if (stranger === undefined) return;
+    stranger.bytes -= hold.bytes;
+    stranger.requests--;
+    hold.shares.pop();
   }
 
   /**
@@ -117,7 +123,7 @@ export class Room {
 /** What one request holds of the room. */
 export class Hold implements Placed {
   bytes = 0;
-  /** All, its party's, and its address' if that is known. */
+  /** All, its party's, and its address' if that is known; of who is not let in yet also what its address has so. */
   readonly shares: Share[];
   place = 0;
   /** Ends the reading of its body; null when that is not being read. */

@@ -28,6 +28,8 @@ export class Shares {
   readonly #strangers: Share;
   readonly #sources = new Map<string, Share>();
   readonly #addresses = new Map<string, Share>();
+  /** The same of who is not let in yet: a body whose signature is being checked gives way to nobody. */
+  readonly #strangeAddresses = new Map<string, Share>();
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -54,20 +56,35 @@ export class Shares {
   }
 
   ofAddress(address: string): Share {
-    let share = this.#addresses.get(address);
-    if (share === undefined) {
-      const { perAddress, requests } = this.#limits;
-      if (this.#addresses.size >= IDLE_ADDRESSES) this.#forgetIdle();
-      share = makeShare('of this address', 'perAddress', perAddress, requests * ADDRESS_REQUESTS);
-      this.#addresses.set(address, share);
-    }
-    return share;
+    const { perAddress, requests } = this.#limits;
+    return found(this.#addresses, address, () =>
+      makeShare('of this address', 'perAddress', perAddress, requests * ADDRESS_REQUESTS),
+    );
   }
 
-  #forgetIdle(): void {
-    for (const [address, { requests }] of this.#addresses)
-      if (requests === 0) this.#addresses.delete(address);
+  /** Of what those who are not let in yet may have, half for one address. */
+  ofStranger(address: string): Share {
+    const { unauthenticated, body, requests } = this.#limits;
+    return found(this.#strangeAddresses, address, () =>
+      makeShare(
+        'of this address before it is let in',
+        'unauthenticated',
+        Math.max(unauthenticated / 2, Math.min(body, unauthenticated)),
+        requests * ADDRESS_REQUESTS,
+      ),
+    );
   }
+}
+
+function found(shares: Map<string, Share>, address: string, make: () => Share): Share {
+  let share = shares.get(address);
+  if (share === undefined) {
+    if (shares.size >= IDLE_ADDRESSES)
+      for (const [idle, { requests }] of shares) if (requests === 0) shares.delete(idle);
+    share = make();
+    shares.set(address, share);
+  }
+  return share;
 }
 
 function makeShare(name: string, limit: keyof Limits, maxBytes: number, maxRequests: number): Share {

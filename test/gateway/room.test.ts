@@ -120,6 +120,15 @@ describe('the room for bodies', () => {
     expect(room.bytes).toBe(130);
   });
 
+  it('is not kept from other strangers by one address, also while its signatures are checked', () => {
+    const room = new Room({ ...LIMITS, body: 50 });
+    holding(room, 100, 'a', null);
+    expect(code(() => holding(room, 1, 'a', null))).toBe('overloaded');
+    const other = holding(room, 100, 'b', null);
+    room.admit(other, 's');
+    expect(code(() => holding(room, 100, 'b', null))).toBe('done');
+  });
+
   it('has a place for others when one source takes all that it can by signatures', () => {
     const room = new Room(LIMITS);
     for (const address of ['a', 'b', 'c']) {
