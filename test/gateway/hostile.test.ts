@@ -145,7 +145,7 @@ describe('bodies that do not come', () => {
 
   it('leave their place to those that come faster', async () => {
     const filler = `{"a":"${'x'.repeat(90_000)}`;
-    const sockets = await Promise.all([half('/v1/track', filler), half('/v1/track', filler)]);
+    const sockets = await Promise.all([half('/v1/track', filler), half('/v1/track', filler, '127.0.0.10')]);
     await expect.poll(() => gateway.bufferedBytes()).toBeGreaterThan(180_000);
     const answers = Promise.race(
       sockets.map(
