@@ -45,6 +45,8 @@ describe('the books can fail', () => {
   });
 
   it('does not take a fault that is no longer there to put in', async () => {
-    await expect(copySource([{ file: 'event.ts', from: 'no such text', to: '' }])).rejects.toThrow('0 times');
+    await expect(copySource([{ file: 'core/event.ts', from: 'no such text', to: '' }])).rejects.toThrow(
+      '0 times',
+    );
   });
 });

@@ -15,7 +15,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the answer comes before the acknowledgement of Kafka',
     change: {
-      file: 'gateway/commit.ts',
+      file: 'gateway/commit/commit.ts',
       from: '      const verdicts = await this.#appendRenewing(live, owner, facts);\n',
       to: `      for (const item of live) settle(item, item.wanted, null);
       const verdicts = await this.#appendRenewing(live, owner, facts);\n`,
@@ -26,7 +26,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'ids are confirmed before the append',
     change: {
-      file: 'gateway/commit.ts',
+      file: 'gateway/commit/commit.ts',
       from: '    await this.#append(kept, owner, facts, stored);\n',
       to: `    await this.#options.dedupe.confirm(claimsOf(kept), owner).catch(() => {});
     await this.#append(kept, owner, facts, stored);\n`,
@@ -37,7 +37,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an id that is known is stored all the same',
     change: {
-      file: 'gateway/commit.ts',
+      file: 'gateway/commit/commit.ts',
       from: "      if (outcome === 'duplicate' || outcome === 'changed') {\n",
       to: `      if (outcome === 'duplicate') kept.push(item);
       else if (outcome === 'changed') {\n`,
@@ -71,7 +71,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the spool forgets what it could not forward',
     change: {
-      file: 'adapters/spool.ts',
+      file: 'adapters/sqlite/spool.ts',
       from: "const stored = batch.filter((_, i) => verdicts[i] === 'stored');",
       to: 'const stored = batch;',
     },
