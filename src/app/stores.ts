@@ -154,7 +154,7 @@ export async function openSpool(
   const [{ Spool }, { SpoolFile }, { rejectedRecord }] = await Promise.all([
     import('../adapters/sqlite/spool.ts'),
     import('../adapters/sqlite/spool-file.ts'),
-    import('../gateway/pipeline.ts'),
+    import('../gateway/store.ts'),
   ]);
   const file = new SpoolFile(resolve(folder, spool.path), (aside, error) =>
     logger.error(

@@ -9,7 +9,7 @@ import type { SchemaSet } from '../schema/registry.ts';
 import { CommitGroups } from './commit/group.ts';
 import { Recent } from './commit/recent.ts';
 import { type Http, makeHttp } from './http.ts';
-import { rejectedRecord } from './pipeline.ts';
+import { rejectedRecord } from './store.ts';
 import type { Limiter } from './rate/limiter.ts';
 
 export interface GatewayOptions {

@@ -7,7 +7,7 @@ import type { Tracing } from '../ports/tracing.ts';
 import type { Admission, Door } from './admission/admit.ts';
 import { type Head, headOf } from './body/head.ts';
 import type { CommitGroups } from './commit/group.ts';
-import { type Outcome, store } from './pipeline.ts';
+import { type Outcome, store } from './store.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { type ReaderOptions, RequestReader, type RequestState } from './reader.ts';
 import { handOn } from './relay/forward.ts';

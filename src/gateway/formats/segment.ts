@@ -1,7 +1,7 @@
 import { isEventTime } from '../../cloudevents/attributes.ts';
 import type { DecodedEvent } from '../../core/event.ts';
 import { unusable } from '../../core/header-text.ts';
-import { isObject, type Lender, Splice } from '../../json/splice.ts';
+import { isObject, type Lender, Splice } from '../../json/merge.ts';
 import { fillKey, scalarAt } from './fields.ts';
 import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';
 

@@ -4,7 +4,7 @@ import { unusable } from '../../core/header-text.ts';
 import { parseJson } from '../../json/parse.ts';
 import { fragment } from '../../json/pointer.ts';
 import { type Span, skipSpace, textOf } from '../../json/scan.ts';
-import { eachMember } from '../../json/splice.ts';
+import { eachMember } from '../../json/merge.ts';
 import { parseDecimal } from './decimal.ts';
 import { fillPlain } from './fields.ts';
 import { cutArray, elements, sizeFits } from './json.ts';

@@ -1,7 +1,7 @@
 import { type Door, namedDoor } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
 import { decode, type Format, sourceFormat } from '../decode.ts';
-import type { Outcome } from '../pipeline.ts';
+import type { Outcome } from '../store.ts';
 import { type Reply, verdictReply } from '../reply.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 

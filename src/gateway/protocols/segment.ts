@@ -1,14 +1,14 @@
 import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
 import { type Span, skipSpace } from '../../json/scan.ts';
-import { eachMember, isObject, type Lender, lenderOf, withoutMember } from '../../json/splice.ts';
+import { eachMember, isObject, type Lender, lenderOf, withoutMember } from '../../json/merge.ts';
 import type { WriteKeys } from '../admission/write-keys.ts';
 import type { Head } from '../body/head.ts';
 import { checkCharset } from '../decode.ts';
 import { decodeArray, parseBody, shapeFits, sizeFits, withoutMark } from '../formats/json.ts';
 import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE, WRITE_KEY } from '../formats/segment.ts';
 import { type DecodeContext, type Decoding, emptyEvent } from '../formats/source.ts';
-import type { Outcome } from '../pipeline.ts';
+import type { Outcome } from '../store.ts';
 import { type Reply, verdictReply } from '../reply.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 

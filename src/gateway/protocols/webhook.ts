@@ -4,7 +4,7 @@ import { resolvePointer } from '../../json/pointer.ts';
 import { type Door, namedDoor } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
 import { decodeWebhook } from '../formats/webhook.ts';
-import type { Outcome } from '../pipeline.ts';
+import type { Outcome } from '../store.ts';
 import { type Reply, verdictReply } from '../reply.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 

@@ -2,7 +2,7 @@ import type { DecodedEvent } from '../../core/event.ts';
 import type { Relay } from '../../ports/relay.ts';
 import type { Head } from '../body/head.ts';
 import type { Source } from '../formats/source.ts';
-import { type Outcome, refusedWhole, unstored } from '../pipeline.ts';
+import { type Outcome, refusedWhole, unstored } from '../store.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import type { Reply } from '../reply.ts';
 
