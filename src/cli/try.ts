@@ -3,7 +3,7 @@ import { nodePlatform } from '../adapters/runtime/node-platform.ts';
 import type { Config } from '../config/config.ts';
 import type { SourceConfig } from '../config/source/types.ts';
 import { RequestError } from '../core/errors.ts';
-import type { DecodedEvent } from '../core/event.ts';
+import type { JudgedEvent } from '../core/event.ts';
 import { printable } from '../core/printable.ts';
 import { makeFilter } from '../filter/filter.ts';
 import { decode, sourceFormat } from '../gateway/decode.ts';
@@ -49,10 +49,9 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
     trace: {},
   };
   try {
-    const events = [...eventsOf(sourceConfig.protocol, bytes, contentType, context)].filter(
-      (event) => event !== null,
-    );
-    events.forEach(makeJudge(source, set));
+    const events = [...eventsOf(sourceConfig.protocol, bytes, contentType, context)]
+      .filter((event) => event !== null)
+      .map(makeJudge(source, set));
     const lines = events.flatMap((event) => describe(event, config, sourceConfig.topic));
     return {
       // The payload may be a stranger's: it must not steer the terminal.
@@ -83,10 +82,10 @@ function eventsOf(
   return decode(format, body, contentType, () => [], context);
 }
 
-function describe(event: DecodedEvent, config: Config, topic: string): string[] {
+function describe(event: JudgedEvent, config: Config, topic: string): string[] {
   const good = event.errors.length === 0;
   const lines = [
-    `event ${event.index}${event.line === undefined ? '' : ` (line ${event.line})`}: ${good ? 'accepted' : 'rejected'}`,
+    `event ${event.index}${event.line === null ? '' : ` (line ${event.line})`}: ${good ? 'accepted' : 'rejected'}`,
     `  id      ${event.id || '-'}`,
     `  type    ${event.headers.ce_type || '-'}`,
     `  topic   ${good ? topic : `${topic}.rejected`}`,
@@ -98,7 +97,7 @@ function describe(event: DecodedEvent, config: Config, topic: string): string[] 
   return lines;
 }
 
-function matching(event: DecodedEvent, config: Config, topic: string): string[] {
+function matching(event: JudgedEvent, config: Config, topic: string): string[] {
   const headers = Object.fromEntries(
     Object.entries(event.headers).map(([name, value]) => [name, Buffer.from(value)]),
   );

@@ -8,26 +8,26 @@ import {
   isStructured,
 } from './record.ts';
 
-/** Those that every CloudEvent has, or that it gets from its place in the log. */
+/** Attributes that a record without them gets from its place in the log. */
 const GIVEN = new Set(['id', 'source', 'type', 'specversion', 'time']);
 const LETTER_C = 0x63;
-/** Where `application/cloudevents` has a letter that `application/json` has not. */
+/** The letter of `application/cloudevents` that tells it from `application/json`. */
 const TELLING = 12;
 
-/** The event in a record of structured mode, which must be parsed to know anything of it; null for all other records. */
+/** The event of a record in structured mode, whose attributes are inside its value; null for all other records. */
 export function structuredEvent(record: StoredRecord): CloudEvent | null {
   const { headers } = record;
   const type = headers['content-type'] ?? headers.ce_datacontenttype;
-  // The content type of nearly all records is told by one byte.
+  // For nearly all records this one byte is enough.
   if (type === undefined || (type[TELLING]! | 0x20) !== LETTER_C) return null;
   return isStructured(contentTypeOf(record)) ? cloudEvent(record) : null;
 }
 
 /** Reads one attribute of records: `event` is the record's `structuredEvent`. */
 export interface AttributeReader {
-  /** The bytes as they are in the log; null where only `text` tells. */
+  /** The bytes of the header that holds it; null where no header does, and `text` has to be asked. */
   bytes(record: StoredRecord, event: CloudEvent | null): Uint8Array | null;
-  /** What `cloudEvent` says; undefined for an attribute that the event has not. */
+  /** The same text as `cloudEvent` gives; undefined when the event does not have the attribute. */
   text(record: StoredRecord, event: CloudEvent | null): string | undefined;
 }
 

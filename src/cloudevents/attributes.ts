@@ -1,4 +1,5 @@
 import { isDateTime } from '../core/date-time.ts';
+import type { EventError } from '../core/event.ts';
 import { unusable } from '../core/header-text.ts';
 import { textOf } from '../json/scan.ts';
 
@@ -8,6 +9,8 @@ const TEXTS = ['time', 'dataschema', 'subject'];
 const MAX_INTEGER = 2 ** 31;
 /** Attributes of an event: common servers take no more than 100 header fields. */
 const MAX_ATTRIBUTES = 64;
+/** Errors of the attributes of one event: a reply lists no more. */
+const MAX_ERRORS = 20;
 /** Characters of a time: nanoseconds and an offset are 35. */
 const MAX_TIME = 64;
 /** Bytes that all attributes of an event may have as HTTP headers. Node takes 16 KiB of headers, and there are others. */
@@ -18,47 +21,43 @@ const FIELD = 7;
 /** CloudEvents attributes by name. Without a prototype: names come from clients and may be `constructor`. */
 export type Attributes = Record<string, unknown>;
 
-/** Counts how often functions have answered an event; whoever sends one from outside begins at none. */
+/** Counts the function answers between an event and the one that came from outside, which has 0. */
 export const HOPS = 'posternhops';
 
 const RESERVED = new Set(['device', 'clientip', 'dedupe']);
 
-/** True for names that the gateway vouches for: nobody outside can give an event an attribute of such a name. */
+/** True for names that only the gateway gives: an event from outside loses attributes of such a name. */
 export function isReserved(name: string): boolean {
   return RESERVED.has(name) || name.startsWith('postern');
 }
 
-/** True for a media type that says that the data is itself a CloudEvent, however it is written. */
-export function isEventType(contentType: string): boolean {
-  return EVENT_TYPE.test(contentType);
-}
-
-const EVENT_TYPE = /^[\s\u0000-\u001f\u007f"]*application\s*\/\s*cloudevents/i;
-
-/** RFC 3339, and not longer than a time has reason to be. */
+/** RFC 3339, of at most `MAX_TIME` characters. */
 export function isEventTime(text: string): boolean {
   return text.length <= MAX_TIME && isDateTime(text);
 }
 
-/** Told of what is wrong: which attribute or header, and why. */
-type Bad = (name: string, why: string) => void;
-
-/** Attributes of binary mode, from headers by their lower-case names; `bad` is told the header. */
-export function headerAttributes(headers: Iterable<[string, string]>, bad: Bad): Attributes {
+/** Attributes of binary mode, from headers by their lower-case names, and the errors of those that cannot be read. */
+export function headerAttributes(headers: Iterable<[string, string]>): {
+  attributes: Attributes;
+  errors: EventError[];
+} {
   const attributes: Attributes = Object.create(null);
+  const errors: EventError[] = [];
   for (const [header, value] of headers) {
     if (!header.startsWith('ce-')) continue;
     const name = header.slice(3);
-    if (name === 'datacontenttype') bad(header, 'is not allowed in binary mode; use Content-Type');
-    else if (name === 'data') bad(header, 'is not allowed: data is the body');
-    else if (Object.hasOwn(attributes, name)) bad(header, 'is there twice');
-    else {
-      const text = percentDecode(value);
-      if (text === null) bad(header, 'is not percent-encoded UTF-8');
-      else attributes[name] = text;
-    }
+    const text = percentDecode(value);
+    const problem = headerProblem(name, text) ?? (Object.hasOwn(attributes, name) ? 'is there twice' : null);
+    if (problem === null) attributes[name] = text;
+    else errors.push({ code: 'bad_cloudevent', detail: `header ${header} ${problem}` });
   }
-  return attributes;
+  return { attributes, errors };
+}
+
+function headerProblem(name: string, text: string | null): string | null {
+  if (name === 'datacontenttype') return 'is not allowed in binary mode; use Content-Type';
+  if (name === 'data') return 'is not allowed: data is the body';
+  return text === null ? 'is not percent-encoded UTF-8' : null;
 }
 
 /** What attributes may have: characters of the id, and bytes of all of them as HTTP headers. */
@@ -67,17 +66,25 @@ export interface AttributeLimits {
   bytes: number;
 }
 
-/** Checks attributes (CloudEvents 3.1); those that are good become record headers. */
-export function fillHeaders(
-  headers: Record<string, string>,
+/**
+ * Checks attributes (CloudEvents 3.1). The good ones become record headers; `nameOf` gives the name of an attribute in
+ * errors.
+ */
+export function checkAttributes(
   attributes: Attributes,
   limits: AttributeLimits,
-  bad: Bad,
-): void {
+  nameOf: (name: string) => string,
+): { headers: Record<string, string>; errors: EventError[] } {
+  const headers: Record<string, string> = {};
+  const errors: EventError[] = [];
+  const bad = (name: string, why: string) => {
+    if (errors.length < MAX_ERRORS)
+      errors.push({ code: 'bad_cloudevent', pointer: `#/${name}`, detail: `${nameOf(name)} ${why}` });
+  };
   const all = Object.entries(attributes);
   if (all.length > MAX_ATTRIBUTES) {
-    bad('', `has ${all.length} attributes; the limit is ${MAX_ATTRIBUTES}`);
-    return;
+    const detail = `event has ${all.length} attributes; the limit is ${MAX_ATTRIBUTES}`;
+    return { headers, errors: [{ code: 'bad_cloudevent', pointer: '#', detail }] };
   }
   for (const name of ['id', 'source', 'specversion', 'type']) {
     const value = attributes[name];
@@ -117,6 +124,7 @@ export function fillHeaders(
   if (typeof dataschema === 'string' && !URL.canParse(dataschema))
     bad('dataschema', 'must be an absolute URI');
   if (subject === '') bad('subject', 'must not be empty');
+  return { headers, errors };
 }
 
 function attributeProblem(value: unknown): string | null {
@@ -126,7 +134,7 @@ function attributeProblem(value: unknown): string | null {
   return 'must be an integer of 32 bits when it is a number';
 }
 
-/** Bytes of a text as an HTTP header's value: percent-encoded UTF-8 where it must be (HTTP binding 3.1.3.2). */
+/** Bytes of a text as the value of an HTTP header, which is percent-encoded UTF-8 (HTTP binding 3.1.3.2). */
 function encodedLength(text: string): number {
   let length = text.length;
   for (let i = 0; i < text.length; i++) {
@@ -139,9 +147,9 @@ function encodedLength(text: string): number {
 }
 
 /**
- * Header value -> text: unquote, then percent-decode once (HTTP binding 3.1.3.2); null on bad UTF-8. What should
- * have been percent-encoded comes as one character for each byte: UTF-8 as a rule, Latin-1 from SDKs that hand
- * header values to Node's client as they are.
+ * The text of a header value: unquoted, then percent-decoded once (HTTP binding 3.1.3.2); null on bad UTF-8. Some SDKs
+ * do not percent-encode. Node gives each byte of theirs as one character: the bytes are UTF-8 as a rule, and Latin-1
+ * from SDKs that hand header values to Node's client unchanged.
  */
 function percentDecode(value: string): string | null {
   const text = QUOTED.test(value) ? value.slice(1, -1).replace(/\\(.)/gs, '$1') : value;

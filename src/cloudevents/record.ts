@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
-import { parseJson as parseText } from '../json/parse.ts';
+import { isObject, parseJson as parseText } from '../json/parse.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
+import { memberData } from './read.ts';
 
 /** CloudEvents context attributes by name, as text. */
 type Attributes = Record<string, string>;
@@ -15,8 +16,7 @@ export interface CloudEvent {
 }
 
 const ATTRIBUTE = /^[a-z0-9]+$/;
-const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;
-/** What an HTTP header can carry; anything else in a foreign record is not a media type. */
+/** The text of an HTTP header. A record of another producer may have other text as its content type; that is none. */
 const PRINTABLE = /^[!-~][ -~]*$/;
 
 /** A view of the same bytes, which is cheaper to turn into text than a Uint8Array. */
@@ -34,11 +34,6 @@ export function headerText(record: StoredRecord, name: string): string | null {
 export function contentTypeOf(record: StoredRecord): string | null {
   const text = headerText(record, 'content-type') ?? headerText(record, 'ce_datacontenttype');
   return text !== null && PRINTABLE.test(text) ? text : null;
-}
-
-/** True for JSON and everything with a `+json` suffix. */
-export function isJsonType(contentType: string): boolean {
-  return JSON_TYPE.test(contentType);
 }
 
 /** True for a CloudEvent in structured mode (CloudEvents Kafka binding, section 3.3). */
@@ -71,7 +66,7 @@ export function cloudEvent(record: StoredRecord): CloudEvent {
   if (isStructured(contentType)) {
     const event = fromStructured(record);
     if (event !== null) return event;
-    // Sent on under that type it would be taken for what it is not.
+    // A function would take it for a CloudEvent if it were sent under that type.
     contentType = null;
   }
   const attributes: Attributes = { specversion: '1.0' };
@@ -84,8 +79,8 @@ export function cloudEvent(record: StoredRecord): CloudEvent {
 }
 
 /**
- * What headers are called by is told once, for as many of them as there are in practice. Anybody who can write to the
- * topic names these: long ones are not kept.
+ * The attribute of each header name that was seen, so that a name is checked once. Anybody who can write to the topic
+ * chooses these names: neither many nor long ones are kept.
  */
 const known = new Map<string, string | null>();
 const MOST_KNOWN = 1_000;
@@ -102,7 +97,7 @@ export function attributeIn(header: string): string | null {
   return name;
 }
 
-/** Names that CloudEvents allows for attributes, but for those that are never one here: `constructor` would hide what the object is. */
+/** Names that CloudEvents allows for attributes, without `constructor`: it would hide the object's own constructor. */
 export function isAttributeName(name: string): boolean {
   return ATTRIBUTE.test(name) && name !== 'data' && name !== 'constructor';
 }
@@ -118,48 +113,24 @@ function complete(attributes: Attributes, record: StoredRecord): Attributes {
   return attributes;
 }
 
+/** A record is in the log already: what can be read of it is read, and the rest is left out. */
 function fromStructured(record: StoredRecord): CloudEvent | null {
-  const json = record.value === null ? undefined : parseJson(record.value);
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return null;
-  const members = json as Record<string, unknown>;
+  const bytes = record.value;
+  const members = bytes === null ? undefined : parseJson(bytes);
+  if (bytes === null || !isObject(members)) return null;
   const attributes: Attributes = { specversion: '1.0' };
   for (const [name, value] of Object.entries(members)) {
     const plain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
     if (plain && name !== 'datacontenttype' && isAttributeName(name)) attributes[name] = String(value);
   }
-  const type = members.datacontenttype;
+  complete(attributes, record);
+  const { data, data_base64: base64, datacontenttype: type } = members;
   const contentType = typeof type === 'string' && PRINTABLE.test(type) ? type : null;
-  return { attributes: complete(attributes, record), ...structuredData(members, record, contentType) };
-}
-
-function structuredData(
-  members: Record<string, unknown>,
-  record: StoredRecord,
-  contentType: string | null,
-): { contentType: string | null; data: Uint8Array | null } {
-  const base64 = members.data_base64;
-  if (typeof base64 === 'string') return { contentType, data: Buffer.from(base64, 'base64') };
-  if (!Object.hasOwn(members, 'data')) return { contentType, data: null };
-  const text = members.data;
-  if (typeof text === 'string' && contentType !== null && !isJsonType(contentType)) {
-    return { contentType, data: Buffer.from(text) };
-  }
-  return { contentType: contentType ?? 'application/json', data: Buffer.from(dataText(record.value!)) };
-}
-
-/** The JSON text of the member `data`, with each number as it was written: 64-bit integers stay exact. */
-function dataText(bytes: Uint8Array): string {
-  const json = JSON as unknown as {
-    parse(
-      text: string,
-      reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
-    ): {
-      data: unknown;
-    };
-    rawJSON(text: string): unknown;
+  if (typeof base64 === 'string') return { attributes, contentType, data: Buffer.from(base64, 'base64') };
+  if (data === undefined) return { attributes, contentType, data: null };
+  return {
+    attributes,
+    contentType: contentType ?? 'application/json',
+    data: memberData(bytes, data, contentType),
   };
-  const { data } = json.parse(asBuffer(bytes).toString('utf8'), (_key, value, { source }) =>
-    typeof value === 'number' && source !== undefined ? json.rawJSON(source) : value,
-  );
-  return JSON.stringify(data);
 }

@@ -2,24 +2,24 @@ import ipaddr from 'ipaddr.js';
 
 type Ip = ipaddr.IPv4 | ipaddr.IPv6;
 
-/** What a request says of where it comes from. */
+/** The parts of a request that tell its client's address. */
 export interface Origin {
   /** The other end of the connection; undefined when unknown. */
   peer: string | undefined;
-  /** X-Forwarded-For: client first, each proxy appends whom it heard. */
+  /** X-Forwarded-For: the client first; each proxy appends the address that it got the request from. */
   forwardedFor: string | undefined;
   /** Forwarded (RFC 7239); read when there is no X-Forwarded-For. */
   forwarded: string | undefined;
 }
 
-/** Proxies in a row; more are not looked through. */
+/** Proxies in a row; behind more of them the client is not known. */
 const MAX_HOPS = 16;
 /** Bits that are kept of a truncated address. */
 const KEPT = { ipv4: 24, ipv6: 48 };
 
 /**
- * Makes the function that tells a client's address: that of the peer, or, while the sender is one of the proxies (addresses
- * and CIDR ranges), the one that it names. Null when a proxy names none that can be read.
+ * Makes the function that gives a client's address: the peer's, or, when that is one of the proxies (addresses and CIDR
+ * ranges), the address that it names, and so on. Null when a proxy names none that can be read.
  */
 export function makeClientAddress(
   proxies: string[],
@@ -33,8 +33,8 @@ export function makeClientAddress(
 }
 
 /**
- * Makes the function that tells whose share of a limit a request takes: its client's. A proxy that names no client
- * takes a share of its own. Null when nothing is known.
+ * Makes the function that gives the group whose share of a limit a request takes: its client's. The requests of a proxy
+ * that names no client have a group of their own. Null when not even the peer is known.
  */
 export function makeClientGroup(proxies: string[]): (origin: Origin) => string | null {
   const clientOf = makeClient(proxies);
@@ -54,7 +54,7 @@ function makeClient(proxies: string[]): (origin: Origin) => Ip | null {
     const list = forwardedFor ?? forwarded;
     if (ip === null || list === undefined || !isProxy(ip)) return ip;
     const name = forwardedFor === undefined ? forNode : (text: string) => text;
-    // From the right: what is left of the first address that is no proxy is the client's own word.
+    // From the right: all left of the first address that is no proxy was written by the client itself.
     let end = list.length;
     for (let hop = 0; hop < MAX_HOPS; hop++) {
       const comma = list.lastIndexOf(',', end - 1);
@@ -77,7 +77,7 @@ export function makeAddressTest(texts: string[]): (address: string) => boolean {
   };
 }
 
-/** What counts as one client among addresses: an IPv4 address, or the /64 of an IPv6 one. */
+/** The addresses that count as one client: an IPv4 address alone, or the /64 of an IPv6 address. */
 export function addressGroup(address: string): string {
   if (!address.includes(':')) return address;
   const ip = parseIp(address);

@@ -10,7 +10,10 @@ export function fromHex(text: string): Uint8Array<ArrayBuffer> | null {
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> | null {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return null;
   try {
-    return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    const binary = atob(text);
+    const bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+    return bytes;
   } catch {
     return null;
   }
@@ -22,6 +25,17 @@ export function toHex(bytes: Uint8Array): string {
   return text;
 }
 
+/** Bytes of one call of `fromCharCode`; a multiple of three, so that only the last piece has padding. */
+const PIECE = 8190;
+
 export function toBase64(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes));
+  let text = '';
+  for (let i = 0; i < bytes.length; i += PIECE)
+    text += btoa(String.fromCharCode(...bytes.subarray(i, i + PIECE)));
+  return text;
+}
+
+/** Base64url without padding (RFC 4648 section 5). */
+export function toBase64Url(bytes: Uint8Array): string {
+  return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 }

@@ -57,7 +57,7 @@ export function errorRow(code: ErrorCode): { status: number; title: string } {
   return table[code];
 }
 
-/** What a problem (RFC 9457) has as its type. */
+/** The type of a problem (RFC 9457). */
 export function problemType(code: ErrorCode): string {
   return `urn:postern:problem:${code}`;
 }
@@ -77,7 +77,7 @@ export class RequestError extends Error {
   readonly code: ErrorCode;
   /** Further response headers, such as Retry-After or Accept-Post. */
   readonly headers: Record<string, string>;
-  /** For our own metrics and log: what exactly, as a fixed word. Clients are not told. */
+  /** The exact reason as a fixed word, for metrics and log only: clients do not get it. */
   reason?: string;
 
   constructor(code: ErrorCode, detail: string, headers: Record<string, string> = {}) {

@@ -10,27 +10,35 @@ export interface EventError {
 /** What became of one event. There is exactly one for each event received. */
 export type Verdict = 'accepted' | 'duplicate' | 'rejected' | 'retry';
 
+/** The errors of an event that has none. */
+export const NO_ERRORS: readonly EventError[] = [];
+
 /** One event out of a request body, on its way to the log. */
-export interface DecodedEvent {
+export interface JudgedEvent {
   /** Position among the events of the request, from 0. */
-  index: number;
-  /** For NDJSON: the line, from 1. */
-  line?: number;
+  readonly index: number;
+  /** For NDJSON: the line, from 1; else null. */
+  readonly line: number | null;
   /** The bytes that the client sent for this event; null for an event without data. */
-  data: Uint8Array | null;
-  /** The parsed data when it is JSON, else undefined. */
-  json: unknown;
-  id: string;
+  readonly data: Uint8Array | null;
+  /** Empty when it has none that can be used. */
+  readonly id: string;
   /** The record's headers: `ce_*` attributes, `content-type`, trace context (CloudEvents Kafka binding 3.2). */
-  headers: Record<string, string>;
-  /** What makes the event the same as another: source, CloudEvents source and id, length-prefixed. */
-  identity: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Two events with one identity are the same event: source, CloudEvents source and id, length-prefixed. */
+  readonly identity: string;
   /** The Kafka key. */
-  key: string | null;
-  /** What happened, for formats whose events have a name besides their type; a source's schemas may go by it. */
-  name?: string;
-  /** Checksum of what the client sent, where `data` was made from it. */
-  print?: number;
-  /** Why it is refused; empty when it may go on. */
-  errors: EventError[];
+  readonly key: string | null;
+  /** Checksum of the bytes that the client sent, where `data` was made from them; null: that of `data`. */
+  readonly payloadChecksum: number | null;
+  /** Why it is refused; empty when it may be stored. */
+  readonly errors: readonly EventError[];
+}
+
+/** The same before its schema is checked. */
+export interface DecodedEvent extends JudgedEvent {
+  /** The parsed data when it is JSON, else undefined. */
+  readonly json: unknown;
+  /** The event's own name, in formats that have one besides the type; a source may choose schemas by it. */
+  readonly name: string | null;
 }

@@ -9,7 +9,7 @@ export function unusable(text: string, limit: number): string | null {
   return null;
 }
 
-/** Printable ASCII: most attributes are, and a look at each is a fraction of what the pattern takes. */
+/** Whether the text is printable ASCII, as most are: this loop costs a fraction of the pattern. */
 function isPlain(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);

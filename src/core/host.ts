@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js';
 
-/** Whether only this machine reaches what listens on this host: localhost, 127.0.0.0/8 and ::1, also as a URL has it. */
+/** Whether a host is this machine's own: localhost, 127.0.0.0/8 or ::1, also in a URL's brackets. */
 export function isLoopback(name: string): boolean {
   const host = name.replace(/^\[|\]$/g, '').toLowerCase();
   if (host === 'localhost') return true;

@@ -1,4 +1,4 @@
-/** Runs work against a limit: true when it ended by itself within `ms` milliseconds. */
+/** True when the work ends within `ms` milliseconds. Rejects as the work does. */
 export async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const limit = new Promise<false>((resolve) => {
@@ -11,7 +11,7 @@ export async function within(ms: number, work: Promise<unknown>): Promise<boolea
   }
 }
 
-/** Why Postern cannot start; its message is all that a person needs. */
+/** The reason why Postern cannot start. Its message is for people, and needs no stack trace. */
 export class StartError extends Error {
   override readonly name = 'StartError';
 }
@@ -30,13 +30,13 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Calls `stop` when the signal aborts, at once when it has. */
+/** Calls `stop` when the signal aborts, at once when it is aborted already. */
 export function onAbort(signal: AbortSignal | undefined, stop: () => void): void {
   if (signal?.aborted) stop();
   else signal?.addEventListener('abort', stop, { once: true });
 }
 
-/** Whether something failed because the process, or the machine, has no file descriptor left. */
+/** Whether the error says that the process, or the machine, has no file descriptor left. */
 export function isOutOfDescriptors(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   return code === 'EMFILE' || code === 'ENFILE';

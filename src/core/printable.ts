@@ -1,9 +1,9 @@
-/** What steers a terminal, or changes the order of what it shows: controls (C0, C1), marks of direction, line ends of Unicode. */
+/** Characters that control a terminal or reorder its text: controls (C0, C1), marks of direction, Unicode line ends. */
 const STEERING = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
-/** The same without C0, which JSON never holds as it is. */
+/** The same without C0, which JSON text always has as escapes. */
 const STEERING_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
-/** Text of somebody else's for a terminal: what would steer it is written out, such as `\x1b`; so are line breaks unless kept. */
+/** Text of a stranger for a terminal: control characters are written out, such as `\x1b`; line breaks too, unless kept. */
 export function printable(text: string, keepLines = false): string {
   return text.replace(STEERING, (char) => {
     if (char === '\n') return keepLines ? char : '\\n';
@@ -12,7 +12,7 @@ export function printable(text: string, keepLines = false): string {
   });
 }
 
-/** Lines of JSON that say the same and steer no terminal. */
+/** Lines of JSON with the same value and no characters that control a terminal. */
 export function printableJson(text: string): string {
   return text.replace(STEERING_JSON, (char) => `\\u${hex(char, 4)}`);
 }

@@ -1,8 +1,8 @@
-/** Something wrong in the config, a schema or an expression, as `postern check` lists it. */
+/** A problem of the config, a schema or an expression, as `postern check` lists it. */
 export interface Problem {
   level: 'error' | 'warning';
   file: string;
-  /** 1-based; absent where the place is not known. */
+  /** From 1; absent when it is not known. */
   line?: number;
   /** JSON Pointer into the file, such as `/sources/web/topic`. */
   pointer: string;

@@ -1,7 +1,7 @@
 import { unusable } from './header-text.ts';
 
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
-/** What `traceHeaders` gives when there are none. */
+/** The result of `traceHeaders` when there is no trace context. */
 export const NO_TRACE: Record<string, string> = {};
 
 /** W3C trace context as record headers; an invalid traceparent takes the tracestate with it. */

@@ -6,9 +6,9 @@ const BYTES = { B: 1, kB: 1e3, KiB: 2 ** 10, MB: 1e6, MiB: 2 ** 20, GB: 1e9, GiB
 export const DURATION_PATTERN = `^\\d{1,15}(${Object.keys(MILLISECONDS).join('|')})$`;
 export const SIZE_PATTERN = `^\\d{1,15}(${Object.keys(BYTES).join('|')})$`;
 
-/** What a duration looks like, for messages. */
+/** The form of a duration, for messages. */
 export const DURATION_FORM = 'a duration: a whole number and ms, s, m, h or d, such as 500ms or 24h';
-/** What a size looks like, for messages. */
+/** The form of a size, for messages. */
 export const SIZE_FORM = 'a size: a whole number and B, kB, KiB, MB, MiB, GB or GiB, such as 256KiB';
 
 /** Milliseconds of `200ms`, `10s`, `5m`, `24h`, `7d`; null when it is no duration. */

@@ -1,11 +1,11 @@
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
 import { RE2JS } from 're2js';
 import { type AttributeReader, attributeReader, structuredEvent } from '../cloudevents/attribute-reader.ts';
+import { isJsonType } from '../cloudevents/content-type.ts';
 import {
   type CloudEvent,
   cloudEvent,
   contentTypeOf,
-  isJsonType,
   isStructured,
   parseJson,
   utf8Text,

@@ -1,4 +1,5 @@
-import { cloudEvent, isJsonType, parseJson } from '../cloudevents/record.ts';
+import { isJsonType } from '../cloudevents/content-type.ts';
+import { cloudEvent, parseJson } from '../cloudevents/record.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 
 /** What a batch's answer lists: places of events by their id, and by their place in the log. */

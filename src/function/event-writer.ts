@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer';
+import { isJsonType } from '../cloudevents/content-type.ts';
 import {
   asBuffer,
   attributeIn,
   type CloudEvent,
   cloudEvent,
   contentTypeOf,
-  isJsonType,
   isStructured,
 } from '../cloudevents/record.ts';
 import { isJson } from '../json/is-json.ts';

@@ -1,3 +1,5 @@
+import { mediaType } from '../cloudevents/content-type.ts';
+import { binaryHeader } from '../cloudevents/read.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { failedIn } from './batch-reply.ts';
 import type { Answer, CallFault, FunctionReply } from './conclude.ts';
@@ -23,7 +25,6 @@ const KEPT = 1024 * 1024;
 const EXCERPT = 1024;
 /** Bytes after the excerpt, so that of a secret at its end no part is shown. */
 const LONGEST_SECRET = 8 * 1024;
-const EVENT = /^application\/cloudevents/i;
 
 /** An answer while it comes, and what it says. */
 export class HttpResponse {
@@ -125,6 +126,6 @@ function one(headers: Headers, name: string): string | null {
 
 /** Whether an answer means to be a CloudEvent, in any mode of the HTTP binding (section 3). */
 function claimsEvent(headers: Headers): boolean {
-  const isBinary = ['ce-specversion', 'ce-id', 'ce-type'].some((name) => headers[name] !== undefined);
-  return isBinary || EVENT.test(one(headers, 'content-type') ?? '');
+  const isBinary = binaryHeader((name) => headers[name] !== undefined) !== undefined;
+  return isBinary || mediaType(one(headers, 'content-type') ?? '').startsWith('application/cloudevents');
 }

@@ -9,8 +9,8 @@ import type { SchemaSet } from '../schema/registry.ts';
 import { CommitGroups } from './commit/group.ts';
 import { Recent } from './commit/recent.ts';
 import { type Http, makeHttp } from './http.ts';
-import { rejectedRecord } from './store.ts';
 import type { Limiter } from './rate/limiter.ts';
+import { rejectedRecord } from './store.ts';
 
 export interface GatewayOptions {
   config: Config;
@@ -29,7 +29,7 @@ export interface Gateway extends Http {
   settled(): Promise<void>;
 }
 
-/** What is kept of ids against repeats while the dedupe store is down: some 4 MiB at most. */
+/** Ids that are kept in memory, against repeats while the dedupe store is down: about 4 MiB. */
 const RECENT_IDS = 50_000;
 const RECENT_MS = 300_000;
 

@@ -1,7 +1,9 @@
+import { foreignCharset, isJsonType, mediaType } from '../cloudevents/content-type.ts';
+import { binaryHeader } from '../cloudevents/read.ts';
 import type { VerifyConfig } from '../config/source/types.ts';
 import { RequestError } from '../core/errors.ts';
 import { decodeCbor, decodeSenmlCbor } from './formats/cbor.ts';
-import { decodeBatch, decodeBinary, decodeStructured, isJsonType } from './formats/cloudevents.ts';
+import { decodeBatch, decodeBinary, decodeStructured } from './formats/cloudevents.ts';
 import { decodeJson, decodeLines, withoutMark } from './formats/json.ts';
 import { decodeSenml } from './formats/senml.ts';
 import type { DecodeContext, Decoding } from './formats/source.ts';
@@ -14,7 +16,7 @@ const LINES = new Set([
   'application/jsonlines',
 ]);
 
-/** Types that are taken, each format once. */
+/** The media types that a source takes, one for each format. */
 export const EVENT_TYPES = [
   'application/json',
   'text/plain',
@@ -26,7 +28,7 @@ export const EVENT_TYPES = [
   'application/cbor',
 ];
 
-/** What a signed body may be read as. No bytes can be read in two ways of one line: CBOR is never JSON. */
+/** The formats that a signed body may have. No bytes are valid in two formats of one line: CBOR is never JSON. */
 const SIGNED: Record<VerifyConfig['format'], Format[]> = {
   json: ['json', 'cbor'],
   lines: ['lines'],
@@ -48,11 +50,7 @@ function formatOf(contentType: string | undefined, header: (name: string) => str
     if (type === 'application/cloudevents+json') return 'structured';
     throw unsupported(type);
   }
-  const binary =
-    header('ce-specversion') !== undefined ||
-    header('ce-id') !== undefined ||
-    header('ce-type') !== undefined;
-  if (binary) {
+  if (binaryHeader((name) => header(name) !== undefined) !== undefined) {
     if (isJsonType(type)) checkCharset(contentType!);
     return 'binary';
   }
@@ -66,8 +64,9 @@ function formatOf(contentType: string | undefined, header: (name: string) => str
 }
 
 /**
- * The same for a source that may want signatures (`verify`). No signature covers the headers: they must not change
- * what signed bytes say, so the config tells how those are read, and attributes in headers are refused.
+ * The format of a request to a source that may want signatures (`verify`). No signature covers the headers, so they
+ * must not change the meaning of signed bytes: the config tells their format, and attributes in headers are refused.
+ * Throws as `formatOf`, and RequestError `bad_cloudevent`.
  */
 export function sourceFormat(
   contentType: string | undefined,
@@ -77,7 +76,7 @@ export function sourceFormat(
   const format = formatOf(contentType, header);
   if (verify === null || SIGNED[verify.format].includes(format)) return format;
   if (format === 'binary') {
-    const name = ['ce-specversion', 'ce-id', 'ce-type'].find((one) => header(one) !== undefined)!;
+    const name = binaryHeader((one) => header(one) !== undefined);
     throw new RequestError(
       'bad_cloudevent',
       `header ${name} is not signed; this source takes signed bodies only`,
@@ -87,7 +86,7 @@ export function sourceFormat(
   throw new RequestError('unsupported_type', detail);
 }
 
-/** Events of a body in the format that `formatOf` found. */
+/** Events of a body in the format that `sourceFormat` found. */
 export function decode(
   format: Format,
   body: Uint8Array,
@@ -108,17 +107,11 @@ export function decode(
   return format === 'structured' ? decodeStructured(bytes, context) : decodeBatch(bytes, context);
 }
 
-function mediaType(contentType: string): string {
-  const end = contentType.indexOf(';');
-  return (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
-}
-
 /** Throws RequestError `unsupported_charset`. */
 export function checkCharset(contentType: string): void {
-  if (!contentType.includes(';')) return;
-  const charset = /;\s*charset\s*=\s*"?([^\s";]*)"?/i.exec(contentType)?.[1]?.toLowerCase();
-  if (charset === undefined || charset === 'utf-8' || charset === 'utf8' || charset === 'us-ascii') return;
-  throw new RequestError('unsupported_charset', `charset must be utf-8, not ${charset.slice(0, 40)}`);
+  const charset = foreignCharset(contentType);
+  if (charset !== null)
+    throw new RequestError('unsupported_charset', `charset must be utf-8, not ${charset.slice(0, 40)}`);
 }
 
 function unsupported(type: string): RequestError {

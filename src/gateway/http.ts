@@ -13,8 +13,9 @@ import { makeCors } from './admission/cors.ts';
 import { consent } from './admission/handshake.ts';
 import { headOf } from './body/head.ts';
 import type { CommitGroups } from './commit/group.ts';
-import { internal, Journey, NO_VERDICTS } from './journey.ts';
+import { internal, Journey } from './journey.ts';
 import { makeOpenApiPage, type OpenApiPage } from './openapi/page.ts';
+import { NO_VERDICTS } from './outcome.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import type { Limiter } from './rate/limiter.ts';
 import { problemReply, type Reply } from './reply.ts';
@@ -29,7 +30,7 @@ export interface HttpOptions {
   relay: Relay | null;
   /** Null when records get no address. */
   clientAddress: ((origin: Origin) => string | null) | null;
-  /** Whose share of the room a request takes; null when that is not known. */
+  /** The group of clients whose share of the room a request takes; null when it is not known. */
   clientGroup: (origin: Origin) => string | null;
   limiter: Limiter | null;
   platform: Platform;
@@ -45,7 +46,7 @@ export interface Http {
   beginStop(): void;
 }
 
-/** The ingest application: its routes. */
+/** The ingest application. */
 export function makeHttp(options: HttpOptions): Http {
   const { config, platform, report, limiter } = options;
   const { limits } = config.gateway;
@@ -81,15 +82,15 @@ export function makeHttp(options: HttpOptions): Http {
     return respond(c, reply, null);
   }
 
-  /** `source`: whom the request is for; null when that is not known. */
+  /** `source`: the request's source; null when it is not known. */
   function respond(c: Context, reply: Reply, source: SourceConfig | null): Response {
     let { headers } = reply;
     const origin = platform.header(c.req.raw, c.env, 'origin');
     if (origin !== undefined || cors.varies) headers = { ...headers, ...cors.headers(origin, source) };
-    // It may hold a key.
+    // The query may hold a key, and caches must not keep it.
     if (c.req.raw.url.includes('?')) headers = { 'cache-control': 'no-store', ...headers };
     if (stopping) headers = { ...headers, connection: 'close' };
-    // Whoever hands requests on must be able to tell our word from that of a server that took our address.
+    // A gateway at the edge must tell our reply from that of another server at our address.
     if (platform.header(c.req.raw, c.env, RELAY_MARK) !== undefined)
       headers = { ...headers, [RELAY_MARK]: 'answered' };
     return new Response(reply.body, { status: reply.status, headers });
@@ -99,7 +100,7 @@ export function makeHttp(options: HttpOptions): Http {
     const { reply, door, admission } = await journey.run(c, protocol);
     const source = door?.source.config ?? null;
     if (admission === null || limiter === null) return respond(c, reply, source);
-    // A reply may be one that many requests share.
+    // Many requests may share one reply object.
     return respond(c, { ...reply, headers: { ...reply.headers, ...limiter.headers(admission) } }, source);
   }
 

@@ -1,17 +1,18 @@
 import type { Context } from 'hono';
 import { RequestError } from '../core/errors.ts';
-import type { DecodedEvent, Verdict } from '../core/event.ts';
+import type { JudgedEvent } from '../core/event.ts';
 import type { Relay } from '../ports/relay.ts';
 import type { Report, RequestFacts } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import type { Admission, Door } from './admission/admit.ts';
 import { type Head, headOf } from './body/head.ts';
 import type { CommitGroups } from './commit/group.ts';
-import { type Outcome, store } from './store.ts';
+import { NO_VERDICTS, type Outcome } from './outcome.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { type ReaderOptions, RequestReader, type RequestState } from './reader.ts';
 import { handOn } from './relay/forward.ts';
 import { problemReply, type Reply } from './reply.ts';
+import { store } from './store.ts';
 import { endRequestSpan, requestSpan } from './trace.ts';
 
 export interface JourneyOptions extends ReaderOptions {
@@ -22,8 +23,6 @@ export interface JourneyOptions extends ReaderOptions {
   /** Null when nobody traces. */
   tracing: Tracing | null;
 }
-
-export const NO_VERDICTS: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
 
 /** The reply to one request, and whose it is as far as that is known. */
 export interface Arrival {
@@ -85,7 +84,7 @@ export class Journey {
 
   /** A verdict for each event, or the reply of the gateway that was handed the request. */
   #finish(
-    events: DecodedEvent[],
+    events: JudgedEvent[],
     c: Context,
     head: Head,
     protocol: Protocol,

@@ -1,49 +1,45 @@
-import type { DecodedEvent } from '../core/event.ts';
+import type { DecodedEvent, JudgedEvent } from '../core/event.ts';
 import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
-import { markOwner } from './admission/owner.ts';
 import type { Decoding, Source } from './formats/source.ts';
-import { markDevice } from './signature/device.ts';
-import { validateEvent } from './validate.ts';
+import { schemaErrors } from './validate.ts';
 
 /** What is known of the events of one request besides themselves. */
 export interface JudgeOptions {
   source: Source;
   schemas: SchemaSet;
-  /** That signed them; null: none has. */
+  /** The device that signed them; null when none has. */
   device: string | null;
-  /** Who sent them, as far as that is known. */
+  /** The sender: a key's id, a token's subject or a device; null when it is not known. */
   who: string | null;
-  /** Address of their client, null when that cannot be told; undefined: events get none. */
+  /** The client's address, null when it is not known; undefined: events get none. */
   address: string | null | undefined;
-  /** Resolves when all else that waits has had its turn. */
+  /** Resolves when other requests that wait have had their turn. */
   turn(): Promise<void>;
 }
 
 /** Milliseconds of work on one request after which the others get their turn. */
 const SLICE_MS = 2;
-/** Bytes of payload after which the clock is looked at. Each event counts `EVENT_BYTES` more, a step without one `STEP_BYTES`. */
+/** Bytes of payload after which the clock is read. Each event counts `EVENT_BYTES` more, a step without one `STEP_BYTES`. */
 const SLICE_BYTES = 64 * 1024;
 const EVENT_BYTES = 512;
 const STEP_BYTES = 16 * 1024;
 
 /**
- * Makes the events of a request one by one and judges each at once: what was parsed of it is let go before the next is
+ * Takes the events of a request one by one and judges each at once: its parsed form is let go before the next one is
  * made, so that of all requests only one event is parsed at a time. Rejects with RequestError.
  */
-export async function judgeAll(events: Decoding, options: JudgeOptions): Promise<DecodedEvent[]> {
-  const { source, schemas, device, who, address, turn } = options;
-  const owner = source.config.identity === 'key' ? who : null;
+export async function judgeAll(events: Decoding, options: JudgeOptions): Promise<JudgedEvent[]> {
+  const { source, schemas, device, who, address = null, turn } = options;
   const judge = makeJudge(source, schemas);
-  const judged: DecodedEvent[] = [];
+  const sender = { device, owner: source.config.identity === 'key' ? who : null, address };
+  const isMarked = device !== null || sender.owner !== null || address !== null;
+  const judged: JudgedEvent[] = [];
   let started = 0;
   let bytes = 0;
   for (const event of events) {
     if (event !== null) {
-      judge(event);
-      if (device !== null) markDevice(event, device);
-      if (owner !== null) markOwner(event, source.uri, owner);
-      if (address !== undefined) markAddress(event, address);
-      judged.push(event);
+      const one = judge(event);
+      judged.push(isMarked ? withSender(one, source.uri, sender) : one);
     }
     bytes += event === null ? STEP_BYTES : EVENT_BYTES + (event.data?.length ?? 0);
     if (bytes < SLICE_BYTES) continue;
@@ -57,17 +53,41 @@ export async function judgeAll(events: Decoding, options: JudgeOptions): Promise
   return judged;
 }
 
-/** Makes what judges the events of one request, each once: an event gets its errors, and loses its parsed form. */
-export function makeJudge(source: Source, schemas: SchemaSet): (event: DecodedEvent) => void {
+/** Makes the function that checks the events of one request against their schemas. */
+export function makeJudge(source: Source, schemas: SchemaSet): (event: DecodedEvent) => JudgedEvent {
   const budget = new ErrorBudget();
   return (event) => {
-    if (event.errors.length === 0) validateEvent(event, source, schemas, budget);
-    event.json = undefined;
+    const { index, line, data, id, headers, identity, key, payloadChecksum } = event;
+    const errors = event.errors.length > 0 ? event.errors : schemaErrors(event, source, schemas, budget);
+    return { index, line, data, id, headers, identity, key, payloadChecksum, errors };
   };
 }
 
-/** What a client says of its own address does not stand. */
-function markAddress({ headers }: DecodedEvent, address: string | null): void {
-  if (address === null) delete headers.ce_clientip;
-  else headers.ce_clientip = address;
+interface Sender {
+  device: string | null;
+  /** Keeps its ids apart from those of other senders; null: ids are the source's. */
+  owner: string | null;
+  address: string | null;
+}
+
+/**
+ * The event with the gateway's own word of its sender. Readers of the records tell events apart by `source` and `id`: so
+ * the gateway's own source names the owner, too, and no client can name another one.
+ */
+function withSender(event: JudgedEvent, uri: string, { device, owner, address }: Sender): JudgedEvent {
+  const headers = { ...event.headers };
+  let { identity } = event;
+  if (device !== null) {
+    headers.ce_device = device;
+    if (identity !== '') identity += `\n${device}`;
+  }
+  if (owner !== null) {
+    const source = headers.ce_source;
+    if (source === uri || source?.startsWith(`${uri}/`))
+      headers.ce_source = `${uri}/${encodeURIComponent(owner.toWellFormed())}`;
+    // No id has a line break in it.
+    if (identity !== '') identity += `\nk${owner.length}:${owner}`;
+  }
+  if (address !== null) headers.ce_clientip = address;
+  return { ...event, headers, identity };
 }

@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import type { Limits } from '../config/config.ts';
 import type { Origin } from '../core/address.ts';
 import { RequestError } from '../core/errors.ts';
-import type { DecodedEvent } from '../core/event.ts';
+import type { JudgedEvent } from '../core/event.ts';
 import { traceHeaders } from '../core/trace-context.ts';
 import type { Coding, Platform } from '../ports/platform.ts';
 import type { Span } from '../ports/tracing.ts';
@@ -61,7 +61,7 @@ export class RequestReader {
   }
 
   /** The judged events of a request that may come in, or the answer when it is about something else. Rejects with RequestError. */
-  async read(request: IncomingRequest, state: RequestState): Promise<DecodedEvent[] | Reply> {
+  async read(request: IncomingRequest, state: RequestState): Promise<JudgedEvent[] | Reply> {
     const { platform, limits, room, limiter } = this.#options;
     const { c, head, protocol } = request;
     const door = protocol.door(head);

@@ -1,9 +1,9 @@
-/** Tells when a request came. */
+/** Gives the time at which a request came. */
 export class ReceiptClock {
   #second = 0;
   #start = '';
 
-  /** The time of day as RFC 3339 text; all but its milliseconds is made once a second. */
+  /** RFC 3339 text. All of it but the milliseconds is made once a second. */
   now(): string {
     const now = Date.now();
     const ms = now % 1000;

@@ -1,16 +1,8 @@
 import { errorRow, problemText, problemType, type RequestError } from '../core/errors.ts';
-import type { EventError, Verdict } from '../core/event.ts';
+import type { Verdict } from '../core/event.ts';
+import type { EventOutcome, Outcome } from './outcome.ts';
 
-/** What is said of one event. */
-export interface EventReply {
-  index: number;
-  line?: number;
-  id: string;
-  verdict: Verdict;
-  changed: boolean;
-  errors: EventError[];
-}
-
+/** An HTTP response. */
 export interface Reply {
   status: number;
   body: string | Uint8Array<ArrayBuffer> | null;
@@ -20,23 +12,19 @@ export interface Reply {
 /** Errors listed in one reply, all events together: a batch of broken events must not cost more than it is worth. */
 const MAX_ERRORS = 1000;
 const MAX_ERRORS_PER_EVENT = 20;
-/** Characters of the list of events in one reply: who does not read it holds it. */
+/** Characters of the list of events in one reply: it stays in memory until the client reads it. */
 const MAX_LIST = 64 * 1024;
 
 const ONE_ACCEPTED = '{"accepted":1,"duplicates":0,"rejected":0,"retry":0,"events":[]}';
-// A problem of a GET, such as a wrong path, would be cached by rule (RFC 9110 section 15.1).
+// A cache may keep some statuses unless it is told not to, such as 404 (RFC 9110 section 15.1).
 const PROBLEM = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 /**
- * The answer to a request whose events each have a verdict. `events` are those that were not accepted.
- * `status` is for senders that must be told another one than the verdicts give.
+ * The answer to a request whose events each have a verdict. `status` is for senders that need another one than the
+ * verdicts give.
  */
-export function verdictReply(
-  counts: Record<Verdict, number>,
-  events: EventReply[],
-  status = statusOf(counts, events),
-): Reply {
+export function verdictReply({ counts, events }: Outcome, status = statusOf(counts, events)): Reply {
   if (events.length === 0 && counts.accepted === 1) return { status, body: ONE_ACCEPTED, headers: JSON_TYPE };
   const { accepted, duplicate, rejected, retry } = counts;
   const { listed, omitted } = listOf(events);
@@ -57,38 +45,38 @@ export function verdictReply(
 }
 
 /** The events as JSON texts, as far as they fit; when not all do, duplicates are left out first. */
-function listOf(events: EventReply[]): { listed: string[]; omitted: number } {
+function listOf(events: EventOutcome[]): { listed: string[]; omitted: number } {
   const all = fitting(events);
   if (all.length === events.length) return { listed: all, omitted: 0 };
   const listed = fitting(events.filter(({ verdict, changed }) => verdict !== 'duplicate' || changed));
   return { listed, omitted: events.length - listed.length };
 }
 
-function fitting(events: EventReply[]): string[] {
+function fitting(events: EventOutcome[]): string[] {
   let errorsLeft = MAX_ERRORS;
   let room = MAX_LIST;
   const listed: string[] = [];
   for (const { index, line, id, verdict, changed, errors } of events) {
-    const told = errors.slice(0, Math.min(MAX_ERRORS_PER_EVENT, errorsLeft));
+    const listedErrors = errors.slice(0, Math.min(MAX_ERRORS_PER_EVENT, errorsLeft));
     const text = JSON.stringify({
       index,
-      ...(line === undefined ? {} : { line }),
+      ...(line === null ? {} : { line }),
       id,
       verdict,
       ...(changed ? { changed: true } : {}),
-      ...(errors.length === 0 ? {} : { errors: told }),
+      ...(errors.length === 0 ? {} : { errors: listedErrors }),
     });
     room -= text.length;
     if (room < 0) break;
-    errorsLeft -= told.length;
+    errorsLeft -= listedErrors.length;
     listed.push(text);
   }
   return listed;
 }
 
-function statusOf(counts: Record<Verdict, number>, events: EventReply[]): number {
+function statusOf(counts: Readonly<Record<Verdict, number>>, events: EventOutcome[]): number {
   if (counts.retry > 0) return 503;
-  // Of a duplicate with another payload nothing is stored: its sender must not take that for success.
+  // A duplicate with another payload is not stored: its sender must not take that for success.
   const failed = events.filter(({ verdict, changed }) => verdict === 'rejected' || changed);
   if (failed.length === 0) return 202;
   if (counts.accepted + counts.duplicate + counts.rejected > failed.length) return 207;

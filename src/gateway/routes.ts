@@ -13,7 +13,7 @@ export interface Route {
   /** With `:source` where a source is named. */
   path: string;
   methods: ('GET' | 'POST')[];
-  /** The protocol of the sources that it is for. */
+  /** The protocol of the sources that the path is for. */
   takes: SourceConfig['protocol'];
   /** One plain sentence. */
   summary: string;
@@ -22,11 +22,11 @@ export interface Route {
   protocol: Protocol;
   /** Replies when nothing went wrong; absent: a verdict per event. */
   ok?: ('verdicts' | { status: number; description: string; type?: string; example?: unknown })[];
-  /** Sources that a method is for, if not for all. */
+  /** Tells the sources that a method is for; absent: it is for all. */
   only?: { GET?: (source: SourceConfig) => boolean };
   /** Further parameters, as OpenAPI writes them. */
   parameters?: Record<string, unknown>[];
-  /** What the body is, as an OpenAPI media type object. */
+  /** The body, as an OpenAPI media type object. */
   body?: (type: string) => Record<string, unknown>;
 }
 
@@ -76,7 +76,7 @@ function allRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
         'Takes webhooks of other services: any body is one event. GET answers the proof that X asks for.',
       accepts: ['application/json', 'application/x-www-form-urlencoded', 'text/plain', '*/*'],
       protocol: webhookProtocol(doors),
-      ok: ['verdicts', { status: 200, description: 'What some services want to see in the place of 202.' }],
+      ok: ['verdicts', { status: 200, description: 'The reply to services that take no 202 for success.' }],
       only: { GET: ({ verify }) => verify?.scheme === 'twitter' },
     },
   ];

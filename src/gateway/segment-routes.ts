@@ -14,7 +14,7 @@ const SUCCESS = { status: 200, description: STORED, type: 'application/json', ex
 const IMAGE = { status: 200, description: STORED, type: 'image/gif' };
 const DOCUMENT = { status: 200, description: 'The document.', type: 'application/json' };
 
-/** The paths of Segment's and RudderStack's SDKs; the write key tells the source. */
+/** The paths of Segment's and RudderStack's SDKs. The write key names the source. */
 export function segmentRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
   const keys = new WriteKeys(doors, platform);
   const post = (path: string, call: Call | null, summary: string, protocol: Protocol): Route => ({
@@ -41,7 +41,7 @@ export function segmentRoutes(doors: Map<string, Door>, platform: Platform): Rou
   const sourceConfig = documentProtocol(keys, rudderSourceConfig);
   const aboutConfig = "Gives RudderStack's SDKs their settings.";
   return [
-    // Each has its first letter as a short form.
+    // Each call has a short path, too: its first letter.
     ...CALLS.flatMap((call) =>
       [call, call.charAt(0)].map((name) =>
         post(`/v1/${name}`, call, `Takes a Segment ${call} call.`, segmentProtocol(keys, call)),

@@ -1,25 +1,27 @@
-import type { DecodedEvent, EventError, Verdict } from '../core/event.ts';
+import type { EventError, JudgedEvent } from '../core/event.ts';
 import { claimKey } from '../ports/dedupe-store.ts';
 import type { LogRecord } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { CommitGroups } from './commit/group.ts';
 import { type Item, makeItem } from './commit/item.ts';
-import { refuse, type Source } from './formats/source.ts';
-import type { EventReply } from './reply.ts';
-
-/** What became of a request's events: how many of each verdict, and those that were not accepted. */
-export interface Outcome {
-  counts: Record<Verdict, number>;
-  events: EventReply[];
-  /** Nothing was stored, nor kept as rejected: an all-or-nothing source refused the request. */
-  refused?: true;
-}
+import type { Source } from './formats/source.ts';
+import {
+  type EventOutcome,
+  eventOutcome,
+  isGood,
+  NO_VERDICTS,
+  NOT_STORED,
+  type Outcome,
+  refusedBatch,
+} from './outcome.ts';
 
 /** Characters of the reasons that a rejected record carries in its header. */
 const MAX_REASONS = 4096;
 
-const NOT_STORED: EventError = { code: 'log_unavailable', detail: 'not stored; send it again' };
-
+const TOO_LARGE: EventError = {
+  code: 'event_too_large',
+  detail: "event is over the topic's record size limit",
+};
 const ID_REUSED: EventError = {
   code: 'id_reused',
   detail: 'another payload was stored under this id; this one was not',
@@ -27,98 +29,57 @@ const ID_REUSED: EventError = {
 
 /** Stores events that have been judged; resolves when each has its verdict. */
 export async function store(
-  events: DecodedEvent[],
+  events: JudgedEvent[],
   source: Source,
   groups: CommitGroups,
   platform: Platform,
 ): Promise<Outcome> {
   const refused = refusedBatch(events, source);
   if (refused !== null) return refused;
-  const counts = noVerdicts();
   const items = events.map((event) =>
-    event.errors.length === 0 ? itemOf(event, source, platform) : rejectedItem(event, source),
+    isGood(event) ? itemOf(event, source, platform) : rejectedItem(event, source),
   );
   if (items.length > 0) await groups.submit(items);
-  const replies: EventReply[] = [];
+  const counts = { ...NO_VERDICTS };
+  const outcomes: EventOutcome[] = [];
   for (let i = 0; i < items.length; i++) {
     const item = items[i]!;
-    const verdict = item.verdict!;
-    counts[verdict]++;
-    if (verdict === 'accepted') continue;
-    const event = events[i]!;
-    const changed = verdict === 'duplicate' && item.changed;
-    if (changed) event.errors = [ID_REUSED];
-    else if (verdict === 'retry') event.errors = [{ ...NOT_STORED, code: item.code ?? NOT_STORED.code }];
-    else if (item.code === 'event_too_large')
-      refuse(event, item.code, "event is over the topic's record size limit");
-    replies.push(replyOf(event, verdict, changed));
+    counts[item.verdict!]++;
+    if (item.verdict !== 'accepted') outcomes.push(outcomeOf(events[i]!, item));
   }
-  return { counts, events: replies };
+  return { counts, events: outcomes, refused: false };
 }
 
-/** The outcome when an all-or-nothing source refuses the request, else null. */
-function refusedBatch(events: DecodedEvent[], source: Source): Outcome | null {
-  if (source.config.batch !== 'all-or-nothing' || events.every(({ errors }) => errors.length === 0))
-    return null;
-  for (const event of events) {
-    if (event.errors.length === 0) refuse(event, 'batch_refused', 'another event of the batch was refused');
-  }
-  return { ...outcomeOf(events, 'rejected'), refused: true };
+function outcomeOf(event: JudgedEvent, { verdict, code, changed }: Item): EventOutcome {
+  if (verdict === 'duplicate' && changed) return eventOutcome(event, verdict, [ID_REUSED], true);
+  if (verdict === 'retry')
+    return eventOutcome(event, verdict, [{ ...NOT_STORED, code: code ?? NOT_STORED.code }]);
+  const { errors } = event;
+  return eventOutcome(event, verdict!, code === 'event_too_large' ? [...errors, TOO_LARGE] : errors);
 }
 
-/** The outcome when no event of the request may come in, else null. */
-export function refusedWhole(events: DecodedEvent[], source: Source): Outcome | null {
-  if (events.some(({ errors }) => errors.length === 0)) return refusedBatch(events, source);
-  return refusedBatch(events, source) ?? outcomeOf(events, 'rejected');
-}
-
-/** The outcome when it is not known that anything is stored. */
-export function unstored(events: DecodedEvent[]): Outcome {
-  for (const event of events) event.errors = [NOT_STORED];
-  return outcomeOf(events, 'retry');
-}
-
-function outcomeOf(events: DecodedEvent[], verdict: Verdict): Outcome {
-  return {
-    counts: { ...noVerdicts(), [verdict]: events.length },
-    events: events.map((event) => replyOf(event, verdict, false)),
-  };
-}
-
-function noVerdicts(): Record<Verdict, number> {
-  return { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
-}
-
-function replyOf(event: DecodedEvent, verdict: Verdict, changed: boolean): EventReply {
-  const { index, line, id, errors } = event;
-  return { index, ...(line === undefined ? {} : { line }), id, verdict, changed, errors };
-}
-
-function itemOf(event: DecodedEvent, source: Source, platform: Platform): Item {
+function itemOf(event: JudgedEvent, source: Source, platform: Platform): Item {
   const claim = {
     key: claimKey(platform.digest(event.identity)),
-    print: event.print ?? (event.data === null ? 0 : platform.checksum(event.data)),
+    print: event.payloadChecksum ?? (event.data === null ? 0 : platform.checksum(event.data)),
   };
   return makeItem(recordOf(event, source), claim, 'accepted');
 }
 
-function rejectedItem(event: DecodedEvent, source: Source): Item {
+function rejectedItem(event: JudgedEvent, source: Source): Item {
   const oversize = event.errors.some((error) => error.code === 'event_too_large');
-  return makeItem(
-    rejectedRecord(recordOf(event, source), event.errors, source.name, oversize),
-    null,
-    'rejected',
-  );
+  const record = rejectedRecord(recordOf(event, source), event.errors, source.name, oversize);
+  return makeItem(record, null, 'rejected');
 }
 
-function recordOf(event: DecodedEvent, source: Source): LogRecord {
+function recordOf(event: JudgedEvent, source: Source): LogRecord {
   return { topic: source.config.topic, key: event.key, value: event.data, headers: event.headers };
 }
 
 /** The record that keeps a refused event, with its reasons; without its payload when that is over a size limit. */
 export function rejectedRecord(
   record: LogRecord,
-  errors: EventError[],
+  errors: readonly EventError[],
   source: string,
   withoutValue: boolean,
 ): LogRecord {

@@ -5,7 +5,7 @@ import type { RequestFacts } from '../ports/report.ts';
 import type { Span, Tracing } from '../ports/tracing.ts';
 import type { Head } from './body/head.ts';
 
-/** The step that a request is, hung on the trace that it came with. */
+/** Starts the span of a request, in the trace that the request came with. */
 export function requestSpan(tracing: Tracing, c: Context, { method, path, header }: Head): Span {
   const route = routePath(c);
   return tracing.start({
@@ -16,14 +16,14 @@ export function requestSpan(tracing: Tracing, c: Context, { method, path, header
     attributes: {
       'http.request.method': method,
       'http.route': route,
-      // Some have a key in their path.
+      // A path with a key in it must not be in a trace.
       'url.path': route.includes(':key') ? route : path,
       'url.scheme': c.req.raw.url.startsWith('https:') ? 'https' : 'http',
     },
   });
 }
 
-/** What a client did wrong is no error of the server (HTTP conventions, span status). */
+/** Ends the span. A client's mistake is no error of the server (HTTP conventions, span status). */
 export function endRequestSpan(span: Span, { source, status, error }: RequestFacts): void {
   span.end(status < 500 ? null : (error ?? String(status)), {
     'http.response.status_code': status,

@@ -1,51 +1,44 @@
-import type { DecodedEvent } from '../core/event.ts';
+import { type DecodedEvent, type EventError, NO_ERRORS } from '../core/event.ts';
 import { fragment, parsePointer, resolvePointer } from '../json/pointer.ts';
 import type { ErrorBudget, SchemaSet } from '../schema/registry.ts';
-import { refuse, type Source } from './formats/source.ts';
+import { eventError, type Field, isError } from './formats/event.ts';
+import type { Source } from './formats/source.ts';
 
-/** Checks an event's data against the schema that its source, type or dataschema names; adds errors to it. */
-export function validateEvent(
+/** The errors of an event's data by the schema that its source, type or dataschema names; none when there is no schema. */
+export function schemaErrors(
   event: DecodedEvent,
   source: Source,
   schemas: SchemaSet,
   budget: ErrorBudget,
-): void {
+): readonly EventError[] {
   const name = schemaName(event, source);
-  if (name === null || name === undefined) return;
+  if (name === null) return NO_ERRORS;
+  if (isError(name)) return [name];
   const validator = schemas.find(name);
   if (validator === undefined) {
     // A dataschema is the sender's word: it binds only where the schema is here.
-    if (source.config.schema !== null)
-      refuse(event, 'schema_unknown', `there is no schema ${JSON.stringify(name.slice(0, 100))}`);
-    return;
+    if (source.config.schema === null) return NO_ERRORS;
+    return [eventError('schema_unknown', `there is no schema ${JSON.stringify(name.slice(0, 100))}`)];
   }
-  if (event.json === undefined) {
-    refuse(event, 'schema_mismatch', `data must be JSON to match schema ${validator.name}`);
-    return;
-  }
-  const errors = validator.check(event.json, event.data?.length ?? 0, budget);
-  if (errors !== null) event.errors.push(...errors);
+  if (event.json === undefined)
+    return [eventError('schema_mismatch', `data must be JSON to match schema ${validator.name}`)];
+  return validator.check(event.json, event.data?.length ?? 0, budget) ?? NO_ERRORS;
 }
 
-function schemaName(event: DecodedEvent, source: Source): string | null | undefined {
+/** The name of the schema; null when the event has none. */
+function schemaName({ headers, json, name }: DecodedEvent, source: Source): Field {
   const { schema } = source.config;
-  if (schema === null) return event.headers.ce_dataschema;
+  if (schema === null) return headers.ce_dataschema ?? null;
   if (typeof schema === 'object') {
-    const type = event.headers.ce_type ?? '';
-    const { name } = event;
-    if (name !== undefined && Object.hasOwn(schema, name)) return schema[name];
-    if (Object.hasOwn(schema, type)) return schema[type];
-    if (Object.hasOwn(schema, '*')) return schema['*'];
-    refuse(
-      event,
-      'schema_unknown',
-      `type ${JSON.stringify(type.slice(0, 100))} is not one that this source takes`,
-    );
-    return null;
+    const type = headers.ce_type ?? '';
+    if (name !== null && Object.hasOwn(schema, name)) return schema[name]!;
+    if (Object.hasOwn(schema, type)) return schema[type]!;
+    if (Object.hasOwn(schema, '*')) return schema['*']!;
+    const detail = `type ${JSON.stringify(type.slice(0, 100))} is not one that this source takes`;
+    return eventError('schema_unknown', detail);
   }
   if (!schema.startsWith('/')) return schema;
-  const value = resolvePointer(event.json, parsePointer(schema));
+  const value = resolvePointer(json, parsePointer(schema));
   if (typeof value === 'string') return value;
-  refuse(event, 'schema_unknown', 'must name the schema', fragment(schema));
-  return null;
+  return eventError('schema_unknown', 'must name the schema', fragment(schema));
 }

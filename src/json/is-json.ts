@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { skipSpace } from './scan.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -11,12 +12,12 @@ const CLOSE_OBJECT = 0x7d;
 const LETTER_U = 0x75;
 /** What may come after a backslash, but for `u`. */
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
-/** 1 for bytes that stand for themselves in a string. */
+/** 1 for bytes that may stand in a string without an escape. */
 const PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
   byte < 0x20 || byte === QUOTE || byte === BACKSLASH ? 0 : 1,
 );
 const WORDS = ['true', 'false', 'null'].map((word) => Buffer.from(word));
-/** Arrays and objects in each other whose kinds one number holds. */
+/** Levels of arrays and objects whose kinds fit into the bits of one number. */
 const DEEPEST = 30;
 
 /** Whether bytes are one JSON text in UTF-8, as `JSON.parse` would take it (RFC 8259), for about half of its cost. */
@@ -29,13 +30,13 @@ function isText(bytes: Uint8Array): boolean {
   let depth = 0;
   /** The bit of each depth tells an array from an object. */
   let arrays = 0;
-  let at = spaceEnd(bytes, 0);
+  let at = skipSpace(bytes, 0, bytes.length);
   for (;;) {
     // Here a value begins.
     const first = at < end ? bytes[at]! : 0;
     if (first === OPEN_OBJECT || first === OPEN_ARRAY) {
       if (depth === DEEPEST) return isParsed(bytes);
-      at = spaceEnd(bytes, at + 1);
+      at = skipSpace(bytes, at + 1, bytes.length);
       const isArray = first === OPEN_ARRAY;
       if (at < end && bytes[at] === (isArray ? CLOSE_ARRAY : CLOSE_OBJECT)) at++;
       else {
@@ -51,12 +52,12 @@ function isText(bytes: Uint8Array): boolean {
     if (at < 0) return false;
     // Here one has ended.
     for (;;) {
-      at = spaceEnd(bytes, at);
+      at = skipSpace(bytes, at, bytes.length);
       if (depth === 0) return at === end;
       const next = at < end ? bytes[at++]! : 0;
       const isArray = (arrays & (1 << depth)) !== 0;
       if (next === 0x2c) {
-        at = spaceEnd(bytes, at);
+        at = skipSpace(bytes, at, bytes.length);
         if (!isArray) at = nameEnd(bytes, at);
         if (at < 0) return false;
         break;
@@ -76,23 +77,13 @@ function isParsed(bytes: Uint8Array): boolean {
   }
 }
 
-function spaceEnd(bytes: Uint8Array, at: number): number {
-  let i = at;
-  while (i < bytes.length) {
-    const byte = bytes[i]!;
-    if (byte > 0x20 || (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09)) break;
-    i++;
-  }
-  return i;
-}
-
 /** Where the value of the member begins whose name should be at `at`; -1 when there is none. */
 function nameEnd(bytes: Uint8Array, at: number): number {
   if (at >= bytes.length || bytes[at] !== QUOTE) return -1;
   const end = stringEnd(bytes, at + 1);
   if (end < 0) return -1;
-  const colon = spaceEnd(bytes, end);
-  return colon < bytes.length && bytes[colon] === 0x3a ? spaceEnd(bytes, colon + 1) : -1;
+  const colon = skipSpace(bytes, end, bytes.length);
+  return colon < bytes.length && bytes[colon] === 0x3a ? skipSpace(bytes, colon + 1, bytes.length) : -1;
 }
 
 /** After the string whose text begins at `at`; -1 when it is none. */

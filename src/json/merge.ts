@@ -1,57 +1,29 @@
-import { ScanError, type Span, skipSpace, textOf, valueSpan } from './scan.ts';
+import { isObject } from './parse.ts';
+import { eachMember, nameText, type Span } from './scan.ts';
 
 /**
  * Gives JSON objects further members, or members other values, in their bytes: everything else of them stays
  * as it was written, with its order, white space, escapes and big numbers.
  */
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-
-export interface Member {
+interface Member {
   name: string;
   /** Where its name begins. */
   start: number;
   value: Span;
 }
 
-/**
- * The members of the object that the span is, in their order; a name may come more than once. Exact about
- * what is between the values, as `eachElement` is. Throws ScanError; SyntaxError or TypeError for a bad name.
- */
-export function* eachMember(bytes: Uint8Array, object: { start: number; end: number }): Iterable<Member> {
-  const brace = object.end - 1;
-  let i = skipSpace(bytes, object.start + 1, brace);
-  if (i === brace) return;
-  for (;;) {
-    if (bytes[i] !== QUOTE) throw new ScanError(`a name must be a string, at ${i}`);
-    const name = valueSpan(bytes, i, brace);
-    const colon = skipSpace(bytes, name.end, brace);
-    if (bytes[colon] !== COLON) throw new ScanError(`a name without a value, at ${colon}`);
-    const value = valueSpan(bytes, skipSpace(bytes, colon + 1, brace), brace);
-    yield { name: nameOf(bytes, name), start: i, value };
-    i = skipSpace(bytes, value.end, brace);
-    if (i === brace) break;
-    if (bytes[i] !== COMMA) throw new ScanError(`unexpected byte at ${i}`);
-    i = skipSpace(bytes, i + 1, brace);
-  }
+/** The members of the object that the bytes are, in their order. Throws as `eachMember` and `nameText` do. */
+function membersOf(bytes: Uint8Array): Member[] {
+  const members: Member[] = [];
+  eachMember(bytes, { start: 0, end: bytes.length }, (start, nameEnd, value) =>
+    members.push({ name: nameText(bytes, start, nameEnd), start, value }),
+  );
+  return members;
 }
 
-/** Names are mostly plain ASCII: for a few letters a decoder costs more than reading them one by one. */
-function nameOf(bytes: Uint8Array, { start, end }: Span): string {
-  let name = '';
-  for (let i = start + 1; i < end - 1; i++) {
-    const c = bytes[i]!;
-    if (c < 0x20 || c > 0x7e || c === BACKSLASH) return JSON.parse(textOf(bytes, start, end)) as string;
-    name += String.fromCharCode(c);
-  }
-  return name;
-}
-
-/** An object that lends its members to others. */
-export interface Lender {
+/** An object whose members other objects get where they lack them. */
+export interface FieldDefaults {
   json: Record<string, unknown>;
   bytes: Uint8Array;
   /** Each as name and value in bytes; of a name that comes twice the last, as in JSON.parse. */
@@ -59,10 +31,9 @@ export interface Lender {
 }
 
 /** `bytes` are the object and nothing else; `json` is the same parsed. */
-export function lenderOf(bytes: Uint8Array, json: Record<string, unknown>): Lender {
+export function fieldDefaults(bytes: Uint8Array, json: Record<string, unknown>): FieldDefaults {
   const members = new Map<string, Uint8Array>();
-  for (const { name, start, value } of eachMember(bytes, { start: 0, end: bytes.length }))
-    members.set(name, bytes.subarray(start, value.end));
+  for (const { name, start, value } of membersOf(bytes)) members.set(name, bytes.subarray(start, value.end));
   return { json, bytes, members };
 }
 
@@ -77,8 +48,8 @@ interface Patch {
 
 const encoder = new TextEncoder();
 
-/** One object being changed: its bytes and its parsed form stay the same thing. A member may be changed once. */
-export class Splice {
+/** One object while it is changed: its bytes and its parsed form stay equal. A member may be changed once. */
+export class JsonMerge {
   readonly json: Record<string, unknown>;
   readonly #bytes: Uint8Array;
   /** Of a name that comes twice the last place. */
@@ -91,7 +62,7 @@ export class Splice {
   constructor(bytes: Uint8Array, json: Record<string, unknown>) {
     this.json = json;
     this.#bytes = bytes;
-    this.#members = [...eachMember(bytes, { start: 0, end: bytes.length })];
+    this.#members = membersOf(bytes);
     for (const { name, value } of this.#members) this.#places.set(name, value);
   }
 
@@ -121,27 +92,28 @@ export class Splice {
   }
 
   /**
-   * Lets a member that is an object have the members of another that it lacks; one level deep. Absent or null
-   * it becomes a copy; anything else but an object stays.
+   * Gives a member that is an object the members of `defaults` that it lacks; one level deep. An absent or null member
+   * becomes a copy of them. A member that is no object stays as it is.
    */
-  lend(name: string, lender: Lender): void {
-    if (lender.members.size === 0) return;
+  addDefaults(name: string, defaults: FieldDefaults): void {
+    if (defaults.members.size === 0) return;
     const own = Object.hasOwn(this.json, name) ? this.json[name] : null;
-    if (own === null) this.set(name, lender.json, lender.bytes);
+    if (own === null) this.set(name, defaults.json, defaults.bytes);
     if (!isObject(own)) return;
     const parts: Part[] = [];
     let empty = Object.keys(own).length === 0;
-    for (const [key, bytes] of lender.members) {
+    for (const [key, bytes] of defaults.members) {
       if (Object.hasOwn(own, key)) continue;
       if (!empty) parts.push(',');
       parts.push(bytes);
-      put(own, key, lender.json[key]);
+      put(own, key, defaults.json[key]);
       empty = false;
     }
     const brace = this.#places.get(name)!.end - 1;
     if (parts.length > 0) this.#patches.push({ start: brace, end: brace, parts });
   }
 
+  /** The object as it is now. */
   bytes(): Uint8Array {
     const end = this.#bytes.length - 1;
     if (this.#added.length > 0) this.#patches.push({ start: end, end, parts: this.#added });
@@ -168,18 +140,18 @@ export class Splice {
   }
 }
 
-/** The object without a member, however often it is there. Throws as `eachMember` does. */
+/** The object that the bytes are without a member, however often it is there. Throws as `eachMember` and `nameText` do. */
 export function withoutMember(bytes: Uint8Array, name: string): Uint8Array {
   const pieces: Uint8Array[] = [];
   let at = 0;
-  for (const { start, end } of cutsOf([...eachMember(bytes, { start: 0, end: bytes.length })], name)) {
+  for (const { start, end } of cutsOf(membersOf(bytes), name)) {
     pieces.push(bytes.subarray(at, start));
     at = end;
   }
   return at === 0 ? bytes : joined([...pieces, bytes.subarray(at)]);
 }
 
-/** What to take out so that the others are still parted by commas. */
+/** The spans to take out, so that commas still part the other members. */
 function cutsOf(members: Member[], name: string): { start: number; end: number }[] {
   const cuts: { start: number; end: number }[] = [];
   for (let i = 0; i < members.length; i++) {
@@ -196,10 +168,6 @@ function cutsOf(members: Member[], name: string): { start: number; end: number }
       });
   }
   return cuts;
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** An assignment to `__proto__` would change the object's prototype instead. */

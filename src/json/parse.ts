@@ -10,7 +10,7 @@ export function parseJson(text: string): unknown {
   return JSON.parse(text.includes('\\') ? withPlainNames(text) : text);
 }
 
-/** The text with escapes in members' names undone where JSON allows the character itself. */
+/** The text with each escape in a member's name replaced by its character, where JSON allows that. */
 function withPlainNames(text: string): string {
   let result = '';
   let copied = 0;
@@ -42,7 +42,11 @@ function plain(string: string): string {
   try {
     return JSON.stringify(JSON.parse(string));
   } catch {
-    // The whole is no JSON then either, and the error is better told of the text as sent.
+    // Then the whole is no JSON either. The error must be about the text as sent.
     return string;
   }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -29,30 +29,26 @@ export function skipSpace(bytes: Uint8Array, at: number, end: number): number {
   let i = at;
   while (i < end) {
     const c = bytes[i]!;
-    if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) break;
+    if (c > 0x20 || (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09)) break;
     i++;
   }
   return i;
 }
 
-/** The index after the string that opens at `at`; -1 when it does not close before `end`. */
+/** The index after the string that opens at `at`. Throws ScanError when it does not close before `end`. */
 function stringEnd(bytes: Uint8Array, at: number, end: number): number {
   for (let i = at + 1; i < end; i++) {
     const c = bytes[i]!;
     if (c === QUOTE) return i + 1;
     if (c === BACKSLASH) i++;
   }
-  return -1;
+  throw new ScanError('a string is not closed');
 }
 
 /** The span of the value that begins at `at` (not white space). Throws ScanError when it is cut short. */
 export function valueSpan(bytes: Uint8Array, at: number, end: number): Span {
   const first = bytes[at]!;
-  if (first === QUOTE) {
-    const stop = stringEnd(bytes, at, end);
-    if (stop < 0) throw new ScanError('a string is not closed');
-    return { start: at, end: stop, depth: 0, values: 1 };
-  }
+  if (first === QUOTE) return { start: at, end: stringEnd(bytes, at, end), depth: 0, values: 1 };
   if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) {
     let i = at;
     while (i < end) {
@@ -88,11 +84,10 @@ export function valueSpan(bytes: Uint8Array, at: number, end: number): Span {
 }
 
 /**
- * The elements of the array that is the whole of the bytes. `each` is called per element and may throw to
- * stop. Throws ScanError when the array itself is malformed, cut short, or followed by anything.
+ * Calls `each` with each element of the array that opens at `at`; it may throw to stop. Throws ScanError when the
+ * array itself is malformed, is cut short, or does not end at `end`.
  */
-export function eachElement(bytes: Uint8Array, at: number, each: (span: Span) => void): void {
-  const end = bytes.length;
+export function eachElement(bytes: Uint8Array, at: number, end: number, each: (span: Span) => void): void {
   let i = skipSpace(bytes, at + 1, end);
   if (bytes[i] === CLOSE_ARRAY) {
     i++;
@@ -114,76 +109,50 @@ export function eachElement(bytes: Uint8Array, at: number, each: (span: Span) =>
   if (skipSpace(bytes, i, end) !== end) throw new ScanError('something follows the array');
 }
 
+/** Gets a member's value, and where its name is: from `start` to `nameEnd`, with its quotes. */
+export type EachMember = (start: number, nameEnd: number, value: Span) => void;
+
+/**
+ * Calls `each` with each member of the object that the span is, in their order; a name may come more than once.
+ * Throws ScanError when anything but members and commas is between the braces.
+ */
+export function eachMember(
+  bytes: Uint8Array,
+  object: { start: number; end: number },
+  each: EachMember,
+): void {
+  const brace = object.end - 1;
+  let i = skipSpace(bytes, object.start + 1, brace);
+  if (i === brace) return;
+  for (;;) {
+    if (bytes[i] !== QUOTE) throw new ScanError(`a name must be a string, at ${i}`);
+    const nameEnd = stringEnd(bytes, i, brace);
+    const colon = skipSpace(bytes, nameEnd, brace);
+    if (bytes[colon] !== COLON) throw new ScanError(`a name without a value, at ${colon}`);
+    const value = valueSpan(bytes, skipSpace(bytes, colon + 1, brace), brace);
+    each(i, nameEnd, value);
+    i = skipSpace(bytes, value.end, brace);
+    if (i === brace) return;
+    if (bytes[i] !== COMMA) throw new ScanError(`unexpected byte at ${i}`);
+    i = skipSpace(bytes, i + 1, brace);
+  }
+}
+
+/** The name from `start` to `end`, with its quotes there. Throws SyntaxError or TypeError when it is no JSON string. */
+export function nameText(bytes: Uint8Array, start: number, end: number): string {
+  let name = '';
+  // Names are mostly plain ASCII: for a few letters a decoder costs more than reading them one by one.
+  for (let i = start + 1; i < end - 1; i++) {
+    const c = bytes[i]!;
+    if (c < 0x20 || c > 0x7e || c === BACKSLASH) return JSON.parse(textOf(bytes, start, end)) as string;
+    name += String.fromCharCode(c);
+  }
+  return name;
+}
+
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Text of a span. Throws TypeError when it is not UTF-8. */
 export function textOf(bytes: Uint8Array, start = 0, end = bytes.length): string {
   return decoder.decode(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
-}
-
-/**
- * Where the value is that JSON Pointer tokens lead to, inside bytes known to be valid JSON. Of members with
- * the same name the last one counts, as in JSON.parse. Null when there is none.
- */
-export function locate(
-  bytes: Uint8Array,
-  span: { start: number; end: number },
-  tokens: readonly string[],
-): Span | null {
-  let at = skipSpace(bytes, span.start, span.end);
-  let found: Span | null = valueSpan(bytes, at, span.end);
-  for (const token of tokens) {
-    at = found.start;
-    if (bytes[at] === OPEN_OBJECT) found = member(bytes, found, token);
-    else if (bytes[at] === OPEN_ARRAY) found = element(bytes, found, token);
-    else return null;
-    if (found === null) return null;
-  }
-  return found;
-}
-
-function member(bytes: Uint8Array, object: Span, name: string): Span | null {
-  let found: Span | null = null;
-  let i = skipSpace(bytes, object.start + 1, object.end);
-  while (bytes[i] === QUOTE) {
-    const keyEnd = stringEnd(bytes, i, object.end);
-    const isIt = isNamed(bytes, i, keyEnd, name);
-    i = skipSpace(bytes, keyEnd, object.end);
-    if (bytes[i] !== COLON) return null;
-    const value = valueSpan(bytes, skipSpace(bytes, i + 1, object.end), object.end);
-    if (isIt) found = value;
-    i = skipSpace(bytes, value.end, object.end);
-    if (bytes[i] === COMMA) i = skipSpace(bytes, i + 1, object.end);
-  }
-  return found;
-}
-
-/** Whether the string from `start` to `end` is this name. An object may have very many: the first other letter ends it. */
-function isNamed(bytes: Uint8Array, start: number, end: number, name: string): boolean {
-  let at = 0;
-  for (let i = start + 1; i < end - 1; i++) {
-    const wanted = name.charCodeAt(at++);
-    let c = bytes[i]!;
-    if (c > 0x7e) return wanted > 0x7e && JSON.parse(textOf(bytes, start, end)) === name;
-    if (c === BACKSLASH) {
-      const length = bytes[i + 1] === 0x75 ? 6 : 2;
-      c = (JSON.parse(`"${textOf(bytes, i, i + length)}"`) as string).charCodeAt(0);
-      i += length - 1;
-    }
-    if (c !== wanted) return false;
-  }
-  return at === name.length;
-}
-
-function element(bytes: Uint8Array, array: Span, token: string): Span | null {
-  if (!/^(?:0|[1-9]\d*)$/.test(token)) return null;
-  let left = Number(token);
-  let i = skipSpace(bytes, array.start + 1, array.end);
-  while (i < array.end && bytes[i] !== CLOSE_ARRAY) {
-    const value = valueSpan(bytes, i, array.end);
-    if (left-- === 0) return value;
-    i = skipSpace(bytes, value.end, array.end);
-    if (bytes[i] === COMMA) i = skipSpace(bytes, i + 1, array.end);
-  }
-  return null;
 }

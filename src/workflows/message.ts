@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { HOPS } from '../cloudevents/attributes.ts';
-import { asBuffer, isJsonType, parseJson } from '../cloudevents/record.ts';
+import { isJsonType } from '../cloudevents/content-type.ts';
+import { asBuffer, parseJson } from '../cloudevents/record.ts';
 import type { FunctionReply } from '../function/conclude.ts';
 import { MOST_HOPS } from '../function/reply-record.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';

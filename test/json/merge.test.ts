@@ -1,13 +1,23 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { eachMember, lenderOf, Splice } from '../../src/json/merge.ts';
+import { fieldDefaults, JsonMerge } from '../../src/json/merge.ts';
+import { eachMember, nameText } from '../../src/json/scan.ts';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const parse = (text: string) => JSON.parse(text) as Record<string, unknown>;
-const spliceOf = (text: string) => new Splice(bytesOf(text), parse(text));
-const lender = (text: string) => lenderOf(bytesOf(text), parse(text));
+const mergeOf = (text: string) => new JsonMerge(bytesOf(text), parse(text));
+const defaults = (text: string) => fieldDefaults(bytesOf(text), parse(text));
+
+function membersOf(text: string): { name: string; text: string }[] {
+  const bytes = bytesOf(text);
+  const members: { name: string; text: string }[] = [];
+  eachMember(bytes, { start: 0, end: bytes.length }, (start, nameEnd, { end }) =>
+    members.push({ name: nameText(bytes, start, nameEnd), text: textOf(bytes.subarray(start, end)) }),
+  );
+  return members;
+}
 
 /** JSON text as clients may write it: any white space, escapes, numbers that no double holds, names twice. */
 const space = fc.constantFrom('', '', ' ', '\n\t', ' \r\n');
@@ -50,21 +60,19 @@ describe('a changed object', () => {
   it('C11 C12 parses to the changed value, and all other members keep their bytes and order', () => {
     fc.assert(
       fc.property(object, object, scalar, (text, below, value) => {
-        const splice = spliceOf(text);
-        splice.set('timestamp', JSON.parse(value), bytesOf(value));
-        splice.set('added', 'x"y');
-        splice.lend('context', lender(below));
-        const after = textOf(splice.bytes());
+        const merge = mergeOf(text);
+        merge.set('timestamp', JSON.parse(value), bytesOf(value));
+        merge.set('added', 'x"y');
+        merge.addDefaults('context', defaults(below));
+        const after = textOf(merge.bytes());
         const again = parse(after);
-        expect(isDeepStrictEqual(splice.json, again)).toBe(true);
-        expect(JSON.stringify(splice.json)).toBe(JSON.stringify(again));
-        expect(Object.getPrototypeOf(splice.json)).toBe(Object.prototype);
-        const rest = (json: string) => {
-          const bytes = bytesOf(json);
-          return [...eachMember(bytes, { start: 0, end: bytes.length })]
+        expect(isDeepStrictEqual(merge.json, again)).toBe(true);
+        expect(JSON.stringify(merge.json)).toBe(JSON.stringify(again));
+        expect(Object.getPrototypeOf(merge.json)).toBe(Object.prototype);
+        const rest = (json: string) =>
+          membersOf(json)
             .filter((member) => !['timestamp', 'added', 'context'].includes(member.name))
-            .map(({ start, value: { end } }) => textOf(bytes.subarray(start, end)));
-        };
+            .map((member) => member.text);
         expect(rest(after)).toEqual(rest(text));
       }),
       { numRuns: 2000, seed: 7 },
@@ -72,24 +80,24 @@ describe('a changed object', () => {
   });
 
   it('C11 changes the one of two equal names that counts, and adds what is missing at the end', () => {
-    const splice = spliceOf('{ "t":1 , "\\u0074" : 2, "u" :3 }');
-    splice.set('t', 'new');
-    splice.set('v', { deep: [1] });
-    expect(textOf(splice.bytes())).toBe('{ "t":1 , "\\u0074" : "new", "u" :3 ,"v":{"deep":[1]}}');
-    const empty = spliceOf('{ }');
+    const merge = mergeOf('{ "t":1 , "\\u0074" : 2, "u" :3 }');
+    merge.set('t', 'new');
+    merge.set('v', { deep: [1] });
+    expect(textOf(merge.bytes())).toBe('{ "t":1 , "\\u0074" : "new", "u" :3 ,"v":{"deep":[1]}}');
+    const empty = mergeOf('{ }');
     empty.set('a', 1);
     empty.set('b', 2);
     expect(textOf(empty.bytes())).toBe('{ "a":1,"b":2}');
-    expect(textOf(spliceOf('{"n": 1.0}').bytes())).toBe('{"n": 1.0}');
+    expect(textOf(mergeOf('{"n": 1.0}').bytes())).toBe('{"n": 1.0}');
   });
 });
 
-describe('what an object is lent', () => {
-  const lent = (text: string, below: string) => {
-    const splice = spliceOf(text);
-    splice.lend('c', lender(below));
-    const after = textOf(splice.bytes());
-    expect(isDeepStrictEqual(splice.json, parse(after))).toBe(true);
+describe('the members that an object gets by default', () => {
+  const merged = (text: string, below: string) => {
+    const merge = mergeOf(text);
+    merge.addDefaults('c', defaults(below));
+    const after = textOf(merge.bytes());
+    expect(isDeepStrictEqual(merge.json, parse(after))).toBe(true);
     return after;
   };
   const BELOW = '{"a":9007199254740993, "b" : {"x":1.0}}';
@@ -104,16 +112,18 @@ describe('what an object is lent', () => {
     ['an array', '{"c":[1]}', '{"c":[1]}'],
     ['there twice', '{"c":{"a":1},"c":{"b":2}}', '{"c":{"a":1},"c":{"b":2,"a":9007199254740993}}'],
   ])('goes where the member is %s', (_, text, after) => {
-    expect(lent(text, BELOW)).toBe(after);
+    expect(merged(text, BELOW)).toBe(after);
   });
 
   it('C11 is data, whatever its names are', () => {
-    expect(lent('{"c":{"x":1}}', '{"__proto__":{"admin":true},"constructor":1,"a":1,"a":2}')).toBe(
+    expect(merged('{"c":{"x":1}}', '{"__proto__":{"admin":true},"constructor":1,"a":1,"a":2}')).toBe(
       '{"c":{"x":1,"__proto__":{"admin":true},"constructor":1,"a":2}}',
     );
-    expect(lent('{"c":{"__proto__":null}}', '{"__proto__":{"admin":true}}')).toBe('{"c":{"__proto__":null}}');
+    expect(merged('{"c":{"__proto__":null}}', '{"__proto__":{"admin":true}}')).toBe(
+      '{"c":{"__proto__":null}}',
+    );
     expect(({} as { admin?: boolean }).admin).toBeUndefined();
-    expect(lent('{"__proto__":{"c":{"own":1}}}', '{"a":1}')).toBe(
+    expect(merged('{"__proto__":{"c":{"own":1}}}', '{"a":1}')).toBe(
       '{"__proto__":{"c":{"own":1}},"c":{"a":1}}',
     );
   });
@@ -130,5 +140,5 @@ it.each([
   '{"a" "b":1}',
   '{1:2}',
 ])('no members are found in %s', (text) => {
-  expect(() => [...eachMember(bytesOf(text), { start: 0, end: text.length })]).toThrow();
+  expect(() => membersOf(text)).toThrow();
 });

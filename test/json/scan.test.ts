@@ -1,21 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  eachElement,
-  locate,
-  ScanError,
-  type Span,
-  skipSpace,
-  textOf,
-  valueSpan,
-} from '../../src/json/scan.ts';
+import { locate } from '../../src/json/pointer.ts';
+import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../src/json/scan.ts';
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
 function elements(text: string): string[] {
   const bytes = bytesOf(text);
   const found: string[] = [];
-  eachElement(bytes, skipSpace(bytes, 0, bytes.length), (span) =>
+  eachElement(bytes, skipSpace(bytes, 0, bytes.length), bytes.length, (span) =>
     found.push(textOf(bytes, span.start, span.end)),
   );
   return found;
@@ -94,7 +87,7 @@ describe('valueSpan', () => {
 describe('locate', () => {
   const at = (text: string, ...tokens: string[]) => {
     const bytes = bytesOf(text);
-    const span = locate(bytes, { start: 0, end: bytes.length }, tokens);
+    const span = locate(bytes, tokens);
     return span === null ? null : textOf(bytes, span.start, span.end);
   };
 

@@ -10,7 +10,7 @@ const CODINGS: Record<string, Coding> = {
   zstd: 'zstd',
 };
 
-/** The content-coding of a request, null for none. Throws RequestError `unsupported_encoding` unless it is taken. */
+/** The content-coding of a request; null for none. Throws RequestError `unsupported_encoding` when it is not in `taken`. */
 export function codingOf(header: string | undefined, taken: readonly Coding[]): Coding | null {
   if (header === undefined) return null;
   const name = header.trim().toLowerCase();
@@ -30,16 +30,16 @@ export function checkAnnounced(header: string | undefined, limits: Limits): void
 }
 
 /**
- * Times that a body may grow by its content-coding. Events that are much alike are packed a hundred times smaller;
- * what goes beyond is made to fill memory.
+ * Times that a body may grow when its content-coding is undone. Events that are much alike shrink a hundredfold; a body
+ * beyond these ratios was made to fill memory.
  */
 const MAX_RATIO: Record<Coding, number> = { gzip: 250, deflate: 250, br: 500, zstd: 500 };
-/** Bytes that any body may become. */
+/** Bytes to which any body may grow, whatever its ratio. */
 const FREE = 64 * 1024;
 
 /**
- * Makes what is told of each piece that a body becomes. It throws RequestError `body_too_large` when that is more than
- * the limit or its coding's ratio allow, `overloaded` when there is no room.
+ * Makes the function that gets the bytes of each piece of an inflated body. It throws RequestError `body_too_large` when
+ * all pieces have more bytes than the limit or the coding's ratio allow, `overloaded` when there is no room.
  */
 export function inflatedGrowth(
   coding: Coding,

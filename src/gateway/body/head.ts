@@ -4,26 +4,26 @@ import { RequestError } from '../../core/errors.ts';
 import type { Coding, Platform } from '../../ports/platform.ts';
 import { checkAnnounced, codingOf } from './body.ts';
 
-/** What the head of a request says. */
+/** The head of a request. */
 export interface Head {
   method: string;
   /** Without the query. */
   path: string;
-  /** Of the route: the source's name, the kind of a call. */
+  /** A parameter of the route, such as the source's name. */
   param(name: string): string | undefined;
   /** By lower-case name. */
   header(name: string): string | undefined;
-  /** All fields with their lower-case names; one that was sent twice is there twice, if the runtime can tell. */
+  /** All fields with lower-case names; a field that was sent twice is there twice, if the runtime keeps them apart. */
   headers(): Iterable<[string, string]>;
   query(name: string): string | undefined;
-  /** All parameters of the query as sent, decoded as the URL standard says. */
+  /** All parameters of the query in their order, decoded by the URL standard. */
   queries(): Iterable<[string, string]>;
 }
 
 export function headOf(c: Context, platform: Platform): Head {
   return {
     method: c.req.method,
-    // No getter: an object literal that has one gets a hidden class of its own each time, which keeps all alive.
+    // No getter: V8 makes a new hidden class for each object literal with a getter, and that class keeps memory alive.
     path: c.req.path,
     param: (name) => c.req.param(name),
     header: (name) => platform.header(c.req.raw, c.env, name),
@@ -33,7 +33,7 @@ export function headOf(c: Context, platform: Platform): Head {
   };
 }
 
-/** The content-coding of the body, or null. Throws RequestError when the head alone is a reason to refuse. */
+/** The content-coding of the body, or null. Throws RequestError when the head alone is enough to refuse the request. */
 export function checkHead(
   head: Head,
   headerCount: number,

@@ -1,4 +1,5 @@
 import type { Token } from 'cborg';
+import { toBase64Url } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
 import { textOf } from '../../json/scan.ts';
 
@@ -12,7 +13,7 @@ export function scalarText(token: Token): string | null {
     case 'string':
       return JSON.stringify(stringOf(token));
     case 'bytes':
-      return `"${base64Url(value)}"`;
+      return `"${toBase64Url(value)}"`;
     case 'uint':
     case 'negint':
       return String(value);
@@ -30,7 +31,7 @@ export function scalarText(token: Token): string | null {
   }
 }
 
-/** Characters that the JSON text of an item has at least; 0 for what is short. */
+/** The fewest characters that the JSON text of a string or byte string can have; 0 for other items, which are short. */
 export function leastLength({ type, value }: Token): number {
   if (type.name === 'string') return value.length + 2;
   return type.name === 'bytes' ? Math.ceil((value.length * 4) / 3) + 2 : 0;
@@ -48,7 +49,7 @@ export function integerText({ type, value }: Token, tag: number | null): string 
   return String(tag === 2 ? number : -1n - number);
 }
 
-/** The library puts U+FFFD for what is not UTF-8: the bytes are read again, strictly. */
+/** The library puts U+FFFD in the place of bytes that are not UTF-8, so the bytes are read again, strictly. */
 export function stringOf({ value, byteValue }: Token): string {
   if (byteValue === undefined) return value;
   try {
@@ -56,14 +57,6 @@ export function stringOf({ value, byteValue }: Token): string {
   } catch {
     throw notCbor('it has text that is not UTF-8');
   }
-}
-
-function base64Url(bytes: Uint8Array): string {
-  let text = '';
-  for (let i = 0; i < bytes.length; i += 8190) {
-    text += btoa(String.fromCharCode.apply(null, bytes.subarray(i, i + 8190) as unknown as number[]));
-  }
-  return text.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 }
 
 export function notCbor(reason: string): RequestError {

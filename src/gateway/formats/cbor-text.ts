@@ -12,13 +12,13 @@ export interface CborItem {
   /** Cut short when there are faults. */
   text: string;
   values: number;
-  /** Why it can't be JSON. */
+  /** Why it has no JSON form, or is too large. */
   faults: EventError[];
 }
 
 const OPTIONS = { strict: false, allowBigInt: true, allowIndefinite: true, retainStringBytes: true };
 
-/** The items of a body; they are read one by one. */
+/** The items of a body. Each is read when it is asked for. */
 export interface CborItems {
   /** Whether they are the elements of an array. */
   array: boolean;
@@ -28,7 +28,7 @@ export interface CborItems {
 /**
  * Reads one CBOR item (RFC 8949), or the elements of an array, as JSON text: integers of any size and decimal
  * fractions exactly, byte strings as base64url, integer keys as text or by their name in `labels`.
- * Lengths that the body only announces take no memory. It and its items throw RequestError `not_cbor`, `too_deep`,
+ * A length that the body announces takes no memory until its bytes are read. This function and its items throw RequestError `not_cbor`, `too_deep`,
  * `too_many_values`, `batch_too_large`, `body_too_large`.
  */
 export function readCbor(
@@ -36,14 +36,14 @@ export function readCbor(
   limits: Limits,
   labels: ReadonlyMap<number, string> | null = null,
 ): CborItems {
-  const reader = new Reader(bytes, limits, labels);
+  const reader = new CborReader(bytes, limits, labels);
   const token = reader.first();
   const array = token.type.name === 'array';
   return { array, items: itemsOf(reader, token, array, limits, bytes.length) };
 }
 
 function* itemsOf(
-  reader: Reader,
+  reader: CborReader,
   token: Token,
   array: boolean,
   { batch }: Limits,
@@ -62,7 +62,7 @@ function* itemsOf(
   if (reader.at < end) throw notCbor('something follows the first item');
 }
 
-class Reader {
+class CborReader {
   readonly #tokens: Tokenizer;
   readonly #limits: Limits;
   readonly #labels: ReadonlyMap<number, string> | null;
@@ -116,9 +116,9 @@ class Reader {
     return { start, end: this.at, text: this.#parts.join(''), values, faults: this.#faults };
   }
 
-  /** Tags count too: a chain of them is work. */
+  /** Takes one of the values left. Tags count too: a chain of them is work. */
   #count(): void {
-    // As with `too_deep`.
+    // A fault of the whole body: without the item's end nothing tells where the next event begins.
     if (--this.#values < 0)
       throw new RequestError('too_many_values', `an event has more than ${this.#limits.values} values`);
   }
@@ -127,7 +127,7 @@ class Reader {
     if (this.#take(text.length)) this.#parts.push(text);
   }
 
-  /** Whether so many characters of this item still fit; of one that is too large nothing more is written. */
+  /** Takes so many characters of what this item and the body may have; false when the item is too large. */
   #take(length: number): boolean {
     if (this.#room < 0) return false;
     this.#roomOfAll -= length;
@@ -159,7 +159,7 @@ class Reader {
     if (type.name === 'array') this.#array(value, this.#deeper(depth));
     else if (type.name === 'map') this.#map(value, this.#deeper(depth));
     else if (type.name === 'tag') this.#tagged(value, depth);
-    // To write out what does not fit would be work for nothing.
+    // A text that cannot fit is not made.
     else if (leastLength(token) > this.#room) this.#take(leastLength(token));
     else {
       const text = scalarText(token);
@@ -169,7 +169,7 @@ class Reader {
   }
 
   #deeper(depth: number): number {
-    // Not skipped as in JSON: without its end nothing tells where the next event begins.
+    // JSON skips such an event. Here nothing tells where the next event begins without this one's end.
     if (depth < this.#limits.depth) return depth + 1;
     throw new RequestError('too_deep', `body nests too deeply; the limit is ${this.#limits.depth} an event`);
   }

@@ -3,9 +3,10 @@ import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
 import { parseJson } from '../../json/parse.ts';
 import { type CborItem, readCbor } from './cbor-text.ts';
-import { fillObject, sizeFits } from './json.ts';
+import { refusedEvent, sizeFault } from './event.ts';
+import { jsonEvent } from './json.ts';
 import { decodeSenml } from './senml.ts';
-import { type DecodeContext, type Decoding, emptyEvent } from './source.ts';
+import type { DecodeContext, Decoding } from './source.ts';
 
 /** SenML's integer labels (RFC 8428 section 6). */
 const LABELS = new Map([
@@ -43,23 +44,20 @@ export function* decodeCbor(bytes: Uint8Array, context: DecodeContext): Decoding
 function eventOf(
   { start, end, text, faults }: CborItem,
   index: number,
-  only: boolean,
-  bytes: Uint8Array,
+  soleEvent: boolean,
+  body: Uint8Array,
   context: DecodeContext,
 ): DecodedEvent {
-  const event = emptyEvent(index, context, bytes.subarray(start, end));
+  const line = null;
   if (faults.length > 0) {
-    // What has no JSON form is kept as it came.
-    event.headers['content-type'] = 'application/cbor';
-    event.errors = faults;
-    return event;
+    // An item that has no JSON form is kept as CBOR.
+    const headers = { ...context.trace, 'content-type': 'application/cbor' };
+    return refusedEvent({ index, line }, body.subarray(start, end), faults, headers);
   }
-  event.data = new TextEncoder().encode(text);
-  if (sizeFits(event, event.data.length, context)) {
-    event.json = parseJson(text);
-    fillObject(event, context, only);
-  }
-  return event;
+  const bytes = new TextEncoder().encode(text);
+  const fault = sizeFault(bytes.length, context);
+  const json = fault === null ? parseJson(text) : undefined;
+  return jsonEvent({ index, line, soleEvent, bytes, json, fault }, context);
 }
 
 /** SenML in CBOR: read as the same pack in JSON. */

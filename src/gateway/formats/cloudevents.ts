@@ -1,20 +1,32 @@
-import { headerAttributes, isEventType } from '../../cloudevents/attributes.ts';
+import { ATTRIBUTE_BYTES } from '../../cloudevents/attributes.ts';
+import { isJsonType } from '../../cloudevents/content-type.ts';
+import { type ReadRules, type ReceivedEvent, readBinary, readStructured } from '../../cloudevents/read.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { DecodedEvent } from '../../core/event.ts';
+import type { DecodedEvent, EventError } from '../../core/event.ts';
 import { unusable } from '../../core/header-text.ts';
-import { locate, skipSpace, valueSpan } from '../../json/scan.ts';
-import { fillAttributes, fillKeys } from './cloudevents-attributes.ts';
-import { decodeArray, parseBody, shapeFits, sizeFits } from './json.ts';
-import { type DecodeContext, emptyEvent, refuse } from './source.ts';
+import { isObject } from '../../json/parse.ts';
+import { type Span, skipSpace, valueSpan } from '../../json/scan.ts';
+import {
+  errorsIn,
+  type Field,
+  fieldText,
+  identityOf,
+  type ParsedEvent,
+  refusedEvent,
+  shapeFault,
+  sizeFault,
+} from './event.ts';
+import { keyOf, usableKey } from './fields.ts';
+import { cutArray, decodeElements, parseBody } from './json.ts';
+import type { DecodeContext } from './source.ts';
 
-/** Whoever reads the record would take the data for the event: its attributes would be those that a client made up. */
-const CLAIMS = 'must not say that the data is itself a CloudEvent';
-const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;
-
-/** True for application/json, text/json and any +json. */
-export function isJsonType(contentType: string): boolean {
-  return JSON_TYPE.test(contentType);
-}
+/** Bytes that an attribute takes beside its text, for as long as the request lasts. */
+const ATTRIBUTE_COST = 64;
+const NOT_AN_OBJECT: EventError = {
+  code: 'bad_cloudevent',
+  pointer: '#',
+  detail: 'a CloudEvent must be a JSON object',
+};
 
 /** Binary mode (CloudEvents HTTP binding 3.1): attributes in `ce-` headers, the body is the data. */
 export function decodeBinary(
@@ -23,35 +35,22 @@ export function decodeBinary(
   headers: Iterable<[string, string]>,
   context: DecodeContext,
 ): DecodedEvent[] {
-  const event = emptyEvent(0, context, bytes.length === 0 ? null : bytes);
-  const attributes = headerAttributes(headers, (header, why) =>
-    refuse(event, 'bad_cloudevent', `header ${header} ${why}`),
-  );
-  fillAttributes(event, attributes, context, (name) => `header ce-${name}`);
-  if (contentType !== null && isEventType(contentType))
-    refuse(event, 'unsupported_type', `header Content-Type ${CLAIMS}`);
-  else if (contentType !== null) event.headers['content-type'] = contentType;
-  const isJson = contentType !== null && isJsonType(contentType) && bytes.length > 0;
-  if (sizeFits(event, bytes.length, context) && isJson) parseData(event, context);
-  fillKeys(event, context, attributes);
-  return [event];
+  const received = readBinary(headers, contentType, bytes, rulesOf(context));
+  return [cloudEvent(FIRST, received, sizeFault(bytes.length, context), context)];
 }
+
+const FIRST = { index: 0, line: null };
 
 /** Structured mode (3.2): the body is one event in the JSON format; some senders label a batch as one, too. */
 export function decodeStructured(bytes: Uint8Array, context: DecodeContext): Iterable<DecodedEvent> {
   const start = skipSpace(bytes, 0, bytes.length);
   if (start === bytes.length) throw new RequestError('empty_body', 'send a CloudEvent');
   if (bytes[start] === 0x5b) return decodeBatch(bytes, context);
-  const event = emptyEvent(0, context, bytes);
   const span = spanOf(bytes, start);
-  if (
-    sizeFits(event, bytes.length, context) &&
-    (span === null || shapeFits(event, span, enveloped(context)))
-  ) {
-    event.json = parseBody(bytes, 0, bytes.length);
-    openEnvelope(event, context);
-  }
-  return [event];
+  const fault =
+    sizeFault(bytes.length, context) ?? (span === null ? null : shapeFault(span, enveloped(context)));
+  const json = fault === null ? parseBody(bytes, 0, bytes.length) : undefined;
+  return [structuredEvent({ ...FIRST, soleEvent: true, bytes, json, fault }, context)];
 }
 
 /** Batch mode (3.3): an array of structured events; may be empty. */
@@ -64,7 +63,8 @@ export function decodeBatch(bytes: Uint8Array, context: DecodeContext): Iterable
       'a batch must be a JSON array; one event needs application/cloudevents+json',
     );
   }
-  return decodeArray(bytes, start, enveloped(context), (event) => openEnvelope(event, context));
+  const spans = cutArray(bytes, start, context);
+  return decodeElements(bytes, spans, enveloped(context), (parsed) => structuredEvent(parsed, context));
 }
 
 /** The limits are those of the data: the envelope is one more level around it. */
@@ -72,73 +72,83 @@ function enveloped(context: DecodeContext): DecodeContext {
   return { ...context, limits: { ...context.limits, depth: context.limits.depth + 1 } };
 }
 
-function spanOf(bytes: Uint8Array, start: number) {
+/** Null when the bytes are cut short: JSON.parse has the better error. */
+function spanOf(bytes: Uint8Array, start: number): Span | null {
   try {
     return valueSpan(bytes, start, bytes.length);
   } catch {
-    return null; // JSON.parse words the error better
+    return null;
   }
 }
 
-/** Turns an event whose data is the whole envelope into one whose data is the envelope's data member. */
-function openEnvelope(event: DecodedEvent, context: DecodeContext): void {
-  const envelope = event.json as Record<string, unknown>;
-  const bytes = event.data!;
-  event.json = undefined;
-  if (typeof envelope !== 'object' || envelope === null || Array.isArray(envelope)) {
-    refuse(event, 'bad_cloudevent', 'a CloudEvent must be a JSON object', '#');
-    return;
-  }
-  const { data, data_base64: base64, datacontenttype, ...attributes } = envelope;
-  fillAttributes(event, attributes, context, (name) => `attribute ${name}`);
-  const contentType = datacontenttype ?? 'application/json';
-  if (
-    typeof contentType !== 'string' ||
-    contentType === '' ||
-    unusable(contentType, context.limits.id) !== null
-  ) {
-    refuse(event, 'bad_cloudevent', 'attribute datacontenttype must be a media type', '#/datacontenttype');
-    return;
-  }
-  if (isEventType(contentType)) {
-    refuse(event, 'unsupported_type', `attribute datacontenttype ${CLAIMS}`, '#/datacontenttype');
-    return;
-  }
-  event.data = null;
-  if (data !== undefined && base64 !== undefined) {
-    refuse(event, 'bad_cloudevent', 'data and data_base64 exclude each other', '#/data_base64');
-  } else if (base64 !== undefined && base64 !== null) {
-    event.data = fromBase64(base64);
-    if (event.data === null) refuse(event, 'bad_cloudevent', 'data_base64 must be base64', '#/data_base64');
-  } else if (data !== undefined) {
-    if (isJsonType(contentType) || typeof data !== 'string') {
-      const span = locate(bytes, { start: 0, end: bytes.length }, ['data'])!;
-      event.data = bytes.subarray(span.start, span.end);
-      event.json = data;
-    } else {
-      event.data = new TextEncoder().encode(data);
-    }
-  }
-  if (datacontenttype !== undefined || event.data !== null) event.headers['content-type'] = contentType;
-  if (base64 !== undefined && event.data !== null && isJsonType(contentType)) parseData(event, context);
-  fillKeys(event, context, attributes);
+function rulesOf({ limits }: DecodeContext): ReadRules {
+  return { id: limits.id, bytes: ATTRIBUTE_BYTES, contentType: limits.id, dropReserved: true };
 }
 
-/** Parses data that is JSON; refuses the event when it is not, or is nested too deeply. */
-export function parseData(event: DecodedEvent, context: DecodeContext): void {
-  const bytes = event.data!;
+/** The event that an envelope holds. */
+function structuredEvent(parsed: ParsedEvent, context: DecodeContext): DecodedEvent {
+  const { bytes, json, fault } = parsed;
+  if (fault !== null || !isObject(json))
+    return refusedEvent(parsed, bytes, [fault ?? NOT_AN_OBJECT], context.trace);
+  return cloudEvent(parsed, readStructured(bytes, json, rulesOf(context)), null, context);
+}
+
+/** `tooLarge`: an event over a limit, whose data is not parsed. */
+function cloudEvent(
+  { index, line }: Pick<ParsedEvent, 'index' | 'line'>,
+  received: ReceivedEvent,
+  tooLarge: EventError | null,
+  context: DecodeContext,
+): DecodedEvent {
+  const { attributes, data } = received;
+  context.grow(Object.keys(attributes).length * ATTRIBUTE_COST);
+  const headers = { ...context.trace, ce_time: context.receivedAt, ...received.headers };
+  const { json, fault } =
+    tooLarge === null ? jsonOf(received, context) : { json: undefined, fault: tooLarge };
+  const key = cloudEventKey(attributes, data, json, context);
+  const errors = [...received.errors, ...errorsIn(fault, key)];
+  const { id } = attributes;
+  const usableId = typeof id === 'string' && unusable(id, context.limits.id) === null ? id : '';
+  const identity =
+    errors.length > 0 ? '' : identityOf(context.source, attributes.source as string, `s${usableId}`);
+  const found = { data, json, id: usableId, headers, identity, key: fieldText(key), errors };
+  return { index, line, ...found, name: null, payloadChecksum: null };
+}
+
+/** The value of data that is JSON: it stood in the envelope, or is parsed here. */
+function jsonOf({ data, json, headers }: ReceivedEvent, context: DecodeContext): ParsedData {
+  const contentType = headers['content-type'];
+  if (json !== undefined || data === null || contentType === undefined || !isJsonType(contentType))
+    return { json, fault: null };
+  return parseData(data, context);
+}
+
+/** The Kafka key: from the data, else the partitionkey extension. */
+function cloudEventKey(
+  { partitionkey }: ReceivedEvent['attributes'],
+  bytes: Uint8Array | null,
+  json: unknown,
+  context: DecodeContext,
+): Field {
+  const key = bytes === null ? null : keyOf({ bytes, json }, context);
+  if (key !== null || typeof partitionkey !== 'string' || partitionkey === '') return key;
+  return usableKey(partitionkey, context.limits.key, '/partitionkey');
+}
+
+/** JSON data as a value; undefined when `fault` says why it cannot be used. */
+export interface ParsedData {
+  json: unknown;
+  fault: EventError | null;
+}
+
+/** Parses data that must be JSON, and checks its nesting and its number of values. */
+export function parseData(data: Uint8Array, context: DecodeContext): ParsedData {
   try {
-    const span = spanOf(bytes, skipSpace(bytes, 0, bytes.length));
-    if (span !== null && !shapeFits(event, span, context)) return;
-    event.json = parseBody(bytes, 0, bytes.length);
+    const span = spanOf(data, skipSpace(data, 0, data.length));
+    const fault = span === null ? null : shapeFault(span, context);
+    return { json: fault === null ? parseBody(data, 0, data.length) : undefined, fault };
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
-    refuse(event, error.code, `data: ${error.message}`);
+    return { json: undefined, fault: { code: error.code, detail: `data: ${error.message}` } };
   }
-}
-
-function fromBase64(value: unknown): Uint8Array | null {
-  if (typeof value !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(value) || value.length % 4 !== 0)
-    return null;
-  return Uint8Array.from(atob(value), (c) => c.charCodeAt(0));
 }

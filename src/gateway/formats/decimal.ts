@@ -4,18 +4,18 @@ export interface Decimal {
   exponent: number;
 }
 
-/** Longest text, and largest exponent, that is counted with: far beyond what a double holds. */
-const MOST = 400;
+/** Characters of a number, and its largest exponent: both far beyond those of a double. */
+const MAX_NUMBER_LENGTH = 400;
 /** Digits that a sum may have: a double has 17, and work grows with their square. */
 const MAX_DIGITS = 64;
 const NUMBER = /^(-?\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 
 /** The value of a JSON number's text; null when it is too long or too large to count with. */
 export function parseDecimal(text: string): Decimal | null {
-  if (text.length > MOST) return null;
+  if (text.length > MAX_NUMBER_LENGTH) return null;
   const [, whole, fraction = '', power = '0'] = NUMBER.exec(text)!;
   const exponent = Number(power) - fraction.length;
-  return Math.abs(exponent) > MOST ? null : { digits: BigInt(whole! + fraction), exponent };
+  return Math.abs(exponent) > MAX_NUMBER_LENGTH ? null : { digits: BigInt(whole! + fraction), exponent };
 }
 
 /** Null when the two are too far apart to be added exactly at a low price. */
@@ -27,7 +27,7 @@ export function addDecimals(a: Decimal, b: Decimal): Decimal | null {
   return { digits: scaled(a, exponent) + scaled(b, exponent), exponent };
 }
 
-/** The exponent above its first digit, or one more. */
+/** The exponent of the power of ten above its first digit; one more for a negative number. */
 function end({ digits, exponent }: Decimal): number {
   return exponent + String(digits).length;
 }

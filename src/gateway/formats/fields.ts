@@ -1,123 +1,141 @@
 import { isEventTime } from '../../cloudevents/attributes.ts';
-import type { DecodedEvent } from '../../core/event.ts';
+import type { ErrorCode } from '../../core/errors.ts';
+import type { DecodedEvent, EventError } from '../../core/event.ts';
 import { unusable } from '../../core/header-text.ts';
 import { NO_TRACE } from '../../core/trace-context.ts';
-import { fragment, resolvePointer } from '../../json/pointer.ts';
-import { locate, textOf } from '../../json/scan.ts';
-import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';
+import { fragment, locate, type Pointer, resolvePointer } from '../../json/pointer.ts';
+import { textOf } from '../../json/scan.ts';
+import { errorsIn, eventError, type Field, fieldText, identityOf, type ParsedEvent } from './event.ts';
+import type { DecodeContext } from './source.ts';
+
+/** JSON data, and its bytes. */
+type Payload = Pick<ParsedEvent, 'bytes' | 'json'>;
 
 /** A scalar of the payload as text; numbers as they were written, so that big or unusual ones stay apart. */
 type Scalar = { kind: 's' | 'n' | 'b'; text: string } | 'missing' | 'not_scalar';
 
-export function scalarAt(event: DecodedEvent, place: Place): Scalar {
-  const value = resolvePointer(event.json, place.tokens);
+export function scalarAt({ json, bytes }: Payload, { tokens }: Pointer): Scalar {
+  const value = resolvePointer(json, tokens);
   if (value === undefined || value === null) return 'missing';
   if (typeof value === 'string') return { kind: 's', text: value };
   if (typeof value === 'boolean') return { kind: 'b', text: String(value) };
   if (typeof value !== 'number') return 'not_scalar';
-  const bytes = event.data!;
-  const span = locate(bytes, { start: 0, end: bytes.length }, place.tokens)!;
-  return { kind: 'n', text: textOf(bytes, span.start, span.end) };
+  const { start, end } = locate(bytes, tokens)!;
+  return { kind: 'n', text: textOf(bytes, start, end) };
 }
 
-/** Fills id, type, time, subject and key of a plain JSON event from the places that its source names. */
-export function fillPlain(event: DecodedEvent, context: DecodeContext, only: boolean): void {
+/** A plain JSON event: id, type, time, subject and key are where its source says. */
+export function plainEvent(parsed: ParsedEvent, context: DecodeContext): DecodedEvent {
   const { source, trace } = context;
-  fillId(event, context, only);
-  const type =
-    typeof source.type === 'string' ? source.type : (attribute(event, context, source.type, 'type') ?? '');
-  const time = source.time === null ? null : timeAt(event, source.time);
-  const subject = source.subject === null ? null : attribute(event, context, source.subject, 'subject');
+  const { id, identity, error } = idOf(parsed, context);
+  const type = typeof source.type === 'string' ? source.type : typeAt(parsed, source.type, context);
+  const time = source.time === null ? null : timeAt(parsed, source.time);
+  const subject = source.subject === null ? null : subjectAt(parsed, source.subject, context);
+  const key = keyOf(parsed, context);
   // All at once: an object that grows name by name is made several times over.
   const headers: Record<string, string> = {
     ce_specversion: '1.0',
     ce_source: source.uri,
-    ce_id: event.id,
-    ce_type: type,
-    ce_time: time ?? context.receivedAt,
+    ce_id: id,
+    ce_type: fieldText(type) ?? '',
+    ce_time: fieldText(time) ?? context.receivedAt,
     'content-type': 'application/json',
   };
-  if (event.id === '') delete headers.ce_id;
-  if (subject !== null) headers.ce_subject = subject;
-  event.headers = trace === NO_TRACE ? headers : { ...trace, ...headers };
-  fillKey(event, context);
+  if (id === '') delete headers.ce_id;
+  const subjectText = fieldText(subject);
+  if (subjectText !== null) headers.ce_subject = subjectText;
+  return {
+    index: parsed.index,
+    line: parsed.line,
+    data: parsed.bytes,
+    id,
+    headers: trace === NO_TRACE ? headers : { ...trace, ...headers },
+    identity,
+    key: fieldText(key),
+    payloadChecksum: null,
+    errors: errorsIn(error, type, time, subject, key),
+    json: parsed.json,
+    name: null,
+  };
 }
 
-function fillId(event: DecodedEvent, context: DecodeContext, only: boolean): void {
-  const { source, idempotencyKey } = context;
-  let typed: string;
+/** An id, and the identity text of the event; both are empty when there is an error. */
+interface EventId {
+  id: string;
+  identity: string;
+  error: EventError | null;
+}
+
+const noId = (code: ErrorCode, detail: string, pointer?: Pointer): EventId => ({
+  id: '',
+  identity: '',
+  error: eventError(code, detail, pointer && fragment(pointer.text)),
+});
+
+function idOf(parsed: ParsedEvent, context: DecodeContext): EventId {
+  const { source, idempotencyKey, platform } = context;
   if (idempotencyKey !== null) {
-    event.id = only ? idempotencyKey : `${idempotencyKey}/${event.index}`;
-    typed = `h${event.id}`;
-  } else if (source.id === 'content') {
-    event.id = context.platform.sha256(context.content ?? event.data!);
-    typed = `c${event.id}`;
-  } else if (source.id === null) {
-    refuse(event, 'id_missing', 'send an Idempotency-Key header, or give the source an id in the config');
-    return;
-  } else {
-    const joined = joinId(event, source.id, context);
-    if (joined === null) return;
-    typed = joined;
+    const id = parsed.soleEvent ? idempotencyKey : `${idempotencyKey}/${parsed.index}`;
+    return checkedId(id, `h${id}`, undefined, context);
   }
-  const bad = event.id === '' ? 'is empty' : unusable(event.id, context.limits.id);
-  if (bad !== null) {
-    const pointer =
-      idempotencyKey === null && Array.isArray(source.id) ? fragment(source.id[0]!.pointer) : undefined;
-    refuse(event, 'id_invalid', `id ${bad}`, pointer);
-    event.id = '';
-    return;
+  if (source.id === 'content') {
+    const id = platform.sha256(context.content ?? parsed.bytes);
+    return checkedId(id, `c${id}`, undefined, context);
   }
-  event.identity = identityOf(source, source.uri, typed);
+  if (source.id !== null) return joinedId(parsed, source.id, context);
+  return noId('id_missing', 'send an Idempotency-Key header, or give the source an id in the config');
 }
 
-/** Sets `event.id`, and returns the same with kinds and lengths, in which no two different lists are alike. */
-function joinId(event: DecodedEvent, places: Place[], context: DecodeContext): string | null {
+/** `typed`: the id with its kind, so that ids of two kinds stay apart. */
+function checkedId(id: string, typed: string, pointer: Pointer | undefined, context: DecodeContext): EventId {
+  const { source, limits } = context;
+  const bad = id === '' ? 'is empty' : unusable(id, limits.id);
+  if (bad !== null) return noId('id_invalid', `id ${bad}`, pointer);
+  return { id, identity: identityOf(source, source.uri, typed), error: null };
+}
+
+/** The id that the values at these pointers make; its typed form has kinds and lengths, so that no two lists are alike. */
+function joinedId(parsed: ParsedEvent, pointers: readonly Pointer[], context: DecodeContext): EventId {
   const texts: string[] = [];
   let typed = '';
-  for (const place of places) {
-    const part = scalarAt(event, place);
-    if (part === 'missing') {
-      refuse(event, 'id_missing', 'is missing; the source takes its id from here', fragment(place.pointer));
-      return null;
-    }
-    if (part === 'not_scalar' || part.kind === 'b') {
-      refuse(event, 'id_invalid', 'must be a string or a number to be an id', fragment(place.pointer));
-      return null;
-    }
+  for (const pointer of pointers) {
+    const part = scalarAt(parsed, pointer);
+    if (part === 'missing')
+      return noId('id_missing', 'is missing; the source takes its id from here', pointer);
+    if (part === 'not_scalar' || part.kind === 'b')
+      return noId('id_invalid', 'must be a string or a number to be an id', pointer);
     const bad = unusable(part.text, context.limits.id);
-    if (bad !== null) {
-      refuse(event, 'id_invalid', bad, fragment(place.pointer));
-      return null;
-    }
+    if (bad !== null) return noId('id_invalid', bad, pointer);
     texts.push(part.text);
     typed += `${part.kind}${part.text.length}:${part.text}`;
   }
-  event.id =
+  const id =
     texts.length === 1
       ? texts[0]!
       : texts.map((text) => text.replaceAll('%', '%25').replaceAll(':', '%3A')).join(':');
-  return typed;
+  return checkedId(id, typed, pointers[0], context);
 }
 
-function attribute(event: DecodedEvent, context: DecodeContext, place: Place, name: string): string | null {
-  const part = scalarAt(event, place);
-  const required = name === 'type';
-  if (part === 'missing' && !required) return null;
-  if (typeof part === 'string' || part.text === '') {
-    if (typeof part === 'object' && !required) return null;
-    refuse(
-      event,
-      'attribute_invalid',
-      `must be a non-empty string; it is the event's ${name}`,
-      fragment(place.pointer),
-    );
-    return null;
-  }
-  const bad = unusable(part.text, context.limits.id);
-  if (bad === null) return part.text;
-  refuse(event, 'attribute_invalid', bad, fragment(place.pointer));
-  return null;
+function typeAt(parsed: Payload, pointer: Pointer, context: DecodeContext): Field {
+  const part = scalarAt(parsed, pointer);
+  if (typeof part === 'object' && part.text !== '') return usableText(part.text, pointer, context);
+  return emptyAttribute('type', pointer);
+}
+
+function subjectAt(parsed: Payload, pointer: Pointer, context: DecodeContext): Field {
+  const part = scalarAt(parsed, pointer);
+  if (part === 'not_scalar') return emptyAttribute('subject', pointer);
+  return part === 'missing' || part.text === '' ? null : usableText(part.text, pointer, context);
+}
+
+function emptyAttribute(name: string, pointer: Pointer): EventError {
+  const detail = `must be a non-empty string; it is the event's ${name}`;
+  return eventError('attribute_invalid', detail, fragment(pointer.text));
+}
+
+function usableText(text: string, pointer: Pointer, { limits }: DecodeContext): Field {
+  const bad = unusable(text, limits.id);
+  return bad === null ? text : eventError('attribute_invalid', bad, fragment(pointer.text));
 }
 
 /** RFC 3339 text is kept as it is; a number is seconds since 1970, or milliseconds from 1e11 on. Null: no time. */
@@ -128,37 +146,30 @@ export function timeText(value: unknown): string | null {
   return Math.abs(ms) < 253402300800000 && ms > -62135596800000 ? new Date(ms).toISOString() : null;
 }
 
-function timeAt(event: DecodedEvent, place: Place): string | null {
-  const value = resolvePointer(event.json, place.tokens);
+function timeAt({ json }: Payload, pointer: Pointer): Field {
+  const value = resolvePointer(json, pointer.tokens);
   if (value === undefined || value === null) return null;
   const text = timeText(value);
   if (text !== null) return text;
-  refuse(
-    event,
-    'attribute_invalid',
-    'must be an RFC 3339 date-time, or seconds or milliseconds since 1970',
-    fragment(place.pointer),
-  );
-  return null;
+  const detail = 'must be an RFC 3339 date-time, or seconds or milliseconds since 1970';
+  return eventError('attribute_invalid', detail, fragment(pointer.text));
 }
 
-/** Fills the Kafka key from the source's pointer. Missing, null or empty: no key. */
-export function fillKey(event: DecodedEvent, context: DecodeContext): void {
-  const place = context.source.key;
-  if (place === null || event.json === undefined) return;
-  const part = scalarAt(event, place);
-  if (part === 'missing') return;
+/** The Kafka key, from the source's pointer. Missing, null or empty: no key. */
+export function keyOf(payload: Payload, { source, limits }: DecodeContext): Field {
+  const pointer = source.key;
+  if (pointer === null || payload.json === undefined) return null;
+  const part = scalarAt(payload, pointer);
+  if (part === 'missing') return null;
   if (part === 'not_scalar') {
-    refuse(
-      event,
-      'key_invalid',
-      'must be a string, number or boolean to be the partition key',
-      fragment(place.pointer),
-    );
-    return;
+    const detail = 'must be a string, number or boolean to be the partition key';
+    return eventError('key_invalid', detail, fragment(pointer.text));
   }
-  if (part.text === '') return;
-  const bad = unusable(part.text, context.limits.key);
-  if (bad === null) event.key = part.text;
-  else refuse(event, 'key_invalid', bad, fragment(place.pointer));
+  return part.text === '' ? null : usableKey(part.text, limits.key, pointer.text);
+}
+
+/** A text as Kafka key; `pointer` is its place in the event. */
+export function usableKey(text: string, limit: number, pointer: string): Field {
+  const bad = unusable(text, limit);
+  return bad === null ? text : eventError('key_invalid', bad, fragment(pointer));
 }

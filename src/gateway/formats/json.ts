@@ -1,10 +1,11 @@
 import { EVENT_COST, VALUE_COST } from '../../config/gateway/limits.ts';
 import { type ErrorCode, RequestError } from '../../core/errors.ts';
-import type { DecodedEvent } from '../../core/event.ts';
-import { parseJson } from '../../json/parse.ts';
+import type { DecodedEvent, EventError } from '../../core/event.ts';
+import { isObject, parseJson } from '../../json/parse.ts';
 import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../json/scan.ts';
-import { fillPlain } from './fields.ts';
-import { type DecodeContext, type Decoding, emptyEvent, refuse } from './source.ts';
+import { type ParsedEvent, refusedEvent, shapeFault, sizeFault } from './event.ts';
+import { plainEvent } from './fields.ts';
+import type { DecodeContext, Decoding } from './source.ts';
 
 /** Bytes of a body up to which its text is made as a whole: of a larger one there would be two for long. */
 const MAX_TEXT = 1024 * 1024;
@@ -19,32 +20,33 @@ export function decodeJson(bytes: Uint8Array, context: DecodeContext): Iterable<
   const start = skipSpace(bytes, 0, bytes.length);
   if (start === bytes.length)
     throw new RequestError('empty_body', 'send a JSON object, an array of objects, or a CloudEvent');
-  if (bytes[start] === 0x5b) return decodeArray(bytes, start, context, plainElement);
-  const event = emptyEvent(0, context, bytes);
-  if (sizeFits(event, bytes.length, context) && shapeFits(event, spanOrThrow(bytes, start), context)) {
-    event.json = parseBody(bytes, 0, bytes.length);
-    fillObject(event, context, true);
-  }
-  return [event];
+  if (bytes[start] === 0x5b)
+    return decodeElements(bytes, cutArray(bytes, start, context), context, jsonEvent);
+  const fault = sizeFault(bytes.length, context) ?? shapeFault(spanOrThrow(bytes, start), context);
+  const json = fault === null ? parseBody(bytes, 0, bytes.length) : undefined;
+  return [jsonEvent({ index: 0, line: null, soleEvent: true, bytes, json, fault }, context)];
 }
 
-/** Cuts an array body; `fill` completes each element that was parsed. All is cut before the first is parsed. */
-export function decodeArray(
-  bytes: Uint8Array,
-  start: number,
-  context: DecodeContext,
-  fill: (event: DecodedEvent, context: DecodeContext) => void,
-): Iterable<DecodedEvent> {
-  return elements(bytes, cutArray(bytes, start, context), context, fill);
+/** An event whose bytes are its data, a JSON object. */
+export function jsonEvent(parsed: ParsedEvent, context: DecodeContext): DecodedEvent {
+  const { json, fault } = parsed;
+  if (fault === null && isObject(json)) return plainEvent(parsed, context);
+  return refusedEvent(parsed, parsed.bytes, [fault ?? NOT_AN_OBJECT], context.trace);
 }
 
-/** The elements of the array that the bytes are. Throws RequestError when it is malformed or has too many. */
+const NOT_AN_OBJECT: EventError = {
+  code: 'not_an_object',
+  pointer: '#',
+  detail: 'an event must be a JSON object',
+};
+
+/** The elements of the array that opens at `start`. Throws RequestError when it is malformed or has too many. */
 export function cutArray(bytes: Uint8Array, start: number, context: DecodeContext): Span[] {
   const spans: Span[] = [];
   const limit = context.limits.batch;
   let values = 0;
   try {
-    eachElement(bytes, start, (span) => {
+    eachElement(bytes, start, bytes.length, (span) => {
       values += span.values;
       if (spans.push(span) > limit)
         throw new RequestError('batch_too_large', `more than ${limit} events in one request`);
@@ -57,37 +59,31 @@ export function cutArray(bytes: Uint8Array, start: number, context: DecodeContex
   return spans;
 }
 
-/** An event for each span, one by one; `fill` completes those that were parsed. */
-export function* elements(
+/** What `decode` makes of each span of the bytes, one by one, so that no more than one is parsed at a time. */
+export function* decodeElements<T>(
   bytes: Uint8Array,
   spans: Span[],
   context: DecodeContext,
-  fill: (event: DecodedEvent, context: DecodeContext) => void,
-): Iterable<DecodedEvent> {
+  decode: (parsed: ParsedEvent, context: DecodeContext) => T,
+): Iterable<T> {
   const text = bytes.length > MAX_TEXT ? null : asciiText(bytes);
   if (text !== null) context.grow(text.length);
+  const soleEvent = false;
   for (const [index, span] of spans.entries()) {
-    const event = emptyEvent(index, context, bytes.subarray(span.start, span.end));
-    // An element over a cap is not parsed: refusing it must cost little.
-    if (sizeFits(event, span.end - span.start, context) && shapeFits(event, span, context)) {
-      event.json =
-        text === null
-          ? parseBody(bytes, span.start, span.end)
-          : parseText(bytes, text.slice(span.start, span.end));
-      fill(event, context);
-    }
-    yield event;
+    const { start, end } = span;
+    // An element over a limit is not parsed: to refuse it must cost little.
+    const fault = sizeFault(end - start, context) ?? shapeFault(span, context);
+    let json: unknown;
+    if (fault === null)
+      json = text === null ? parseBody(bytes, start, end) : parseText(bytes, text.slice(start, end));
+    yield decode({ index, line: null, soleEvent, bytes: bytes.subarray(start, end), json, fault }, context);
   }
-}
-
-function plainElement(event: DecodedEvent, context: DecodeContext): void {
-  fillObject(event, context, false);
 }
 
 /** Blank lines after which others may have a turn. */
 const BLANK = 1024;
-/** What is wrong with a line alone. */
-const BAD_LINE = new Set<ErrorCode>(['not_json', 'not_utf8']);
+/** Errors that concern one line and not the whole body. */
+const LINE_ERRORS = new Set<ErrorCode>(['not_json', 'not_utf8']);
 
 /** Newline-delimited JSON: one verdict per line, blank lines skipped. Never throws for a bad line. */
 export function* decodeLines(bytes: Uint8Array, context: DecodeContext): Decoding {
@@ -101,54 +97,29 @@ export function* decodeLines(bytes: Uint8Array, context: DecodeContext): Decodin
     if (skipSpace(bytes, start, stop) < stop) {
       if (index === context.limits.batch)
         throw new RequestError('batch_too_large', `more than ${context.limits.batch} events in one request`);
-      yield decodeLine(bytes.subarray(start, stop), index++, line, context);
+      context.grow(EVENT_COST);
+      yield jsonEvent(parsedLine(bytes.subarray(start, stop), index++, line, context), context);
     } else if (line % BLANK === 0) yield null;
     start = end + 1;
   }
   if (index === 0) throw new RequestError('empty_body', 'send at least one line of JSON');
 }
 
-function decodeLine(bytes: Uint8Array, index: number, line: number, context: DecodeContext): DecodedEvent {
-  const event = emptyEvent(index, context, bytes);
-  event.line = line;
-  context.grow(EVENT_COST);
-  if (!sizeFits(event, bytes.length, context)) return event;
+function parsedLine(bytes: Uint8Array, index: number, line: number, context: DecodeContext): ParsedEvent {
+  let fault = sizeFault(bytes.length, context);
+  let json: unknown;
   try {
-    const span = spanOrThrow(bytes, skipSpace(bytes, 0, bytes.length));
-    context.grow(span.values * VALUE_COST);
-    if (!shapeFits(event, span, context)) return event;
-    event.json = parseBody(bytes, 0, bytes.length);
+    if (fault === null) {
+      const span = spanOrThrow(bytes, skipSpace(bytes, 0, bytes.length));
+      context.grow(span.values * VALUE_COST);
+      fault = shapeFault(span, context);
+    }
+    if (fault === null) json = parseBody(bytes, 0, bytes.length);
   } catch (error) {
-    if (!(error instanceof RequestError) || !BAD_LINE.has(error.code)) throw error;
-    refuse(event, error.code, `line ${line}: ${error.message}`);
-    return event;
+    if (!(error instanceof RequestError) || !LINE_ERRORS.has(error.code)) throw error;
+    fault = { code: error.code, detail: `line ${line}: ${error.message}` };
   }
-  fillObject(event, context, false);
-  return event;
-}
-
-export function fillObject(event: DecodedEvent, context: DecodeContext, only: boolean): void {
-  if (typeof event.json !== 'object' || event.json === null || Array.isArray(event.json)) {
-    refuse(event, 'not_an_object', 'an event must be a JSON object', '#');
-    return;
-  }
-  fillPlain(event, context, only);
-}
-
-export function sizeFits(event: DecodedEvent, size: number, context: DecodeContext): boolean {
-  if (size <= context.limits.event) return true;
-  refuse(event, 'event_too_large', `event has ${size} bytes; the limit is ${context.limits.event}`);
-  return false;
-}
-
-/** Whether the event's nesting and its number of values are within the limits; else it is refused. */
-export function shapeFits(event: DecodedEvent, { depth, values }: Span, { limits }: DecodeContext): boolean {
-  if (depth > limits.depth)
-    refuse(event, 'too_deep', `event nests ${depth} levels deep; the limit is ${limits.depth}`);
-  else if (values > limits.values)
-    refuse(event, 'too_many_values', `event has ${values} values; the limit is ${limits.values}`);
-  else return true;
-  return false;
+  return { index, line, soleEvent: false, bytes, json, fault };
 }
 
 function spanOrThrow(bytes: Uint8Array, start: number): Span {
@@ -170,7 +141,7 @@ export function parseBody(bytes: Uint8Array, start: number, end: number): unknow
   return parseText(bytes, text);
 }
 
-/** All of the text when each byte of it is a character, as in most bodies; else null. */
+/** All of the text when each byte is one character, as in most bodies; else null. */
 function asciiText(bytes: Uint8Array): string | null {
   try {
     const text = textOf(bytes);
@@ -185,7 +156,7 @@ function parseText(bytes: Uint8Array, text: string): unknown {
   try {
     return parseJson(text);
   } catch (error) {
-    // V8's message quotes the text around the mistake: payload has no place in errors that may be logged.
+    // V8's message quotes the text around the mistake. Errors may be logged, and a payload must not be.
     throw notJson(
       bytes,
       (error as Error).message.replace(/,? ?(?:\.\.\.)?".*" is not valid JSON$/s, '').replace(/ in JSON/, ''),

@@ -1,12 +1,12 @@
 import type { VerifyConfig } from '../../config/source/types.ts';
 import { resolvePointer } from '../../json/pointer.ts';
 
-/** What a provider says of an event in its own way; null where it says nothing. */
+/** Facts that a provider gives about an event in its own fields or headers; null where it gives none. */
 export interface ProviderFacts {
   id: string | null;
   /** `<scheme>.<event>`. */
   type: string | null;
-  /** As it was sent. */
+  /** The value that was sent. */
   time: unknown;
 }
 
@@ -38,7 +38,7 @@ const PROVIDERS: Partial<Record<VerifyConfig['scheme'], Facts>> = {
   }),
 };
 
-/** What the provider of a scheme says of the event in its data or headers. */
+/** The facts that the provider of a signature scheme gives; `header` gets a header by its lower-case name. */
 export function factsOf(scheme: VerifyConfig['scheme'] | null, json: unknown, header: Header): ProviderFacts {
   const { id, event, time } = (scheme !== null && PROVIDERS[scheme]?.(json, header)) || {};
   return { id: isText(id) ? id : null, type: isText(event) ? `${scheme}.${event}` : null, time };

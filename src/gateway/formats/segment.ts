@@ -1,18 +1,30 @@
-import { isEventTime } from '../../cloudevents/attributes.ts';
-import type { DecodedEvent } from '../../core/event.ts';
+import type { DecodedEvent, EventError } from '../../core/event.ts';
 import { unusable } from '../../core/header-text.ts';
-import { isObject, type Lender, Splice } from '../../json/merge.ts';
-import { fillKey, scalarAt } from './fields.ts';
-import { type DecodeContext, identityOf, type Place, refuse } from './source.ts';
+import { type FieldDefaults, JsonMerge, withoutMember } from '../../json/merge.ts';
+import { isObject } from '../../json/parse.ts';
+import { makePointer, type Pointer } from '../../json/pointer.ts';
+import {
+  errorsIn,
+  eventError,
+  type Field,
+  fieldText,
+  identityOf,
+  isError,
+  type ParsedEvent,
+  refusedEvent,
+} from './event.ts';
+import { keyOf, scalarAt, usableKey } from './fields.ts';
+import { correctTimes } from './segment-time.ts';
+import type { DecodeContext } from './source.ts';
 
 /** The kinds of calls of the Segment spec. */
 export const CALLS = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const;
 export type Call = (typeof CALLS)[number];
 
-/** What a batch says for all its items. */
+/** The members of a batch that count for all its items. */
 export interface Envelope {
-  context: Lender | null;
-  integrations: Lender | null;
+  context: FieldDefaults | null;
+  integrations: FieldDefaults | null;
   /** Milliseconds since 1970. */
   sentAt: number | null;
   /** Levels that `context` and `integrations` nest deep. */
@@ -22,187 +34,180 @@ export interface Envelope {
 export const NO_ENVELOPE: Envelope = { context: null, integrations: null, sentAt: null, depth: 0 };
 
 /** The member that may hold the key which lets a client in; it never becomes data. */
-export const WRITE_KEY = 'writeKey';
+const WRITE_KEY = 'writeKey';
 
-const place = (name: string): Place => ({ pointer: `/${name}`, tokens: [name] });
-const USER = place('userId');
-const ANONYMOUS = place('anonymousId');
-const PREVIOUS = place('previousId');
-const GROUP = place('groupId');
+const USER = makePointer('/userId');
+const ANONYMOUS = makePointer('/anonymousId');
+const PREVIOUS = makePointer('/previousId');
+const GROUP = makePointer('/groupId');
 
-/**
- * Completes an event whose data is one item of the Segment spec. `call`: the kind that the path names, null
- * for an item of a batch. `made`: the id of an item that has none.
- */
-export function fillSegment(
-  event: DecodedEvent,
+const NOT_AN_OBJECT: EventError = {
+  code: 'not_an_object',
+  pointer: '#',
+  detail: 'an item must be a JSON object',
+};
+
+type Item = Pick<ParsedEvent, 'bytes'> & { json: Record<string, unknown> };
+
+/** The event that one item of the Segment spec is. `path`: the call that the path names, null for an item of a batch. */
+export function segmentEvent(
+  parsed: ParsedEvent,
+  path: Call | null,
+  envelope: Envelope,
   context: DecodeContext,
-  { call, envelope, made }: { call: Call | null; envelope: Envelope; made: string },
-): void {
-  const { json } = event;
-  if (!isObject(json)) {
-    refuse(event, 'not_an_object', 'an item must be a JSON object', '#');
-    return;
-  }
-  const sent = event.data!;
-  const draft = new Splice(sent, json);
+): DecodedEvent {
+  const { index, line, bytes, json, fault } = parsed;
+  if (fault !== null) return refusedEvent(parsed, keptBytes(bytes, fault), [fault], context.trace);
+  if (!isObject(json)) return refusedEvent(parsed, bytes, [NOT_AN_OBJECT], context.trace);
+  const { source, limits, platform, trace } = context;
+  const draft = new JsonMerge(bytes, json);
   draft.drop(WRITE_KEY);
-  const kind = kindOf(event, json.type, call, context);
-  const subject = checkItem(event, kind, context);
-  const id = messageIdOf(event, json, context, made);
+  const kind = kindOf(json.type, path, context);
+  const call = isError(kind) ? null : kind;
+  const { subject, errors } = checkItem({ bytes, json }, call, context);
+  const messageId = messageIdOf(json, parsed, context);
+  const id = fieldText(messageId) ?? '';
   const time = correctTimes(draft, envelope.sentAt, context.receivedAt);
-  if (json.type !== kind && kind !== null) draft.set('type', kind);
+  if (json.type !== call && call !== null) draft.set('type', call);
   if (json.messageId !== id && id !== '') draft.set('messageId', id);
-  if (envelope.context !== null) draft.lend('context', envelope.context);
-  if (envelope.integrations !== null) draft.lend('integrations', envelope.integrations);
-  event.data = draft.bytes();
-  event.print = context.platform.checksum(sent);
-  event.id = id;
-  event.headers = {
-    ...context.trace,
-    ce_specversion: '1.0',
-    ce_source: context.source.uri,
-    ce_type: `segment.${kind ?? 'unknown'}`,
-    ce_time: time,
-    'content-type': 'application/json',
+  if (envelope.context !== null) draft.addDefaults('context', envelope.context);
+  if (envelope.integrations !== null) draft.addDefaults('integrations', envelope.integrations);
+  const data = draft.bytes();
+  // The subject is the key, too, unless the source says where the key is: events of one user keep their order.
+  const subjectKey = subject === null ? null : usableKey(subject.text, limits.key, subject.pointer);
+  const key = source.key === null ? subjectKey : keyOf({ bytes: data, json }, context);
+  return {
+    index,
+    line,
+    data,
+    id,
+    headers: {
+      ...trace,
+      ce_specversion: '1.0',
+      ce_source: source.uri,
+      ce_type: `segment.${call ?? 'unknown'}`,
+      ce_time: time,
+      'content-type': 'application/json',
+      ...(id === '' ? {} : { ce_id: id }),
+      ...(subject === null ? {} : { ce_subject: subject.text }),
+    },
+    identity: id === '' ? '' : identityOf(source, source.uri, `s${id}`),
+    key: fieldText(key),
+    payloadChecksum: platform.checksum(bytes),
+    errors: [
+      ...errorsIn(kind),
+      ...errors,
+      ...errorsIn(messageId),
+      ...grownFaults(data.length, envelope, context),
+      ...errorsIn(key),
+    ],
+    json,
+    name: call === 'track' && typeof json.event === 'string' ? json.event : null,
   };
-  if (id !== '') {
-    event.headers.ce_id = id;
-    event.identity = identityOf(context.source, context.source.uri, `s${id}`);
-  }
-  if (kind === 'track' && typeof json.event === 'string') event.name = json.event;
-  checkGrown(event, envelope, context);
-  if (subject !== null) fillSubject(event, context, subject);
-  if (context.source.key !== null) fillKey(event, context);
 }
 
-function kindOf(
-  event: DecodedEvent,
-  type: unknown,
-  path: Call | null,
-  { source }: DecodeContext,
-): Call | null {
-  if (path !== null && (type === path || source.config.verify === null)) return path;
-  if (path !== null) {
-    refuse(event, 'bad_segment', `must be ${path} in the signed body, as the path is not signed`, '#/type');
+/** The bytes to keep of an item that is refused unread: without the key in them. */
+function keptBytes(bytes: Uint8Array, { code }: EventError): Uint8Array | null {
+  if (code === 'event_too_large' || bytes[0] !== 0x7b) return bytes;
+  try {
+    return withoutMember(bytes, WRITE_KEY);
+  } catch {
+    // It is no JSON, so nobody can tell where its members are.
     return null;
   }
-  const call = CALLS.find((one) => one === type);
-  if (call !== undefined) return call;
-  refuse(event, 'bad_segment', `must be one of ${CALLS.join(', ')}`, '#/type');
-  return null;
 }
 
-/** Checks what a kind must have; returns the event's subject. */
-function checkItem(event: DecodedEvent, kind: Call | null, context: DecodeContext): Subject | null {
-  const user = idAt(event, USER);
-  const anonymous = idAt(event, ANONYMOUS);
-  const missing = (name: string, why: string) =>
-    refuse(event, 'bad_segment', `is missing; ${why}`, `#/${name}`);
-  if (kind === 'alias') {
-    if (user === null) missing('userId', 'alias needs userId and previousId');
-    if (idAt(event, PREVIOUS) === null) missing('previousId', 'alias needs userId and previousId');
-  } else if (user === null && anonymous === null) {
-    missing('userId', 'one of userId and anonymousId is needed');
-  }
-  if (kind === 'group' && idAt(event, GROUP) === null) missing('groupId', 'group needs it');
-  const name = (event.json as { event?: unknown }).event;
-  if (kind === 'track' && (typeof name !== 'string' || name === ''))
-    refuse(event, 'bad_segment', 'must be a non-empty string; track needs it', '#/event');
-  const found = user === null ? { text: anonymous, at: ANONYMOUS } : { text: user, at: USER };
-  if (found.text === null) return null;
-  const bad = unusable(found.text, context.limits.id);
-  if (bad === null) return { text: found.text, pointer: `#${found.at.pointer}` };
-  refuse(event, 'attribute_invalid', bad, `#${found.at.pointer}`);
-  return null;
+function kindOf(type: unknown, path: Call | null, { source }: DecodeContext): Call | EventError {
+  if (path !== null && (type === path || source.config.verify === null)) return path;
+  if (path !== null)
+    return eventError(
+      'bad_segment',
+      `must be ${path} in the signed body, as the path is not signed`,
+      '#/type',
+    );
+  const call = CALLS.find((one) => one === type);
+  return call ?? eventError('bad_segment', `must be one of ${CALLS.join(', ')}`, '#/type');
 }
 
 interface Subject {
   text: string;
+  /** JSON Pointer. */
   pointer: string;
 }
 
+/** Checks that an item has what its call needs; finds the event's subject. */
+function checkItem(
+  item: Item,
+  call: Call | null,
+  { limits }: DecodeContext,
+): { subject: Subject | null; errors: EventError[] } {
+  const user = idAt(item, USER);
+  const anonymous = idAt(item, ANONYMOUS);
+  const errors = [...errorsIn(user, anonymous)];
+  const missing = (name: string, why: string) =>
+    errors.push(eventError('bad_segment', `is missing; ${why}`, `#/${name}`));
+  if (call === 'alias') {
+    const previous = idAt(item, PREVIOUS);
+    if (fieldText(user) === null) missing('userId', 'alias needs userId and previousId');
+    errors.push(...errorsIn(previous));
+    if (fieldText(previous) === null) missing('previousId', 'alias needs userId and previousId');
+  } else if (fieldText(user) === null && fieldText(anonymous) === null) {
+    missing('userId', 'one of userId and anonymousId is needed');
+  }
+  if (call === 'group') {
+    const group = idAt(item, GROUP);
+    errors.push(...errorsIn(group));
+    if (fieldText(group) === null) missing('groupId', 'group needs it');
+  }
+  const { event } = item.json;
+  if (call === 'track' && (typeof event !== 'string' || event === ''))
+    errors.push(eventError('bad_segment', 'must be a non-empty string; track needs it', '#/event'));
+  const text = fieldText(user) ?? fieldText(anonymous);
+  if (text === null) return { subject: null, errors };
+  const { text: pointer } = fieldText(user) === null ? ANONYMOUS : USER;
+  const bad = unusable(text, limits.id);
+  if (bad === null) return { subject: { text, pointer }, errors };
+  errors.push(eventError('attribute_invalid', bad, `#${pointer}`));
+  return { subject: null, errors };
+}
+
 /** The id of somebody or something, numbers as written; null when there is none. */
-function idAt(event: DecodedEvent, at: Place): string | null {
-  const id = scalarAt(event, at);
+function idAt(item: Item, pointer: Pointer): Field {
+  const id = scalarAt(item, pointer);
   if (id === 'missing') return null;
   if (id !== 'not_scalar' && id.kind !== 'b') return id.text === '' ? null : id.text;
-  refuse(event, 'bad_segment', 'must be a string or a number', `#${at.pointer}`);
-  return null;
+  return eventError('bad_segment', 'must be a string or a number', `#${pointer.text}`);
 }
 
-/** The id of the item; '' when it has one that cannot be used. */
+/** The item's own id, else one that is made for it. */
 function messageIdOf(
-  event: DecodedEvent,
   { messageId }: Record<string, unknown>,
-  context: DecodeContext,
-  made: string,
-): string {
-  if (messageId === undefined || messageId === null || messageId === '') return made;
-  const bad = typeof messageId === 'string' ? unusable(messageId, context.limits.id) : 'must be a string';
-  if (bad === null) return messageId as string;
-  refuse(event, 'id_invalid', bad, '#/messageId');
-  return '';
-}
-
-/**
- * Sets receivedAt, and timestamp to the time by our clock: receivedAt - (sentAt - originalTimestamp). What was
- * sent as timestamp becomes originalTimestamp. Returns the timestamp.
- */
-function correctTimes(draft: Splice, batchSentAt: number | null, receivedAt: string): string {
-  const { timestamp, originalTimestamp, sentAt } = draft.json;
-  const original = millis(originalTimestamp) ?? millis(timestamp);
-  const sent = millis(sentAt) ?? batchSentAt;
-  let time = receivedAt;
-  if (original !== null && sent !== null) time = textAt(Date.parse(receivedAt) - (sent - original)) ?? time;
-  else if (original !== null)
-    time = (millis(originalTimestamp) === null ? timestamp : originalTimestamp) as string;
-  const moved = sent !== null || time !== timestamp;
-  const isSent = timestamp !== undefined && timestamp !== null;
-  if (isSent && moved && (originalTimestamp ?? null) === null) {
-    // A number may be one that no double holds.
-    if (typeof timestamp === 'string') draft.set('originalTimestamp', timestamp);
-    else draft.set('originalTimestamp', timestamp, draft.sent('timestamp')!);
+  { index, soleEvent, bytes }: ParsedEvent,
+  { idempotencyKey, limits, platform, source }: DecodeContext,
+): Field {
+  if (messageId !== undefined && messageId !== null && messageId !== '') {
+    const bad = typeof messageId === 'string' ? unusable(messageId, limits.id) : 'must be a string';
+    return bad === null ? (messageId as string) : eventError('id_invalid', bad, '#/messageId');
   }
-
-  if (time !== timestamp) draft.set('timestamp', time);
-  draft.set('receivedAt', receivedAt);
-  return time;
+  if (idempotencyKey !== null) return soleEvent ? idempotencyKey : `${idempotencyKey}/${index}`;
+  // A signed item that is sent again must not be a new event.
+  return source.config.verify === null ? crypto.randomUUID() : platform.sha256(bytes);
 }
 
-/** Milliseconds since 1970 of an RFC 3339 date-time; null for all else. */
-export function millis(value: unknown): number | null {
-  if (typeof value !== 'string' || !isEventTime(value)) return null;
-  const time = Date.parse(value);
-  return Number.isNaN(time) ? null : time;
-}
-
-const YEAR_0 = Date.parse('0000-01-01T00:00:00Z');
-const YEAR_10000 = 253_402_300_800_000;
-
-function textAt(ms: number): string | null {
-  return ms >= YEAR_0 && ms < YEAR_10000 ? new Date(ms).toISOString() : null;
-}
-
-/** The caps hold for what is stored, with what the batch lent to the item. */
-function checkGrown(event: DecodedEvent, envelope: Envelope, { limits }: DecodeContext): void {
-  const size = event.data!.length;
+/** The limits hold for the stored item, too, which has the batch's defaults. */
+function grownFaults(size: number, envelope: Envelope, { limits }: DecodeContext): EventError[] {
+  const faults: EventError[] = [];
   if (size > limits.event)
-    refuse(event, 'event_too_large', `event has ${size} bytes as stored; the limit is ${limits.event}`);
-  if (envelope.depth >= limits.depth)
-    refuse(
-      event,
-      'too_deep',
-      `what the batch lends it nests deeper than ${limits.depth} levels`,
-      '#/context',
+    faults.push(
+      eventError('event_too_large', `event has ${size} bytes as stored; the limit is ${limits.event}`),
     );
-}
-
-/** The subject is the Kafka key too, unless the source says where that is: events of one user keep their order. */
-function fillSubject(event: DecodedEvent, context: DecodeContext, { text, pointer }: Subject): void {
-  event.headers.ce_subject = text;
-  if (context.source.key !== null) return;
-  const bad = unusable(text, context.limits.key);
-  if (bad === null) event.key = text;
-  else refuse(event, 'key_invalid', bad, pointer);
+  if (envelope.depth >= limits.depth)
+    faults.push(
+      eventError(
+        'too_deep',
+        `the members that it gets from the batch nest deeper than ${limits.depth} levels`,
+        '#/context',
+      ),
+    );
+  return faults;
 }

@@ -2,14 +2,14 @@ import { addDecimals, type Decimal, decimalText, floorTo, parseDecimal } from '.
 
 /** Times nearer to 0 than this count from now (RFC 8428 4.5.3), in s. */
 const RELATIVE = 2 ** 28;
-/** Seconds beyond the year 9999, and the exponent of a part of a second that is finer than any clock. */
+/** Seconds beyond the year 9999, and the exponent of a fraction of a second that is finer than any clock's. */
 const LARGEST = 1e12;
 const FINEST = -40;
 /** Years 1 to 9999 in ms. */
 const EARLIEST = -62_135_596_800_000n;
 const LATEST = 253_402_300_799_999n;
 
-/** When a record is from. */
+/** The time of a record. */
 export interface Time {
   /** Seconds since 1970, exactly. */
   text: string;
@@ -31,7 +31,7 @@ export function added(a: string, b: string): string | null {
 export function absolute(offset: string, receivedAt: string): Time | null {
   let value: Decimal | null = parseDecimal(offset);
   const size = Math.abs(Number(offset));
-  // Nobody means such a number by a time; to work it out to the last digit costs much.
+  // No sender means such a number as a time, and exact arithmetic with it costs much.
   if (value === null || size > LARGEST || value.exponent < FINEST) return null;
   const relative = size < RELATIVE;
   if (relative) value = addDecimals(value, { digits: BigInt(Date.parse(receivedAt)), exponent: -3 });

@@ -1,14 +1,8 @@
 import type { Limits } from '../../config/config.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
-import type { DecodedEvent, EventError } from '../../core/event.ts';
-import { parsePointer } from '../../json/pointer.ts';
+import type { DecodedEvent } from '../../core/event.ts';
+import { makePointer, type Pointer } from '../../json/pointer.ts';
 import type { Platform } from '../../ports/platform.ts';
-
-/** A JSON Pointer, parsed once. */
-export interface Place {
-  pointer: string;
-  tokens: string[];
-}
 
 /** A source of the config with its pointers parsed. */
 export interface Source {
@@ -17,27 +11,26 @@ export interface Source {
   /** CloudEvents `source` of events that bring none. */
   uri: string;
   defaultType: string;
-  id: Place[] | 'content' | null;
-  type: Place | string;
-  time: Place | null;
-  subject: Place | null;
-  key: Place | null;
+  id: readonly Pointer[] | 'content' | null;
+  type: Pointer | string;
+  time: Pointer | null;
+  subject: Pointer | null;
+  key: Pointer | null;
 }
-
-const place = (pointer: string): Place => ({ pointer, tokens: parsePointer(pointer) });
 
 export function makeSource(config: SourceConfig): Source {
   const type = config.type ?? `postern.${config.name}`;
+  const pointer = (text: string | null) => (text === null ? null : makePointer(text));
   return {
     name: config.name,
     config,
     uri: `/${config.protocol === 'webhook' ? 'webhooks' : config.protocol}/${config.name}`,
     defaultType: type,
-    id: Array.isArray(config.id) ? config.id.map(place) : config.id,
-    type: type.startsWith('/') ? place(type) : type,
-    time: config.time === null ? null : place(config.time),
-    subject: config.subject === null ? null : place(config.subject),
-    key: config.key === null ? null : place(config.key),
+    id: Array.isArray(config.id) ? config.id.map(makePointer) : config.id,
+    type: type.startsWith('/') ? makePointer(type) : type,
+    time: pointer(config.time),
+    subject: pointer(config.subject),
+    key: pointer(config.key),
   };
 }
 
@@ -46,48 +39,21 @@ export interface DecodeContext {
   source: Source;
   limits: Limits;
   platform: Platform;
-  /** Milliseconds since 1970, and the same as RFC 3339 text. */
+  /** RFC 3339 text. */
   receivedAt: string;
   header(name: string): string | undefined;
-  /** Told of bytes that the events take beyond those of the body. Throws RequestError `overloaded`. */
+  /** Charges the request for bytes that the events take beyond those of the body. Throws RequestError `overloaded`. */
   grow(bytes: number): void;
   /** The id that the Idempotency-Key header gives, or null. */
   idempotencyKey: string | null;
-  /** What the digest of `id: content` is made of; absent: the event's data. */
+  /** The bytes whose digest is the id of a source with `id: content`; absent: the event's data. */
   content?: Uint8Array;
   /** Headers that every record of the request gets, such as traceparent. */
   trace: Record<string, string>;
 }
 
 /**
- * The events of a body, made while they are read. Null: there is none yet, and others may have a turn. May throw
- * RequestError.
+ * The events of a body; each is made when it is asked for. Null: there is no event yet, and other requests may have a
+ * turn. May throw RequestError.
  */
 export type Decoding = Iterable<DecodedEvent | null>;
-
-/** The identity text: length-prefixed so that no two different triples give the same. */
-export function identityOf(source: Source, uri: string, id: string): string {
-  return `${source.name}\n${uri.length}:${uri}${id}`;
-}
-
-export function emptyEvent(index: number, context: DecodeContext, data: Uint8Array | null): DecodedEvent {
-  return {
-    index,
-    data,
-    json: undefined,
-    id: '',
-    headers: { ...context.trace },
-    identity: '',
-    key: null,
-    errors: [],
-  };
-}
-
-export function refuse(
-  event: DecodedEvent,
-  code: EventError['code'],
-  detail: string,
-  pointer?: string,
-): void {
-  event.errors.push(pointer === undefined ? { code, detail } : { code, pointer, detail });
-}

@@ -1,15 +1,16 @@
-import { isEventType } from '../../cloudevents/attributes.ts';
+import { isEventType, isJsonType } from '../../cloudevents/content-type.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
 import { unusable } from '../../core/header-text.ts';
 import { skipSpace, textOf } from '../../json/scan.ts';
 import type { Signed } from '../signature/check.ts';
-import { isJsonType, parseData } from './cloudevents.ts';
-import { fillPlain, timeText } from './fields.ts';
+import { type ParsedData, parseData } from './cloudevents.ts';
+import { eventError, sizeFault } from './event.ts';
+import { plainEvent, timeText } from './fields.ts';
 import { formFields, formJson } from './form.ts';
-import { sizeFits, withoutMark } from './json.ts';
+import { withoutMark } from './json.ts';
 import { factsOf } from './provider.ts';
-import { type DecodeContext, emptyEvent, refuse, type Source } from './source.ts';
+import type { DecodeContext, Source } from './source.ts';
 
 export interface Delivery {
   body: Uint8Array;
@@ -22,81 +23,85 @@ const FORM = /^application\/x-www-form-urlencoded\s*(?:;|$)/i;
 const TEXT = /^text\/plain\s*(?:;|$)/i;
 const JSON_TYPE = 'application/json';
 
-/** The one event that a webhook's request is, whatever its body is. Throws RequestError `unsupported_type`. */
+/** A webhook's request is one event, whatever its body is. Throws RequestError `unsupported_type`. */
 export function decodeWebhook({ body, contentType, signed }: Delivery, context: DecodeContext): DecodedEvent {
   if (contentType !== undefined && isEventType(contentType)) {
     const detail = 'a webhook is data and no CloudEvent; those are sent to a source of protocol events';
     throw new RequestError('unsupported_type', detail);
   }
-  const event = emptyEvent(0, context, body);
-  const dataType = readData(event, body, contentType, signed !== null, context);
+  const { data, json, fault, type: dataType } = readData(body, contentType, signed !== null, context);
   const { source, header, limits } = context;
   const scheme = source.config.verify?.scheme ?? null;
-  const facts = factsOf(scheme, event.json, header);
+  const facts = factsOf(scheme, json, header);
   const usable = (text: string | null) => text !== null && unusable(text, limits.id) === null;
   const type = source.config.type === null && usable(facts.type) ? facts.type! : source.type;
   const idempotencyKey = signed === null ? context.idempotencyKey : signedId(signed, facts.id, source);
   const named = { ...source, id: source.id ?? 'content', type };
-  // Of the body as it came: its Content-Type, which may make other data of it, is not signed.
-  fillPlain(event, { ...context, idempotencyKey, source: named, content: body }, true);
+  const event = plainEvent(
+    { index: 0, line: null, soleEvent: true, bytes: data, json, fault: null },
+    // The id is made from the body as sent: its Content-Type, which may make other data of it, is not signed.
+    { ...context, idempotencyKey, source: named, content: body },
+  );
   const time = source.time === null ? timeText(facts.time) : null;
-  if (time !== null) event.headers.ce_time = time;
-  event.headers['content-type'] = dataType;
-  return event;
+  const headers = { ...event.headers, 'content-type': dataType, ...(time === null ? {} : { ce_time: time }) };
+  return { ...event, headers, errors: fault === null ? event.errors : [fault, ...event.errors] };
 }
 
 /**
- * The id that a signed request has by itself; null: the source's places, or the digest, tell. A header that is not
- * signed may be changed by whoever sends the body again: it counts only where the config knows nothing better.
+ * The id that a signed request brings; null when it comes from the source's pointers or the body's digest. A sender who
+ * repeats a signed body may change a header that is not signed: it counts only where the config names no id.
  */
 function signedId(signed: Signed, inBody: string | null, source: Source): string | null {
   if (signed.idSigned) return signed.id;
   return inBody ?? (source.id === null ? signed.id : null);
 }
 
-/** Puts the data in place; returns its type. */
+/** The data of a webhook, parsed when it is JSON, and its content type. */
+interface WebhookData extends ParsedData {
+  data: Uint8Array;
+  type: string;
+}
+
 function readData(
-  event: DecodedEvent,
   body: Uint8Array,
   contentType: string | undefined,
   isSigned: boolean,
   context: DecodeContext,
-): string {
+): WebhookData {
   const type = contentType ?? 'application/octet-stream';
-  if (body.length > context.limits.event) {
-    refuse(event, 'event_too_large', `event has ${body.length} bytes; the limit is ${context.limits.event}`);
-    return type;
-  }
-  if (isJsonType(type)) {
-    event.data = withoutMark(body);
-    parseData(event, context);
-    return type;
-  }
-  // No signature covers the type: what is JSON stays JSON, and no form begins like it.
+  const fault = sizeFault(body.length, context);
+  if (fault !== null) return { data: body, json: undefined, type, fault };
+  if (isJsonType(type)) return jsonData(withoutMark(body), type, context);
+  // No signature covers the type: a body that is JSON stays JSON, and no form begins like it.
   if ((isSigned || contentType === undefined || TEXT.test(type)) && looksLikeJson(body)) {
-    parseData(event, context);
-    if (event.errors.length === 0) return JSON_TYPE;
-    // Nobody said that it is JSON.
-    event.errors = [];
+    const read = jsonData(body, JSON_TYPE, context);
+    // When it is not JSON that is no fault: no header said so.
+    if (read.fault === null) return read;
   }
-  return FORM.test(type) ? (readForm(event, body, context) ?? type) : type;
+  if (FORM.test(type)) return readForm(body, type, context);
+  return { data: body, json: undefined, type, fault: null };
 }
 
-/** A form that is nothing but `payload` stands for the JSON in it, as with GitHub and Slack; all else becomes an object. */
-function readForm(event: DecodedEvent, body: Uint8Array, context: DecodeContext): string | null {
+function jsonData(data: Uint8Array, type: string, context: DecodeContext): WebhookData {
+  return { data, type, ...parseData(data, context) };
+}
+
+/** A form with `payload` alone stands for the JSON in it, as with GitHub and Slack; any other becomes an object. */
+function readForm(body: Uint8Array, type: string, context: DecodeContext): WebhookData {
   const fields = formFields(textOrEmpty(body));
   if (fields === null || fields.length === 0) {
-    refuse(event, 'bad_webhook', 'the form has no fields, or is not percent-encoded UTF-8');
-    return null;
+    const fault = eventError('bad_webhook', 'the form has no fields, or is not percent-encoded UTF-8');
+    return { data: body, json: undefined, type, fault };
   }
   const [name, value] = fields[0]!;
   const inner = new TextEncoder().encode(value);
   const isInner = fields.length === 1 && name === 'payload' && looksLikeJson(inner);
-  event.data = isInner ? inner : new TextEncoder().encode(formJson(fields));
-  // A control character is six in JSON.
-  if (sizeFits(event, event.data.length, context)) parseData(event, context);
-  context.grow(event.data.length);
-  return JSON_TYPE;
+  const data = isInner ? inner : new TextEncoder().encode(formJson(fields));
+  context.grow(data.length);
+  // It may be larger than the body: a control character has six characters in JSON.
+  const fault = sizeFault(data.length, context);
+  if (fault !== null) return { data, json: undefined, type: JSON_TYPE, fault };
+  return jsonData(data, JSON_TYPE, context);
 }
 
 function textOrEmpty(body: Uint8Array): string {

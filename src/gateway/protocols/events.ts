@@ -1,7 +1,7 @@
 import { type Door, namedDoor } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
 import { decode, type Format, sourceFormat } from '../decode.ts';
-import type { Outcome } from '../store.ts';
+import type { Outcome } from '../outcome.ts';
 import { type Reply, verdictReply } from '../reply.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 
@@ -28,9 +28,9 @@ function read({ head, body, admission, context }: Input): Reading {
 
 const MINIMAL: Reply = { status: 204, body: null, headers: { 'preference-applied': 'return=minimal' } };
 
-/** One verdict per event, or nothing at all when all went well and the client prefers it so (RFC 7240 4.2). */
-function reply({ counts, events }: Outcome, head: Head): Reply {
-  const full = verdictReply(counts, events);
+/** One verdict per event; an empty reply when all went well and the client prefers that (RFC 7240 section 4.2). */
+function reply(outcome: Outcome, head: Head): Reply {
+  const full = verdictReply(outcome);
   if (full.status === 202 && /\breturn=minimal\b/.test(head.header('prefer') ?? '')) return MINIMAL;
   return full;
 }

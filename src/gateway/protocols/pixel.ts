@@ -1,4 +1,5 @@
 import type { SourceConfig } from '../../config/source/types.ts';
+import { fromBase64 } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
 import { type Door, namedDoor } from '../admission/admit.ts';
 import { checkOrigin } from '../admission/cors.ts';
@@ -11,12 +12,12 @@ import type { Input, Protocol, Reading } from './protocol.ts';
 /** A transparent GIF89a of one by one. */
 const GIF = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
 
-/** Parameters that let a client in; they never become data. */
+/** Parameters that may hold the client's key; they never become data. */
 export const KEY_PARAMETERS = new Set(['key', 'access_token', 'writeKey']);
 
 /**
- * `GET /pixels/{source}`: the query is one event, for `<img>` and mail. What is refused is answered without an
- * image: browsers fire `load` for an image whatever its status, and a page must not take that for stored.
+ * `GET /pixels/{source}`: the query is one event, for `<img>` and mail. The reply to a refused event has no image:
+ * browsers fire `load` for an image whatever its status, and a page would take that for stored.
  */
 export function pixelProtocol(doors: Map<string, Door>): Protocol {
   const image = imageReply();
@@ -28,14 +29,15 @@ export function pixelProtocol(doors: Map<string, Door>): Protocol {
       checkPage(config, head);
     },
     read,
-    reply({ counts, events }): Reply {
-      // An id that comes again with something else beside it is one view of the same image: nobody sends it anew.
-      return counts.rejected + counts.retry === 0 ? image : verdictReply(counts, events);
+    reply(outcome): Reply {
+      const { rejected, retry } = outcome.counts;
+      // A duplicate whose payload differs is one more view of the same image, and no event that has to be sent again.
+      return rejected + retry === 0 ? image : verdictReply(outcome);
     },
   };
 }
 
-/** A signature is over the body, and all that a pixel says is in its address. Throws RequestError. */
+/** A signature covers the body, and a pixel's data is in its query. Throws RequestError `method_not_allowed`. */
 export function checkUnsigned({ verify }: SourceConfig): void {
   if (verify === null) return;
   const detail = 'this source takes signed bodies only, and no signature covers a query';
@@ -45,19 +47,19 @@ export function checkUnsigned({ verify }: SourceConfig): void {
 export function imageReply(): Reply {
   return {
     status: 200,
-    body: Uint8Array.from(atob(GIF), (character) => character.charCodeAt(0)),
+    body: fromBase64(GIF),
     headers: {
       'content-type': 'image/gif',
       'cache-control': 'no-store',
-      // Pages that isolate themselves load nothing from elsewhere that does not say so (Fetch standard, CORP).
+      // Cross-origin isolated pages load only images that allow it (Fetch standard, CORP).
       'cross-origin-resource-policy': 'cross-origin',
     },
   };
 }
 
 /**
- * Images are asked for without an Origin header, so the page is told by its Referer. A page may hide that, but
- * not that it is another site's (Sec-Fetch-Site, from browsers alone). Throws RequestError `forbidden`.
+ * Browsers ask for images without an Origin header, so Referer names the page. A page may hide Referer, but not that it
+ * is another site's: browsers themselves send Sec-Fetch-Site. Throws RequestError `forbidden`.
  */
 export function checkPage({ origins }: SourceConfig, { header }: Head): void {
   if (origins === null || header('origin') !== undefined) return;
@@ -89,10 +91,10 @@ function parametersOf({ queries }: Head): Map<string, string[]> {
   return parameters;
 }
 
-/** A pixel is never sent again, so one without an id gets one that is like no other. */
+/** A pixel is never sent again: one without an id gets a random one. */
 function withId(context: DecodeContext, source: Source, parameters: Map<string, string[]>): DecodeContext {
   if (context.idempotencyKey !== null || source.id === 'content') return context;
-  const has = (tokens: string[]) => tokens.length === 1 && !!parameters.get(tokens[0]!)?.[0];
+  const has = (tokens: readonly string[]) => tokens.length === 1 && !!parameters.get(tokens[0]!)?.[0];
   if (source.id?.every(({ tokens }) => has(tokens))) return context;
   return { ...context, idempotencyKey: crypto.randomUUID() };
 }

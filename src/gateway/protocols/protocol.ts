@@ -1,7 +1,7 @@
 import type { Admission, Door } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
 import type { DecodeContext, Decoding, Source } from '../formats/source.ts';
-import type { Outcome } from '../store.ts';
+import type { Outcome } from '../outcome.ts';
 import type { Reply } from '../reply.ts';
 import type { Signed } from '../signature/check.ts';
 

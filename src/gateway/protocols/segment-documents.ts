@@ -3,10 +3,10 @@ import type { WriteKeys } from '../admission/write-keys.ts';
 import type { Head } from '../body/head.ts';
 import type { Protocol } from './protocol.ts';
 
-/** What an SDK wants to know before it sends; `key` is its own, `source` the name of the source. */
+/** Makes a document that an SDK loads before it sends; `key` is the SDK's write key, `source` the name of the source. */
 export type MakeDocument = (about: { key: string; source: string; head: Head }) => unknown;
 
-/** A `GET` for the holder of a write key, of a document that SDKs load when they start. */
+/** `GET` of a document that SDKs load when they start. The client needs a write key. */
 export function documentProtocol(keys: WriteKeys, make: MakeDocument): Protocol {
   return {
     door(head) {
@@ -26,25 +26,25 @@ export function documentProtocol(keys: WriteKeys, make: MakeDocument): Protocol 
   };
 }
 
-/** What analytics.js 2 loads from its cdnURL: where events go, and that nothing else is wanted of it. */
+/** The document that analytics.js 2 loads from its cdnURL: the address for events, and no other integrations. */
 export function segmentSettings({ key, head }: Parameters<MakeDocument>[0]): unknown {
   const integration = { apiKey: key, apiHost: `${head.header('host')}/v1`, protocol: schemeOf(head) };
   return {
     integrations: { 'Segment.io': integration },
     plan: {},
-    // Else it reports about itself to /v1/m.
+    // Without this it sends metrics of its own to /v1/m.
     metrics: { sampleRate: 0 },
   };
 }
 
-/** How the client reached us: a page that came by https can't send by http. */
+/** The scheme that the client used: a page that was loaded by https cannot send by http. */
 function schemeOf({ header }: Head): 'http' | 'https' {
   const [forwarded] = (header('x-forwarded-proto') ?? '').split(/\s*,/);
   if (forwarded === 'http' || forwarded === 'https') return forwarded;
   return header('origin')?.startsWith('https:') ? 'https' : 'http';
 }
 
-/** What RudderStack's SDKs load from their configUrl: a source that is on, and no destinations. */
+/** The document that RudderStack's SDKs load from their configUrl: an enabled source without destinations. */
 export function rudderSourceConfig({ key, source }: Parameters<MakeDocument>[0]): unknown {
   const off = { enabled: false };
   return {

@@ -9,8 +9,8 @@ import type { Protocol } from './protocol.ts';
 import { readItem, segmentReply } from './segment.ts';
 
 /**
- * `GET /pixel/v1/{track,page}`: the query is one call, as RudderStack has it. A dot in a name goes a level down
- * (`properties.price`); values are text. What is not taken is answered without an image.
+ * `GET /pixel/v1/{track,page}`: the query is one call, as in RudderStack. A dot in a name goes a level down
+ * (`properties.price`); values are text. The reply to a refused call has no image.
  */
 export function segmentPixelProtocol(keys: WriteKeys, call: Call): Protocol {
   const image = imageReply();
@@ -43,7 +43,7 @@ interface Tree {
   [name: string]: string | Tree;
 }
 
-/** Without prototypes: names such as `__proto__` are names like others. Throws RequestError `too_deep`. */
+/** The query as objects without prototypes, so that `__proto__` is a name like others. Throws RequestError `too_deep`. */
 function treeOf({ queries }: Head, depth: number): Tree {
   const root = Object.create(null) as Tree;
   for (const [name, value] of queries()) {

@@ -1,14 +1,17 @@
 import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent } from '../../core/event.ts';
-import { type Span, skipSpace } from '../../json/scan.ts';
-import { eachMember, isObject, type Lender, lenderOf, withoutMember } from '../../json/merge.ts';
+import { type FieldDefaults, fieldDefaults } from '../../json/merge.ts';
+import { isObject } from '../../json/parse.ts';
+import { eachMember, nameText, type Span, skipSpace } from '../../json/scan.ts';
 import type { WriteKeys } from '../admission/write-keys.ts';
 import type { Head } from '../body/head.ts';
 import { checkCharset } from '../decode.ts';
-import { decodeArray, parseBody, shapeFits, sizeFits, withoutMark } from '../formats/json.ts';
-import { type Call, type Envelope, fillSegment, millis, NO_ENVELOPE, WRITE_KEY } from '../formats/segment.ts';
-import { type DecodeContext, type Decoding, emptyEvent } from '../formats/source.ts';
-import type { Outcome } from '../store.ts';
+import { shapeFault, sizeFault } from '../formats/event.ts';
+import { cutArray, decodeElements, parseBody, withoutMark } from '../formats/json.ts';
+import { type Call, type Envelope, NO_ENVELOPE, segmentEvent } from '../formats/segment.ts';
+import { millis } from '../formats/segment-time.ts';
+import type { DecodeContext, Decoding } from '../formats/source.ts';
+import type { Outcome } from '../outcome.ts';
 import { type Reply, verdictReply } from '../reply.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 
@@ -17,7 +20,7 @@ export function segmentProtocol(keys: WriteKeys, call: Call | null): Protocol {
   return {
     door: (head) => keys.door(head),
     inspect(head) {
-      // SDKs send JSON under many types, such as text/plain or the one of forms: only the charset counts.
+      // SDKs send JSON under many types, such as text/plain or that of forms: only the charset counts.
       checkCharset(head.header('content-type') ?? '');
     },
     read: (input) => read(input, keys, call),
@@ -52,65 +55,41 @@ export function readItem(
   call: Call | null,
   context: DecodeContext,
 ): DecodedEvent {
-  const event = emptyEvent(0, context, bytes);
-  if (!sizeFits(event, bytes.length, context)) return event;
-  if (!shapeFits(event, shape, context)) return keyless(event);
-  event.json = parseBody(bytes, 0, bytes.length);
-  const made = context.idempotencyKey ?? freshId(event, context);
-  fillSegment(event, context, { call, envelope: NO_ENVELOPE, made });
-  return event;
+  const fault = sizeFault(bytes.length, context) ?? shapeFault(shape, context);
+  const json = fault === null ? parseBody(bytes, 0, bytes.length) : undefined;
+  const parsed = { index: 0, line: null, soleEvent: true, bytes, json, fault };
+  return segmentEvent(parsed, call, NO_ENVELOPE, context);
 }
 
 const OBJECT = 0x7b;
 const OBJECT_END = 0x7d;
 const SPACE = new Set([0x20, 0x0a, 0x0d, 0x09]);
 
-/** For an item without an id. A signed one that is sent again must not be a new event. */
-function freshId(event: DecodedEvent, { source, platform }: DecodeContext): string {
-  return source.config.verify === null ? crypto.randomUUID() : platform.sha256(event.data!);
-}
-
-/** What is kept as rejected without being read further has no key in it, either. */
-function keyless(event: DecodedEvent): DecodedEvent {
-  const bytes = event.data!;
-  if (bytes[0] !== OBJECT) return event;
-  try {
-    event.data = withoutMember(bytes, WRITE_KEY);
-  } catch {
-    // It was not parsed: where its members are nobody can tell.
-    event.data = null;
-  }
-  return event;
-}
-
-function* readBatch(bytes: Uint8Array, members: Map<string, Span>, context: DecodeContext): Decoding {
-  const { limits, idempotencyKey } = context;
+function* readBatch(body: Uint8Array, members: Map<string, Span>, context: DecodeContext): Decoding {
+  const { limits } = context;
   const batch = members.get('batch');
-  checkEnvelope(bytes, members, context);
-  if (batch === undefined || bytes[batch.start] !== 0x5b)
+  checkEnvelope(body, members, context);
+  if (batch === undefined || body[batch.start] !== 0x5b)
     throw new RequestError('bad_segment', 'batch must be an array of items');
-  const envelope = envelopeOf(bytes, members);
-  let room = limits.decompressed - bytes.length;
-  const items = decodeArray(bytes.subarray(0, batch.end), batch.start, context, (event) => {
-    const sent = event.data!.length;
-    const made = idempotencyKey === null ? freshId(event, context) : `${idempotencyKey}/${event.index}`;
-    fillSegment(event, context, { call: null, envelope, made });
+  const envelope = envelopeOf(body, members);
+  const bytes = body.subarray(0, batch.end);
+  let room = limits.decompressed - body.length;
+  yield* decodeElements(bytes, cutArray(bytes, batch.start, context), context, (parsed) => {
+    const event = segmentEvent(parsed, null, envelope, context);
+    if (parsed.fault !== null) return event;
     const stored = event.data!.length;
     // A large context times many items is a lot more than the body.
-    room -= stored - sent;
+    room -= stored - parsed.bytes.length;
     if (room < 0) {
       const detail = `body has more than ${limits.decompressed} bytes once its context is in each item`;
       throw new RequestError('body_too_large', detail);
     }
     context.grow(stored);
+    return event;
   });
-  for (const event of items) {
-    const code = event?.errors[0]?.code;
-    yield code === 'too_deep' || code === 'too_many_values' ? keyless(event!) : event;
-  }
 }
 
-/** What stands beside the items must be JSON too, used or not, and fit into an event. */
+/** The members beside the items must be JSON too, used or not, and fit into an event. */
 function checkEnvelope(bytes: Uint8Array, members: Map<string, Span>, { limits }: DecodeContext): void {
   let size = 0;
   for (const [name, { start, end, depth, values }] of members) {
@@ -120,7 +99,7 @@ function checkEnvelope(bytes: Uint8Array, members: Map<string, Span>, { limits }
       throw new RequestError('too_many_values', `${name.slice(0, 64)} has more than ${limits.values} values`);
     size += end - start;
     if (size > limits.event) {
-      const detail = `what stands beside the batch has more than ${limits.event} bytes`;
+      const detail = `the members beside the batch have more than ${limits.event} bytes`;
       throw new RequestError('event_too_large', detail);
     }
     parseBody(bytes, start, end);
@@ -128,16 +107,16 @@ function checkEnvelope(bytes: Uint8Array, members: Map<string, Span>, { limits }
 }
 
 function envelopeOf(bytes: Uint8Array, members: Map<string, Span>): Envelope {
-  const lender = (name: string): Lender | null => {
+  const defaults = (name: string): FieldDefaults | null => {
     const span = members.get(name);
     if (span === undefined) return null;
     const json = parseBody(bytes, span.start, span.end);
-    return isObject(json) ? lenderOf(bytes.subarray(span.start, span.end), json) : null;
+    return isObject(json) ? fieldDefaults(bytes.subarray(span.start, span.end), json) : null;
   };
   const sentAt = members.get('sentAt');
   return {
-    context: lender('context'),
-    integrations: lender('integrations'),
+    context: defaults('context'),
+    integrations: defaults('integrations'),
     sentAt: sentAt === undefined ? null : millis(parseBody(bytes, sentAt.start, sentAt.end)),
     depth: Math.max(members.get('context')?.depth ?? 0, members.get('integrations')?.depth ?? 0),
   };
@@ -145,7 +124,7 @@ function envelopeOf(bytes: Uint8Array, members: Map<string, Span>): Envelope {
 
 /** Bytes of a body that is parsed only to say what is wrong with it. */
 const MAX_EXPLAINED = 64 * 1024;
-/** Members that the body's own object may have: before the key is known no more is looked at. */
+/** Members that the body's own object may have: the key is among them, and until it is known little work is done. */
 const MAX_MEMBERS = 1000;
 
 /** The object that a body is, and its members. Throws RequestError when it is something else or cut short. */
@@ -160,22 +139,22 @@ function wholeObject(bytes: Uint8Array): { whole: Span; members: Map<string, Spa
     if (error instanceof RequestError) throw error;
     if (bytes.length > MAX_EXPLAINED) throw new RequestError('not_json', 'the body is not valid JSON');
   }
-  // JSON.parse says better what is wrong.
+  // JSON.parse has the better error.
   if (bytes.length <= MAX_EXPLAINED) parseBody(bytes, 0, bytes.length);
   throw new RequestError('bad_segment', 'the body must be a JSON object');
 }
 
-/** One look at the bytes: they may be many, and nobody is let in yet. */
+/** Reads the bytes once: they may be many, and the client is not let in yet. */
 function membersOf(bytes: Uint8Array, start: number, end: number) {
   const members = new Map<string, Span>();
   let [count, depth, values] = [0, 0, 1];
-  for (const { name, value } of eachMember(bytes, { start, end })) {
+  eachMember(bytes, { start, end }, (nameStart, nameEnd, value) => {
     if (++count > MAX_MEMBERS)
       throw new RequestError('bad_segment', `the body has more than ${MAX_MEMBERS} members`);
-    members.set(name, value);
+    members.set(nameText(bytes, nameStart, nameEnd), value);
     depth = Math.max(depth, value.depth);
     values += value.values;
-  }
+  });
   return { whole: { start, end, depth: depth + 1, values }, members };
 }
 
@@ -186,14 +165,14 @@ const SUCCESS: Reply = {
 };
 
 /**
- * What SDKs expect: they drop a whole batch for one 4xx, so `success` says that each event is stored, that its id was
- * stored before, or that it is kept as rejected. Those who prefer the representation (RFC 7240 4.2) get a verdict per event.
+ * SDKs drop a whole batch for one 4xx: so `success` means that each event is stored, that its id was stored before, or
+ * that it is kept as rejected. A client that prefers the representation (RFC 7240 section 4.2) gets a verdict per event.
  */
-export function segmentReply({ counts, events, refused }: Outcome, head: Head): Reply {
-  const told = /\breturn=representation\b/.test(head.header('prefer') ?? '');
-  if (!told && counts.retry === 0 && refused !== true) return SUCCESS;
-  const full = verdictReply(counts, events);
-  if (!told) return full;
+export function segmentReply(outcome: Outcome, head: Head): Reply {
+  const isWanted = /\breturn=representation\b/.test(head.header('prefer') ?? '');
+  if (!isWanted && outcome.counts.retry === 0 && !outcome.refused) return SUCCESS;
+  const full = verdictReply(outcome);
+  if (!isWanted) return full;
   const headers = { ...full.headers, 'preference-applied': 'return=representation' };
   return { ...full, status: full.status === 202 ? 200 : full.status, headers };
 }

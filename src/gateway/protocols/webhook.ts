@@ -4,11 +4,11 @@ import { resolvePointer } from '../../json/pointer.ts';
 import { type Door, namedDoor } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
 import { decodeWebhook } from '../formats/webhook.ts';
-import type { Outcome } from '../store.ts';
+import type { Outcome } from '../outcome.ts';
 import { type Reply, verdictReply } from '../reply.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 
-/** `/webhooks/{source}`: a request is an event. GET is for the proof that X asks for. */
+/** `/webhooks/{source}`: a request is an event. GET is for the proof that X (Twitter) asks for. */
 export function webhookProtocol(doors: Map<string, Door>): Protocol {
   return { door, inspect() {}, read, reply };
 
@@ -24,13 +24,14 @@ export function webhookProtocol(doors: Map<string, Door>): Protocol {
    * A refused event that is kept is a success for its sender: sent again it would be refused again, and many
    * providers end a subscription after some failures.
    */
-  function reply({ counts, events }: Outcome, head: Head): Reply {
+  function reply(outcome: Outcome, head: Head): Reply {
+    const { counts, events } = outcome;
     const lost = events.some(({ errors }) => errors.some(({ code }) => code === 'event_too_large'));
-    if (counts.retry > 0 || lost) return verdictReply(counts, events);
+    if (counts.retry > 0 || lost) return verdictReply(outcome);
     const scheme = schemeOf(namedDoor(doors, head, 'webhook'));
-    // Slack shows people what it gets for their commands, and takes no other success than 200.
+    // Slack shows the reply to people who used a command, and takes only 200 for success.
     if (scheme === 'slack') return { status: 200, body: null, headers: {} };
-    return verdictReply(counts, events, scheme === 'twitter' ? 200 : 202);
+    return verdictReply(outcome, scheme === 'twitter' ? 200 : 202);
   }
 }
 
@@ -48,7 +49,7 @@ function read({ head, body, admission, signed, context }: Input): Reading {
   return { admission: admission!, events: [event] };
 }
 
-/** What Slack sends once to see whose the address is; it is no event. */
+/** The challenge that Slack sends once to check who owns the address; null for every event. */
 function challengeOf(json: unknown): string | null {
   if (resolvePointer(json, ['type']) !== 'url_verification') return null;
   const challenge = resolvePointer(json, ['challenge']);

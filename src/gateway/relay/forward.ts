@@ -1,14 +1,14 @@
-import type { DecodedEvent } from '../../core/event.ts';
+import type { JudgedEvent } from '../../core/event.ts';
 import type { Relay } from '../../ports/relay.ts';
 import type { Head } from '../body/head.ts';
 import type { Source } from '../formats/source.ts';
-import { type Outcome, refusedWhole, unstored } from '../store.ts';
+import { type Outcome, refusedWhole, unstored } from '../outcome.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import type { Reply } from '../reply.ts';
 
 /** A request whose events have been judged. */
 export interface Judged {
-  events: DecodedEvent[];
+  events: JudgedEvent[];
   source: Source;
   protocol: Protocol;
   head: Head;

@@ -1,6 +1,5 @@
 import type { VerifyConfig } from '../../config/source/types.ts';
 import { toHex } from '../../core/encoding.ts';
-import type { DecodedEvent } from '../../core/event.ts';
 import type { SignatureCheck } from './check.ts';
 import { bytesOf, importMacKey, joined, mac, makeMacs, sameBytes } from './mac.ts';
 import { badSignature, checkTime } from './refusal.ts';
@@ -31,10 +30,4 @@ export function deviceCheck(config: VerifyConfig): SignatureCheck {
     }
     throw badSignature('mismatch');
   };
-}
-
-/** Writes on an event which device signed it, and keeps the ids of one device apart from those of others. */
-export function markDevice(event: DecodedEvent, device: string): void {
-  event.headers.ce_device = device;
-  if (event.identity !== '') event.identity += `\n${device}`;
 }

@@ -1,0 +1,70 @@
+import type { ErrorCode } from '../../core/errors.ts';
+import { type DecodedEvent, type EventError, NO_ERRORS } from '../../core/event.ts';
+import type { DecodeContext, Source } from './source.ts';
+
+/** The bytes of one event, and their value: undefined when `fault` says why they were not parsed. */
+export interface ParsedEvent {
+  /** As in DecodedEvent. */
+  index: number;
+  line: number | null;
+  /** Whether the request is this one event, and no list. */
+  soleEvent: boolean;
+  bytes: Uint8Array;
+  json: unknown;
+  fault: EventError | null;
+}
+
+/** A field of an event: its text, null when there is none, or the reason why it cannot be used. */
+export type Field = string | null | EventError;
+
+/** An event that is refused before its fields are read. */
+export function refusedEvent(
+  { index, line }: Pick<ParsedEvent, 'index' | 'line'>,
+  data: Uint8Array | null,
+  errors: readonly EventError[],
+  headers: Readonly<Record<string, string>>,
+): DecodedEvent {
+  const found = { data, json: undefined, id: '', headers, identity: '', key: null, errors };
+  return { index, line, ...found, name: null, payloadChecksum: null };
+}
+
+export function eventError(code: ErrorCode, detail: string, pointer?: string): EventError {
+  return pointer === undefined ? { code, detail } : { code, pointer, detail };
+}
+
+export function isError(field: Field): field is EventError {
+  return typeof field === 'object' && field !== null;
+}
+
+/** The text of a field; null when it has none that can be used. */
+export function fieldText(field: Field): string | null {
+  return isError(field) ? null : field;
+}
+
+/** The errors among fields, in their order. */
+export function errorsIn(...fields: Field[]): readonly EventError[] {
+  return fields.some(isError) ? fields.filter(isError) : NO_ERRORS;
+}
+
+/** The identity text: length-prefixed so that no two different triples give the same. */
+export function identityOf(source: Source, uri: string, id: string): string {
+  return `${source.name}\n${uri.length}:${uri}${id}`;
+}
+
+/** Why an event of so many bytes is too large; null when it is not. */
+export function sizeFault(size: number, { limits }: DecodeContext): EventError | null {
+  if (size <= limits.event) return null;
+  return { code: 'event_too_large', detail: `event has ${size} bytes; the limit is ${limits.event}` };
+}
+
+/** Why an event of this nesting and this number of values is refused; null when both are within the limits. */
+export function shapeFault(
+  { depth, values }: { depth: number; values: number },
+  { limits }: DecodeContext,
+): EventError | null {
+  if (depth > limits.depth)
+    return { code: 'too_deep', detail: `event nests ${depth} levels deep; the limit is ${limits.depth}` };
+  if (values > limits.values)
+    return { code: 'too_many_values', detail: `event has ${values} values; the limit is ${limits.values}` };
+  return null;
+}
