@@ -151,7 +151,7 @@ export async function openSpool(
 ): Promise<Spool | null> {
   const { spool } = config.log;
   if (spool === null) return null;
-  const [{ Spool }, { SpoolFile }, { rejectedRecord }] = await Promise.all([
+  const [{ Spool }, { SpoolFile }, { tooLargeRecord }] = await Promise.all([
     import('../adapters/sqlite/spool.ts'),
     import('../adapters/sqlite/spool-file.ts'),
     import('../gateway/store.ts'),
@@ -162,13 +162,12 @@ export async function openSpool(
       'the spool was damaged: it is put aside, and what it held is not forwarded',
     ),
   );
-  const reason = [{ code: 'event_too_large' as const, detail: "over the topic's record size limit" }];
   return new Spool({
     log,
     file,
     after: spool.after,
     max: spool.max,
-    tooLarge: (record) => rejectedRecord(record, reason, 'spool', true),
+    tooLarge: (record) => tooLargeRecord(record, 'spool'),
     onLog: (level, message, extra) => logger[level](extra, message),
   });
 }

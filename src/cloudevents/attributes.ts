@@ -27,7 +27,7 @@ export const HOPS = 'posternhops';
 const RESERVED = new Set(['device', 'clientip', 'dedupe']);
 
 /** True for names that only the gateway gives: an event from outside loses attributes of such a name. */
-export function isReserved(name: string): boolean {
+function isReserved(name: string): boolean {
   return RESERVED.has(name) || name.startsWith('postern');
 }
 
@@ -60,10 +60,13 @@ function headerProblem(name: string, text: string | null): string | null {
   return text === null ? 'is not percent-encoded UTF-8' : null;
 }
 
-/** What attributes may have: characters of the id, and bytes of all of them as HTTP headers. */
-export interface AttributeLimits {
+export interface AttributeRules {
+  /** Characters of the id. */
   id: number;
+  /** Bytes of all attributes as HTTP headers. */
   bytes: number;
+  /** Whether attributes that only the gateway gives are left out. */
+  dropReserved: boolean;
 }
 
 /**
@@ -72,7 +75,7 @@ export interface AttributeLimits {
  */
 export function checkAttributes(
   attributes: Attributes,
-  limits: AttributeLimits,
+  { id: maxId, bytes: maxBytes, dropReserved }: AttributeRules,
   nameOf: (name: string) => string,
 ): { headers: Record<string, string>; errors: EventError[] } {
   const headers: Record<string, string> = {};
@@ -81,7 +84,7 @@ export function checkAttributes(
     if (errors.length < MAX_ERRORS)
       errors.push({ code: 'bad_cloudevent', pointer: `#/${name}`, detail: `${nameOf(name)} ${why}` });
   };
-  const all = Object.entries(attributes);
+  const all = Object.entries(attributes).filter(([name]) => !(dropReserved && isReserved(name)));
   if (all.length > MAX_ATTRIBUTES) {
     const detail = `event has ${all.length} attributes; the limit is ${MAX_ATTRIBUTES}`;
     return { headers, errors: [{ code: 'bad_cloudevent', pointer: '#', detail }] };
@@ -94,7 +97,7 @@ export function checkAttributes(
   const { specversion, time, dataschema, subject } = attributes;
   if (typeof specversion === 'string' && specversion !== '' && specversion !== '1.0')
     bad('specversion', `must be 1.0, not ${specversion.slice(0, 16)}`);
-  let room = limits.bytes;
+  let room = maxBytes;
   for (const [name, value] of all) {
     if (value === null) continue;
     if (!NAME.test(name)) {
@@ -102,14 +105,14 @@ export function checkAttributes(
       continue;
     }
     const text = String(value);
-    const problem = attributeProblem(value) ?? unusable(text, name === 'id' ? limits.id : limits.bytes);
+    const problem = attributeProblem(value) ?? unusable(text, name === 'id' ? maxId : maxBytes);
     if (problem !== null) {
       bad(name, problem);
       continue;
     }
     const size = FIELD + name.length + encodedLength(text);
     if (size > room) {
-      bad(name, `is too much: all attributes together may have ${limits.bytes} bytes as HTTP headers`);
+      bad(name, `is too much: all attributes together may have ${maxBytes} bytes as HTTP headers`);
       continue;
     }
     room -= size;

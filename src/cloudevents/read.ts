@@ -2,13 +2,7 @@ import { fromBase64 } from '../core/encoding.ts';
 import type { EventError } from '../core/event.ts';
 import { unusable } from '../core/header-text.ts';
 import { locate } from '../json/pointer.ts';
-import {
-  type AttributeLimits,
-  type Attributes,
-  checkAttributes,
-  headerAttributes,
-  isReserved,
-} from './attributes.ts';
+import { type AttributeRules, type Attributes, checkAttributes, headerAttributes } from './attributes.ts';
 import { isEventType, isJsonType } from './content-type.ts';
 
 /** An event that was sent by the HTTP binding (section 3). */
@@ -23,11 +17,9 @@ export interface ReceivedEvent {
   errors: EventError[];
 }
 
-export interface ReadRules extends AttributeLimits {
+export interface ReadRules extends AttributeRules {
   /** Characters of `datacontenttype`. */
   contentType: number;
-  /** Whether attributes that only the gateway gives are left out. */
-  dropReserved: boolean;
 }
 
 /** Each of these headers alone makes a message one of binary mode. */
@@ -48,11 +40,9 @@ export function readBinary(
   body: Uint8Array,
   rules: ReadRules,
 ): ReceivedEvent {
-  const found = headerAttributes(sent);
-  const attributes = known(found.attributes, rules);
-  const checked = checkAttributes(attributes, rules, (name) => `header ce-${name}`);
-  const errors = [...found.errors, ...checked.errors];
-  const { headers } = checked;
+  const { attributes, errors: unread } = headerAttributes(sent);
+  const { headers, errors: bad } = checkAttributes(attributes, rules, (name) => `header ce-${name}`);
+  const errors = [...unread, ...bad];
   if (contentType !== null && isEventType(contentType))
     errors.push({ code: 'unsupported_type', detail: `header Content-Type ${CLAIMS_EVENT}` });
   else if (contentType !== null) headers['content-type'] = contentType;
@@ -65,8 +55,7 @@ export function readStructured(
   members: Record<string, unknown>,
   rules: ReadRules,
 ): ReceivedEvent {
-  const { data, data_base64: base64, datacontenttype, ...others } = members;
-  const attributes = known(others, rules);
+  const { data, data_base64: base64, datacontenttype, ...attributes } = members;
   const { headers, errors } = checkAttributes(attributes, rules, (name) => `attribute ${name}`);
   const contentType = datacontenttype ?? 'application/json';
   const typeError = contentTypeError(contentType, rules);
@@ -97,11 +86,6 @@ export function memberData(bytes: Uint8Array, data: unknown, contentType: string
     return new TextEncoder().encode(data);
   const { start, end } = locate(bytes, ['data'])!;
   return bytes.subarray(start, end);
-}
-
-function known(attributes: Attributes, { dropReserved }: ReadRules): Attributes {
-  if (dropReserved) for (const name in attributes) if (isReserved(name)) delete attributes[name];
-  return attributes;
 }
 
 function contentTypeError(contentType: unknown, rules: ReadRules): EventError | null {

@@ -1,12 +1,6 @@
 import { ATTRIBUTE_BYTES } from '../cloudevents/attributes.ts';
 import { foreignCharset, mediaType } from '../cloudevents/content-type.ts';
-import {
-  binaryHeader,
-  type ReadRules,
-  type ReceivedEvent,
-  readBinary,
-  readStructured,
-} from '../cloudevents/read.ts';
+import { binaryHeader, type ReceivedEvent, readBinary, readStructured } from '../cloudevents/read.ts';
 import { parseJson } from '../cloudevents/record.ts';
 import { unusable } from '../core/header-text.ts';
 import { NO_TRACE, traceHeaders } from '../core/trace-context.ts';
@@ -36,12 +30,7 @@ const KEY_LIMIT = 4096;
  * The id and the attributes may be as large as those of any event from outside, with the attributes that the gateway
  * adds: a function may give all of them back.
  */
-const RULES: ReadRules = {
-  id: 4096,
-  bytes: ATTRIBUTE_BYTES + 2048,
-  contentType: MEDIA_LIMIT,
-  dropReserved: false,
-};
+const RULES = { id: 4096, bytes: ATTRIBUTE_BYTES + 2048, contentType: MEDIA_LIMIT, dropReserved: false };
 const CLOUDEVENTS = 'application/cloudevents';
 const OPEN_ARRAY = 0x5b;
 

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { makeClientAddress, makeClientGroup } from '../core/address.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
-import type { Appender } from '../ports/event-log.ts';
+import type { Appender, LogRecord } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
@@ -10,7 +10,7 @@ import { CommitGroups } from './commit/group.ts';
 import { Recent } from './commit/recent.ts';
 import { type Http, makeHttp } from './http.ts';
 import type { Limiter } from './rate/limiter.ts';
-import { rejectedRecord } from './store.ts';
+import { tooLargeRecord } from './store.ts';
 
 export interface GatewayOptions {
   config: Config;
@@ -59,27 +59,10 @@ function makeGroups({ config, log, dedupe, report }: GatewayOptions): Map<string
     if (groups.has(source.topic)) continue;
     const { outage, lease } = config.dedupe;
     const { timeout } = config.log;
-    const tooLarge = (record: Parameters<typeof rejectedRecord>[0]) =>
-      rejectedRecord(
-        record,
-        [{ code: 'event_too_large', detail: "over the topic's record size limit" }],
-        source.name,
-        true,
-      );
-    groups.set(
-      source.topic,
-      new CommitGroups({
-        topic: source.topic,
-        log,
-        dedupe,
-        recent,
-        report,
-        outage,
-        timeout,
-        lease,
-        tooLarge,
-      }),
-    );
+    const { topic } = source;
+    const tooLarge = (record: LogRecord) => tooLargeRecord(record, source.name);
+    const options = { topic, log, dedupe, recent, report, outage, timeout, lease, tooLarge };
+    groups.set(topic, new CommitGroups(options));
   }
   return groups;
 }

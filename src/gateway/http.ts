@@ -1,42 +1,22 @@
 import { type Context, Hono } from 'hono';
 import type { Config } from '../config/config.ts';
 import type { SourceConfig } from '../config/source/types.ts';
-import type { Origin } from '../core/address.ts';
 import { RequestError } from '../core/errors.ts';
-import type { Platform } from '../ports/platform.ts';
-import { RELAY_MARK, type Relay } from '../ports/relay.ts';
-import type { Report } from '../ports/report.ts';
-import type { Tracing } from '../ports/tracing.ts';
-import type { SchemaSet } from '../schema/registry.ts';
+import { RELAY_MARK } from '../ports/relay.ts';
 import { makeDoors } from './admission/admit.ts';
 import { makeCors } from './admission/cors.ts';
 import { consent } from './admission/handshake.ts';
 import { headOf } from './body/head.ts';
-import type { CommitGroups } from './commit/group.ts';
-import { internal, Journey } from './journey.ts';
+import { internal, Journey, type JourneyOptions } from './journey.ts';
 import { makeOpenApiPage, type OpenApiPage } from './openapi/page.ts';
 import { NO_VERDICTS } from './outcome.ts';
 import type { Protocol } from './protocols/protocol.ts';
-import type { Limiter } from './rate/limiter.ts';
 import { problemReply, type Reply } from './reply.ts';
 import { Room } from './room.ts';
 import { makeRoutes, type Route } from './routes.ts';
 
-export interface HttpOptions {
+export interface HttpOptions extends Omit<JourneyOptions, 'limits' | 'room'> {
   config: Pick<Config, 'gateway' | 'sources'>;
-  schemas: () => SchemaSet;
-  /** Of each topic; none where `relay` takes the requests. */
-  groups: Map<string, CommitGroups>;
-  relay: Relay | null;
-  /** Null when records get no address. */
-  clientAddress: ((origin: Origin) => string | null) | null;
-  /** The group of clients whose share of the room a request takes; null when it is not known. */
-  clientGroup: (origin: Origin) => string | null;
-  limiter: Limiter | null;
-  platform: Platform;
-  report: Report;
-  /** Null when nobody traces. */
-  tracing: Tracing | null;
 }
 
 export interface Http {
@@ -53,32 +33,14 @@ export function makeHttp(options: HttpOptions): Http {
   const room = new Room(limits);
   const doors = makeDoors(config, platform);
   const cors = makeCors(config.gateway.cors, config.sources.values());
-  const journey = new Journey({
-    limits,
-    room,
-    schemas: options.schemas,
-    groups: options.groups,
-    relay: options.relay,
-    limiter,
-    clientAddress: options.clientAddress,
-    clientGroup: options.clientGroup,
-    platform,
-    report,
-    tracing: options.tracing,
-  });
+  const journey = new Journey({ ...options, limits, room });
   const app = new Hono();
   let stopping = false;
 
   function refuse(c: Context, error: RequestError): Response {
     const reply = problemReply(error);
-    report.request({
-      source: 'unknown',
-      who: null,
-      status: reply.status,
-      ms: 0,
-      verdicts: NO_VERDICTS,
-      error: error.code,
-    });
+    const { status } = reply;
+    report.request({ source: 'unknown', who: null, status, ms: 0, verdicts: NO_VERDICTS, error: error.code });
     return respond(c, reply, null);
   }
 

@@ -71,8 +71,8 @@ interface Sender {
 }
 
 /**
- * The event with the gateway's own word of its sender. Readers of the records tell events apart by `source` and `id`: so
- * the gateway's own source names the owner, too, and no client can name another one.
+ * The event with the sender in its attributes and its identity. Readers of the log tell events apart by `source` and
+ * `id`, so the owner is added to the gateway's own source. No client can set that source.
  */
 function withSender(event: JudgedEvent, uri: string, { device, owner, address }: Sender): JudgedEvent {
   const headers = { ...event.headers };
@@ -85,7 +85,7 @@ function withSender(event: JudgedEvent, uri: string, { device, owner, address }:
     const source = headers.ce_source;
     if (source === uri || source?.startsWith(`${uri}/`))
       headers.ce_source = `${uri}/${encodeURIComponent(owner.toWellFormed())}`;
-    // No id has a line break in it.
+    // Ids have no line breaks, so two identities never meet.
     if (identity !== '') identity += `\nk${owner.length}:${owner}`;
   }
   if (address !== null) headers.ce_clientip = address;

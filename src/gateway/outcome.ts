@@ -1,9 +1,12 @@
-import { type EventError, type JudgedEvent, NO_ERRORS, type Verdict } from '../core/event.ts';
+import type { EventError, JudgedEvent, Verdict } from '../core/event.ts';
+import { eventError } from './formats/event.ts';
 import type { Source } from './formats/source.ts';
+
+export type Counts = Readonly<Record<Verdict, number>>;
 
 /** The verdicts on a request's events: how many of each, and the events that were not accepted. */
 export interface Outcome {
-  counts: Readonly<Record<Verdict, number>>;
+  counts: Counts;
   events: EventOutcome[];
   /** Nothing was stored, nor kept as rejected: an all-or-nothing source refused the request. */
   refused: boolean;
@@ -20,16 +23,9 @@ export interface EventOutcome {
   errors: readonly EventError[];
 }
 
-export const NO_VERDICTS: Readonly<Record<Verdict, number>> = {
-  accepted: 0,
-  duplicate: 0,
-  rejected: 0,
-  retry: 0,
-};
-
-export const NOT_STORED: EventError = { code: 'log_unavailable', detail: 'not stored; send it again' };
-
-const BATCH_REFUSED: EventError = { code: 'batch_refused', detail: 'another event of the batch was refused' };
+export const NO_VERDICTS: Counts = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
+export const NOT_STORED = eventError('log_unavailable', 'not stored; send it again');
+const BATCH_REFUSED = eventError('batch_refused', 'another event of the batch was refused');
 
 export function isGood({ errors }: JudgedEvent): boolean {
   return errors.length === 0;
@@ -38,7 +34,7 @@ export function isGood({ errors }: JudgedEvent): boolean {
 export function eventOutcome(
   { index, line, id }: JudgedEvent,
   verdict: Verdict,
-  errors: readonly EventError[] = NO_ERRORS,
+  errors: readonly EventError[],
   changed = false,
 ): EventOutcome {
   return { index, line, id, verdict, changed, errors };
@@ -57,21 +53,13 @@ export function refusedWhole(events: JudgedEvent[], source: Source): Outcome | n
 
 /** The outcome when it is not known that anything is stored. */
 export function unstored(events: JudgedEvent[]): Outcome {
-  return outcomeOf('retry', events, () => [NOT_STORED]);
+  const outcomes = events.map((event) => eventOutcome(event, 'retry', [NOT_STORED]));
+  return { counts: { ...NO_VERDICTS, retry: events.length }, events: outcomes, refused: false };
 }
 
 function rejected(events: JudgedEvent[]): Outcome {
-  return outcomeOf('rejected', events, (event) => (isGood(event) ? [BATCH_REFUSED] : event.errors));
-}
-
-function outcomeOf(
-  verdict: Verdict,
-  events: JudgedEvent[],
-  errorsOf: (event: JudgedEvent) => readonly EventError[],
-): Outcome {
-  return {
-    counts: { ...NO_VERDICTS, [verdict]: events.length },
-    events: events.map((event) => eventOutcome(event, verdict, errorsOf(event))),
-    refused: false,
-  };
+  const outcomes = events.map((event) =>
+    eventOutcome(event, 'rejected', isGood(event) ? [BATCH_REFUSED] : event.errors),
+  );
+  return { counts: { ...NO_VERDICTS, rejected: events.length }, events: outcomes, refused: false };
 }

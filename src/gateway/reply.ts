@@ -1,6 +1,5 @@
 import { errorRow, problemText, problemType, type RequestError } from '../core/errors.ts';
-import type { Verdict } from '../core/event.ts';
-import type { EventOutcome, Outcome } from './outcome.ts';
+import type { Counts, EventOutcome, Outcome } from './outcome.ts';
 
 /** An HTTP response. */
 export interface Reply {
@@ -74,7 +73,7 @@ function fitting(events: EventOutcome[]): string[] {
   return listed;
 }
 
-function statusOf(counts: Readonly<Record<Verdict, number>>, events: EventOutcome[]): number {
+function statusOf(counts: Counts, events: EventOutcome[]): number {
   if (counts.retry > 0) return 503;
   // A duplicate with another payload is not stored: its sender must not take that for success.
   const failed = events.filter(({ verdict, changed }) => verdict === 'rejected' || changed);

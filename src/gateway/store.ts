@@ -4,6 +4,7 @@ import type { LogRecord } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { CommitGroups } from './commit/group.ts';
 import { type Item, makeItem } from './commit/item.ts';
+import { eventError } from './formats/event.ts';
 import type { Source } from './formats/source.ts';
 import {
   type EventOutcome,
@@ -18,14 +19,8 @@ import {
 /** Characters of the reasons that a rejected record carries in its header. */
 const MAX_REASONS = 4096;
 
-const TOO_LARGE: EventError = {
-  code: 'event_too_large',
-  detail: "event is over the topic's record size limit",
-};
-const ID_REUSED: EventError = {
-  code: 'id_reused',
-  detail: 'another payload was stored under this id; this one was not',
-};
+const TOO_LARGE = eventError('event_too_large', "event is over the topic's record size limit");
+const ID_REUSED = eventError('id_reused', 'another payload was stored under this id; this one was not');
 
 /** Stores events that have been judged; resolves when each has its verdict. */
 export async function store(
@@ -76,8 +71,13 @@ function recordOf(event: JudgedEvent, source: Source): LogRecord {
   return { topic: source.config.topic, key: event.key, value: event.data, headers: event.headers };
 }
 
+/** The record that is kept of one that the log finds too large. */
+export function tooLargeRecord(record: LogRecord, source: string): LogRecord {
+  return rejectedRecord(record, [TOO_LARGE], source, true);
+}
+
 /** The record that keeps a refused event, with its reasons; without its payload when that is over a size limit. */
-export function rejectedRecord(
+function rejectedRecord(
   record: LogRecord,
   errors: readonly EventError[],
   source: string,

@@ -8,6 +8,7 @@ import { isObject } from '../../json/parse.ts';
 import { type Span, skipSpace, valueSpan } from '../../json/scan.ts';
 import {
   errorsIn,
+  eventError,
   type Field,
   fieldText,
   identityOf,
@@ -22,11 +23,7 @@ import type { DecodeContext } from './source.ts';
 
 /** Bytes that an attribute takes beside its text, for as long as the request lasts. */
 const ATTRIBUTE_COST = 64;
-const NOT_AN_OBJECT: EventError = {
-  code: 'bad_cloudevent',
-  pointer: '#',
-  detail: 'a CloudEvent must be a JSON object',
-};
+const NOT_AN_OBJECT = eventError('bad_cloudevent', 'a CloudEvent must be a JSON object', '#');
 
 /** Binary mode (CloudEvents HTTP binding 3.1): attributes in `ce-` headers, the body is the data. */
 export function decodeBinary(

@@ -1,9 +1,9 @@
 import { EVENT_COST, VALUE_COST } from '../../config/gateway/limits.ts';
 import { type ErrorCode, RequestError } from '../../core/errors.ts';
-import type { DecodedEvent, EventError } from '../../core/event.ts';
+import type { DecodedEvent } from '../../core/event.ts';
 import { isObject, parseJson } from '../../json/parse.ts';
 import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../json/scan.ts';
-import { type ParsedEvent, refusedEvent, shapeFault, sizeFault } from './event.ts';
+import { eventError, type ParsedEvent, refusedEvent, shapeFault, sizeFault } from './event.ts';
 import { plainEvent } from './fields.ts';
 import type { DecodeContext, Decoding } from './source.ts';
 
@@ -34,11 +34,7 @@ export function jsonEvent(parsed: ParsedEvent, context: DecodeContext): DecodedE
   return refusedEvent(parsed, parsed.bytes, [fault ?? NOT_AN_OBJECT], context.trace);
 }
 
-const NOT_AN_OBJECT: EventError = {
-  code: 'not_an_object',
-  pointer: '#',
-  detail: 'an event must be a JSON object',
-};
+const NOT_AN_OBJECT = eventError('not_an_object', 'an event must be a JSON object', '#');
 
 /** The elements of the array that opens at `start`. Throws RequestError when it is malformed or has too many. */
 export function cutArray(bytes: Uint8Array, start: number, context: DecodeContext): Span[] {

@@ -41,11 +41,7 @@ const ANONYMOUS = makePointer('/anonymousId');
 const PREVIOUS = makePointer('/previousId');
 const GROUP = makePointer('/groupId');
 
-const NOT_AN_OBJECT: EventError = {
-  code: 'not_an_object',
-  pointer: '#',
-  detail: 'an item must be a JSON object',
-};
+const NOT_AN_OBJECT = eventError('not_an_object', 'an item must be a JSON object', '#');
 
 type Item = Pick<ParsedEvent, 'bytes'> & { json: Record<string, unknown> };
 
@@ -195,19 +191,11 @@ function messageIdOf(
 }
 
 /** The limits hold for the stored item, too, which has the batch's defaults. */
-function grownFaults(size: number, envelope: Envelope, { limits }: DecodeContext): EventError[] {
-  const faults: EventError[] = [];
-  if (size > limits.event)
-    faults.push(
-      eventError('event_too_large', `event has ${size} bytes as stored; the limit is ${limits.event}`),
-    );
-  if (envelope.depth >= limits.depth)
-    faults.push(
-      eventError(
-        'too_deep',
-        `the members that it gets from the batch nest deeper than ${limits.depth} levels`,
-        '#/context',
-      ),
-    );
-  return faults;
+function grownFaults(size: number, envelope: Envelope, { limits }: DecodeContext): readonly EventError[] {
+  const large = `event has ${size} bytes as stored; the limit is ${limits.event}`;
+  const deep = `the members that it gets from the batch nest deeper than ${limits.depth} levels`;
+  return errorsIn(
+    size > limits.event ? eventError('event_too_large', large) : null,
+    envelope.depth >= limits.depth ? eventError('too_deep', deep, '#/context') : null,
+  );
 }

@@ -10,7 +10,6 @@ export interface Source {
   config: SourceConfig;
   /** CloudEvents `source` of events that bring none. */
   uri: string;
-  defaultType: string;
   id: readonly Pointer[] | 'content' | null;
   type: Pointer | string;
   time: Pointer | null;
@@ -25,7 +24,6 @@ export function makeSource(config: SourceConfig): Source {
     name: config.name,
     config,
     uri: `/${config.protocol === 'webhook' ? 'webhooks' : config.protocol}/${config.name}`,
-    defaultType: type,
     id: Array.isArray(config.id) ? config.id.map(makePointer) : config.id,
     type: type.startsWith('/') ? makePointer(type) : type,
     time: pointer(config.time),
