@@ -26,31 +26,46 @@ const STEP_BYTES = 16 * 1024;
 
 /**
  * Takes the events of a request one by one and judges each at once: its parsed form is let go before the next one is
- * made, so that of all requests only one event is parsed at a time. Rejects with RequestError.
+ * made, so that of all requests only one event is parsed at a time. Gives no promise when nobody has to wait. Throws or
+ * rejects with RequestError.
  */
-export async function judgeAll(events: Decoding, options: JudgeOptions): Promise<JudgedEvent[]> {
-  const { source, schemas, device, who, address = null, turn } = options;
+export function judgeAll(events: Decoding, options: JudgeOptions): JudgedEvent[] | Promise<JudgedEvent[]> {
+  const { source, schemas, device, who, address = null } = options;
   const judge = makeJudge(source, schemas);
   const sender = { device, owner: source.config.identity === 'key' ? who : null, address };
   const isMarked = device !== null || sender.owner !== null || address !== null;
   const judged: JudgedEvent[] = [];
+  const iterator = events[Symbol.iterator]();
   let started = 0;
-  let bytes = 0;
-  for (const event of events) {
-    if (event !== null) {
-      const one = judge(event);
-      judged.push(isMarked ? withSender(one, source.uri, sender) : one);
+
+  /** Works until all is judged (true), or others should have a turn (false). */
+  function work(): boolean {
+    let bytes = 0;
+    for (let next = iterator.next(); !next.done; next = iterator.next()) {
+      const event = next.value;
+      if (event !== null) {
+        const one = judge(event);
+        judged.push(isMarked ? withSender(one, source.uri, sender) : one);
+      }
+      bytes += event === null ? STEP_BYTES : EVENT_BYTES + (event.data?.length ?? 0);
+      if (bytes < SLICE_BYTES) continue;
+      bytes = 0;
+      const now = performance.now();
+      if (started === 0) started = now;
+      else if (now - started >= SLICE_MS) return false;
     }
-    bytes += event === null ? STEP_BYTES : EVENT_BYTES + (event.data?.length ?? 0);
-    if (bytes < SLICE_BYTES) continue;
-    bytes = 0;
-    const now = performance.now();
-    if (started === 0) started = now;
-    if (now - started < SLICE_MS) continue;
-    await turn();
-    started = performance.now();
+    return true;
   }
-  return judged;
+
+  async function workInTurns(): Promise<JudgedEvent[]> {
+    do {
+      await options.turn();
+      started = performance.now();
+    } while (!work());
+    return judged;
+  }
+
+  return work() ? judged : workInTurns();
 }
 
 /** Makes the function that checks the events of one request against their schemas. */
