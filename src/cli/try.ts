@@ -3,7 +3,7 @@ import { nodePlatform } from '../adapters/runtime/node-platform.ts';
 import type { Config } from '../config/config.ts';
 import type { SourceConfig } from '../config/source/types.ts';
 import { RequestError } from '../core/errors.ts';
-import type { JudgedEvent } from '../core/event.ts';
+import type { IncomingEvent } from '../core/event.ts';
 import { printable } from '../core/printable.ts';
 import { makeFilter } from '../filter/filter.ts';
 import { decode, sourceFormat } from '../gateway/decode.ts';
@@ -82,7 +82,7 @@ function eventsOf(
   return decode(format, body, contentType, () => [], context);
 }
 
-function describe(event: JudgedEvent, config: Config, topic: string): string[] {
+function describe(event: IncomingEvent, config: Config, topic: string): string[] {
   const good = event.errors.length === 0;
   const lines = [
     `event ${event.index}${event.line === null ? '' : ` (line ${event.line})`}: ${good ? 'accepted' : 'rejected'}`,
@@ -97,7 +97,7 @@ function describe(event: JudgedEvent, config: Config, topic: string): string[] {
   return lines;
 }
 
-function matching(event: JudgedEvent, config: Config, topic: string): string[] {
+function matching(event: IncomingEvent, config: Config, topic: string): string[] {
   const headers = Object.fromEntries(
     Object.entries(event.headers).map(([name, value]) => [name, Buffer.from(value)]),
   );

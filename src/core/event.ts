@@ -14,7 +14,7 @@ export type Verdict = 'accepted' | 'duplicate' | 'rejected' | 'retry';
 export const NO_ERRORS: readonly EventError[] = [];
 
 /** One event out of a request body, on its way to the log. */
-export interface JudgedEvent {
+export interface IncomingEvent {
   /** Position among the events of the request, from 0. */
   readonly index: number;
   /** For NDJSON: the line, from 1; else null. */
@@ -35,9 +35,10 @@ export interface JudgedEvent {
   readonly errors: readonly EventError[];
 }
 
-/** The same before its schema is checked. */
-export interface DecodedEvent extends JudgedEvent {
-  /** The parsed data when it is JSON, else undefined. */
+/** An event and its data as a value, which is let go once the schema is checked. */
+export interface DecodedEvent {
+  readonly event: IncomingEvent;
+  /** Undefined when the data is not JSON. */
   readonly json: unknown;
   /** The event's own name, in formats that have one besides the type; a source may choose schemas by it. */
   readonly name: string | null;

@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import { RequestError } from '../core/errors.ts';
-import type { JudgedEvent } from '../core/event.ts';
+import type { IncomingEvent } from '../core/event.ts';
 import type { Relay } from '../ports/relay.ts';
 import type { Report, RequestFacts } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
@@ -17,15 +17,15 @@ import { endRequestSpan, requestSpan } from './trace.ts';
 
 export interface JourneyOptions extends ReaderOptions {
   groups: Map<string, CommitGroups>;
-  /** Hands requests on instead of storing their events; null: they are stored here. */
+  /** Forwards requests instead of storing their events; null: they are stored here. */
   relay: Relay | null;
   report: Report;
   /** Null when nobody traces. */
   tracing: Tracing | null;
 }
 
-/** The reply to one request, and whose it is as far as that is known. */
-export interface Arrival {
+/** The reply to one request, and its source and sender as far as they are known. */
+export interface Answered {
   reply: Reply;
   door: Door | null;
   admission: Admission | null;
@@ -42,7 +42,7 @@ export class Journey {
   }
 
   /** Does not reject. */
-  async run(c: Context, protocol: Protocol): Promise<Arrival> {
+  async run(c: Context, protocol: Protocol): Promise<Answered> {
     const { platform, report, tracing } = this.#options;
     const started = performance.now();
     const state: RequestState = { door: null, admission: null, hold: null, span: null, sent: null };
@@ -53,13 +53,11 @@ export class Journey {
       const head = headOf(c, platform);
       if (tracing !== null) state.span = requestSpan(tracing, c, head);
       const read = await this.#reader.read({ c, head, protocol }, state);
-      if (Array.isArray(read)) {
-        const ending = await this.#finish(read, c, head, protocol, state);
-        if ('counts' in ending) {
-          verdicts = ending.counts;
-          reply = protocol.reply(ending, head);
-        } else reply = ending;
-      } else reply = read;
+      const outcome = Array.isArray(read) ? await this.#finish(read, c, head, protocol, state) : read;
+      if ('counts' in outcome) {
+        verdicts = outcome.counts;
+        reply = protocol.reply(outcome, head, state.admission!.door.source);
+      } else reply = outcome;
     } catch (error) {
       fault = error instanceof RequestError ? error : internal(error);
       reply = problemReply(fault);
@@ -82,9 +80,9 @@ export class Journey {
     return { reply, door, admission };
   }
 
-  /** A verdict for each event, or the reply of the gateway that was handed the request. */
+  /** A verdict for each event, or the reply of the gateway that the request was forwarded to. */
   #finish(
-    events: JudgedEvent[],
+    events: IncomingEvent[],
     c: Context,
     head: Head,
     protocol: Protocol,
@@ -97,7 +95,7 @@ export class Journey {
   }
 }
 
-/** A fault of ours, as a RequestError with its cause. */
+/** RequestError `internal` for an error that is a bug, with the error as its cause. */
 export function internal(error: unknown): RequestError {
   const fault = new RequestError('internal', 'something went wrong here; the events may be sent again');
   fault.cause = error;

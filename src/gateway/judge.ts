@@ -1,4 +1,4 @@
-import type { DecodedEvent, JudgedEvent } from '../core/event.ts';
+import { type DecodedEvent, type IncomingEvent, NO_ERRORS } from '../core/event.ts';
 import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
 import type { Decoding, Source } from './formats/source.ts';
 import { schemaErrors } from './validate.ts';
@@ -29,12 +29,15 @@ const STEP_BYTES = 16 * 1024;
  * made, so that of all requests only one event is parsed at a time. Gives no promise when nobody has to wait. Throws or
  * rejects with RequestError.
  */
-export function judgeAll(events: Decoding, options: JudgeOptions): JudgedEvent[] | Promise<JudgedEvent[]> {
+export function judgeAll(
+  events: Decoding,
+  options: JudgeOptions,
+): IncomingEvent[] | Promise<IncomingEvent[]> {
   const { source, schemas, device, who, address = null } = options;
   const judge = makeJudge(source, schemas);
   const sender = { device, owner: source.config.identity === 'key' ? who : null, address };
   const isMarked = device !== null || sender.owner !== null || address !== null;
-  const judged: JudgedEvent[] = [];
+  const judged: IncomingEvent[] = [];
   const iterator = events[Symbol.iterator]();
   let started = 0;
 
@@ -42,12 +45,12 @@ export function judgeAll(events: Decoding, options: JudgeOptions): JudgedEvent[]
   function work(): boolean {
     let bytes = 0;
     for (let next = iterator.next(); !next.done; next = iterator.next()) {
-      const event = next.value;
-      if (event !== null) {
-        const one = judge(event);
-        judged.push(isMarked ? withSender(one, source.uri, sender) : one);
+      if (next.value === null) bytes += STEP_BYTES;
+      else {
+        const event = judge(next.value);
+        judged.push(isMarked ? withSender(event, source.uri, sender) : event);
+        bytes += EVENT_BYTES + (event.data?.length ?? 0);
       }
-      bytes += event === null ? STEP_BYTES : EVENT_BYTES + (event.data?.length ?? 0);
       if (bytes < SLICE_BYTES) continue;
       bytes = 0;
       const now = performance.now();
@@ -57,7 +60,7 @@ export function judgeAll(events: Decoding, options: JudgeOptions): JudgedEvent[]
     return true;
   }
 
-  async function workInTurns(): Promise<JudgedEvent[]> {
+  async function workInTurns(): Promise<IncomingEvent[]> {
     do {
       await options.turn();
       started = performance.now();
@@ -69,12 +72,12 @@ export function judgeAll(events: Decoding, options: JudgeOptions): JudgedEvent[]
 }
 
 /** Makes the function that checks the events of one request against their schemas. */
-export function makeJudge(source: Source, schemas: SchemaSet): (event: DecodedEvent) => JudgedEvent {
+export function makeJudge(source: Source, schemas: SchemaSet): (event: DecodedEvent) => IncomingEvent {
   const budget = new ErrorBudget();
-  return (event) => {
-    const { index, line, data, id, headers, identity, key, payloadChecksum } = event;
-    const errors = event.errors.length > 0 ? event.errors : schemaErrors(event, source, schemas, budget);
-    return { index, line, data, id, headers, identity, key, payloadChecksum, errors };
+  return (decoded) => {
+    const { event } = decoded;
+    const errors = event.errors.length > 0 ? NO_ERRORS : schemaErrors(decoded, source, schemas, budget);
+    return errors.length === 0 ? event : { ...event, errors };
   };
 }
 
@@ -89,7 +92,7 @@ interface Sender {
  * The event with the sender in its attributes and its identity. Readers of the log tell events apart by `source` and
  * `id`, so the owner is added to the gateway's own source. No client can set that source.
  */
-function withSender(event: JudgedEvent, uri: string, { device, owner, address }: Sender): JudgedEvent {
+function withSender(event: IncomingEvent, uri: string, { device, owner, address }: Sender): IncomingEvent {
   const headers = { ...event.headers };
   let { identity } = event;
   if (device !== null) {

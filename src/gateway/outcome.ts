@@ -1,4 +1,4 @@
-import type { EventError, JudgedEvent, Verdict } from '../core/event.ts';
+import type { EventError, IncomingEvent, Verdict } from '../core/event.ts';
 import { eventError } from './formats/event.ts';
 import type { Source } from './formats/source.ts';
 
@@ -27,12 +27,12 @@ export const NO_VERDICTS: Counts = { accepted: 0, duplicate: 0, rejected: 0, ret
 export const NOT_STORED = eventError('log_unavailable', 'not stored; send it again');
 const BATCH_REFUSED = eventError('batch_refused', 'another event of the batch was refused');
 
-export function isGood({ errors }: JudgedEvent): boolean {
+export function isGood({ errors }: IncomingEvent): boolean {
   return errors.length === 0;
 }
 
 export function eventOutcome(
-  { index, line, id }: JudgedEvent,
+  { index, line, id }: IncomingEvent,
   verdict: Verdict,
   errors: readonly EventError[],
   changed = false,
@@ -41,23 +41,23 @@ export function eventOutcome(
 }
 
 /** The outcome when an all-or-nothing source refuses the request, else null. */
-export function refusedBatch(events: JudgedEvent[], source: Source): Outcome | null {
+export function refusedBatch(events: IncomingEvent[], source: Source): Outcome | null {
   if (source.config.batch !== 'all-or-nothing' || events.every(isGood)) return null;
   return { ...rejected(events), refused: true };
 }
 
 /** The outcome when no event of the request may come in, else null. */
-export function refusedWhole(events: JudgedEvent[], source: Source): Outcome | null {
+export function refusedWhole(events: IncomingEvent[], source: Source): Outcome | null {
   return refusedBatch(events, source) ?? (events.some(isGood) ? null : rejected(events));
 }
 
 /** The outcome when it is not known that anything is stored. */
-export function unstored(events: JudgedEvent[]): Outcome {
+export function unstored(events: IncomingEvent[]): Outcome {
   const outcomes = events.map((event) => eventOutcome(event, 'retry', [NOT_STORED]));
   return { counts: { ...NO_VERDICTS, retry: events.length }, events: outcomes, refused: false };
 }
 
-function rejected(events: JudgedEvent[]): Outcome {
+function rejected(events: IncomingEvent[]): Outcome {
   const outcomes = events.map((event) =>
     eventOutcome(event, 'rejected', isGood(event) ? [BATCH_REFUSED] : event.errors),
   );

@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import type { Limits } from '../config/config.ts';
 import type { Origin } from '../core/address.ts';
 import { RequestError } from '../core/errors.ts';
-import type { JudgedEvent } from '../core/event.ts';
+import type { IncomingEvent } from '../core/event.ts';
 import { traceHeaders } from '../core/trace-context.ts';
 import type { BodyLimits, Coding, Platform } from '../ports/platform.ts';
 import type { Span } from '../ports/tracing.ts';
@@ -28,19 +28,22 @@ export interface ReaderOptions {
   limiter: Limiter | null;
   /** Null when records get no address. */
   clientAddress: ((origin: Origin) => string | null) | null;
-  /** Whose share of the room a request takes; null when that is not known. */
+  /** The group of clients whose share of the room a request takes; null when it is not known. */
   clientGroup: (origin: Origin) => string | null;
   platform: Platform;
 }
 
-/** A request of which the head has come. */
+/** A request whose head has arrived. */
 export interface IncomingRequest {
   c: Context;
   head: Head;
   protocol: Protocol;
 }
 
-/** What is known of a request so far, and what it holds of the gateway until it is answered. */
+/**
+ * What is known of a request so far, for its report and its release when a step throws. Only `RequestReader.read`
+ * changes it.
+ */
 export interface RequestState {
   door: Door | null;
   admission: Admission | null;
@@ -48,6 +51,7 @@ export interface RequestState {
   span: Span | null;
   /** The body as sent. */
   sent: Uint8Array | null;
+  /** The secret that matched. */
   signature?: string;
 }
 
@@ -63,15 +67,17 @@ export class RequestReader {
     this.#bodyLimits = { limit: body, timeout: bodyTime, rate: bodyRate };
   }
 
-  /** The judged events of a request that may come in, or the answer when it is about something else. Rejects with RequestError. */
-  async read(request: IncomingRequest, state: RequestState): Promise<JudgedEvent[] | Reply> {
+  /** The judged events of a request, or the reply to one that holds no events. Rejects with RequestError. */
+  async read(request: IncomingRequest, state: RequestState): Promise<IncomingEvent[] | Reply> {
     const { platform, limits, room, limiter } = this.#options;
     const { c, head, protocol } = request;
     const door = protocol.door(head);
-    // Each step waits only when it has to: a promise more for each request is dear.
-    const admitted = door === null ? null : this.#admit(door, head, state);
-    if (admitted !== null) await admitted;
-    protocol.inspect(head);
+    state.door = door;
+    // Each step waits only when it has to: one more promise for each request costs much.
+    const admitted = door === null ? null : admit(door, head, platform);
+    state.admission = admitted instanceof Promise ? await admitted : admitted;
+    if (state.admission !== null) this.#checkOriginAndRate(state.admission, head);
+    const readBody = protocol.open(head, door);
     const coding = checkHead(head, platform.headerCount(c.req.raw, c.env), limits, platform.codings);
     const origin = { peer: platform.peer(c.req.raw, c.env), header: head.header };
     const client = this.#options.clientGroup(origin);
@@ -81,19 +87,23 @@ export class RequestReader {
     state.sent = sent;
     const wait = platform.enter(client);
     if (wait !== null) await wait;
-    const signed = door === null || door.signature === null ? null : await verify(door, sent, head, state);
-    const early = state.admission;
+    const signed = door === null || door.signature === null ? null : await door.signature(sent, head);
+    if (signed !== null) state.signature = `secret-${signed.secret + 1}`;
+    const early = withDevice(state.admission, signed);
+    state.admission = early;
     if (early !== null) room.admit(hold, early.door.source.name);
     const body = coding === null ? sent : await this.#inflate(request, coding, sent, state);
     const context = (source: Source) => this.#context(source, head, signed, state);
-    const reading = protocol.read({ head, body, admission: early, signed, context });
-    if ('answer' in reading) return reading.answer;
-    const { admission } = reading;
+    const decoded = readBody({ body, admission: early, signed, context });
+    if (!('events' in decoded)) return decoded;
+    const { admission } = decoded;
     if (early === null) {
-      this.#letIn(admission, head, state);
+      state.door = admission.door;
+      state.admission = admission;
+      this.#checkOriginAndRate(admission, head);
       room.admit(hold, admission.door.source.name);
     }
-    const judging = judgeAll(reading.events, {
+    const judging = judgeAll(decoded.events, {
       source: admission.door.source,
       schemas: this.#options.schemas(),
       device: signed?.device ?? null,
@@ -110,29 +120,18 @@ export class RequestReader {
     return events;
   }
 
-  /** Null when that is done at once. */
-  #admit(door: Door, head: Head, state: RequestState): Promise<void> | null {
-    state.door = door;
-    const admitted = admit(door, head, this.#options.platform);
-    if (admitted instanceof Promise) return admitted.then((admission) => this.#letIn(admission, head, state));
-    this.#letIn(admitted, head, state);
-    return null;
-  }
-
   /** Work for a client that has gone keeps others waiting. Throws RequestError `body_aborted` then. */
   #checkClient({ c }: IncomingRequest): void {
     if (this.#options.platform.isGone(c.req.raw, c.env))
       throw new RequestError('body_aborted', 'the client has gone');
   }
 
-  #letIn(admission: Admission, head: Head, state: RequestState): void {
-    state.door = admission.door;
-    state.admission = admission;
+  #checkOriginAndRate(admission: Admission, head: Head): void {
     checkOrigin(admission.door.source.config.origins, head.header('origin'));
     this.#options.limiter?.check(admission);
   }
 
-  /** The body without its content-coding, for a client that is let in. */
+  /** The body without its content-coding. Rejects with RequestError `unauthorized` when the client is not admitted yet. */
   async #inflate(
     request: IncomingRequest,
     coding: Coding,
@@ -151,7 +150,7 @@ export class RequestReader {
   #context(source: Source, { header }: Head, signed: Signed | null, state: RequestState): DecodeContext {
     const { limits, platform } = this.#options;
     const key = header('idempotency-key');
-    // Webhooks may have it from their senders; it counts for nothing there.
+    // Some senders of webhooks set this header. It is not signed, so it does not count.
     if (signed !== null && key !== undefined && source.config.protocol !== 'webhook')
       throw unsignedIdempotencyKey();
     return {
@@ -167,17 +166,14 @@ export class RequestReader {
   }
 }
 
-/** The source that a request is charged to before its body has come: a signature vouches for it only then. */
+/** The source that pays for a request before its body has arrived; null when only a signature of the body proves it. */
 function vouchedFor(door: Door | null): string | null {
   if (door === null || (door.signature !== null && !isKeyed(door))) return null;
   return door.source.name;
 }
 
-/** Checks the signature that the source wants, and notes who has signed. */
-async function verify(door: Door, sent: Uint8Array, head: Head, state: RequestState): Promise<Signed> {
-  const signed = await door.signature!(sent, head);
-  state.signature = `secret-${signed.secret + 1}`;
-  if (signed.device !== undefined && state.admission!.who === null)
-    state.admission = { door, who: signed.device };
-  return signed;
+/** A device that signed is the sender, unless a key or a token names another one. */
+function withDevice(admission: Admission | null, signed: Signed | null): Admission | null {
+  if (admission === null || admission.who !== null || signed?.device === undefined) return admission;
+  return { door: admission.door, who: signed.device };
 }

@@ -1,4 +1,4 @@
-import type { EventError, JudgedEvent } from '../core/event.ts';
+import type { EventError, IncomingEvent } from '../core/event.ts';
 import { claimKey } from '../ports/dedupe-store.ts';
 import type { LogRecord } from '../ports/event-log.ts';
 import type { Platform } from '../ports/platform.ts';
@@ -24,7 +24,7 @@ const ID_REUSED = eventError('id_reused', 'another payload was stored under this
 
 /** Stores events that have been judged; resolves when each has its verdict. */
 export async function store(
-  events: JudgedEvent[],
+  events: IncomingEvent[],
   source: Source,
   groups: CommitGroups,
   platform: Platform,
@@ -45,7 +45,7 @@ export async function store(
   return { counts, events: outcomes, refused: false };
 }
 
-function outcomeOf(event: JudgedEvent, { verdict, code, changed }: Item): EventOutcome {
+function outcomeOf(event: IncomingEvent, { verdict, code, changed }: Item): EventOutcome {
   if (verdict === 'duplicate' && changed) return eventOutcome(event, verdict, [ID_REUSED], true);
   if (verdict === 'retry')
     return eventOutcome(event, verdict, [{ ...NOT_STORED, code: code ?? NOT_STORED.code }]);
@@ -53,7 +53,7 @@ function outcomeOf(event: JudgedEvent, { verdict, code, changed }: Item): EventO
   return eventOutcome(event, verdict!, code === 'event_too_large' ? [...errors, TOO_LARGE] : errors);
 }
 
-function itemOf(event: JudgedEvent, source: Source, platform: Platform): Item {
+function itemOf(event: IncomingEvent, source: Source, platform: Platform): Item {
   const claim = {
     key: claimKey(platform.digest(event.identity)),
     print: event.payloadChecksum ?? (event.data === null ? 0 : platform.checksum(event.data)),
@@ -61,13 +61,13 @@ function itemOf(event: JudgedEvent, source: Source, platform: Platform): Item {
   return makeItem(recordOf(event, source), claim, 'accepted');
 }
 
-function rejectedItem(event: JudgedEvent, source: Source): Item {
+function rejectedItem(event: IncomingEvent, source: Source): Item {
   const oversize = event.errors.some((error) => error.code === 'event_too_large');
   const record = rejectedRecord(recordOf(event, source), event.errors, source.name, oversize);
   return makeItem(record, null, 'rejected');
 }
 
-function recordOf(event: JudgedEvent, source: Source): LogRecord {
+function recordOf(event: IncomingEvent, source: Source): LogRecord {
   return { topic: source.config.topic, key: event.key, value: event.data, headers: event.headers };
 }
 

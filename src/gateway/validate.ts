@@ -6,12 +6,12 @@ import type { Source } from './formats/source.ts';
 
 /** The errors of an event's data by the schema that its source, type or dataschema names; none when there is no schema. */
 export function schemaErrors(
-  event: DecodedEvent,
+  decoded: DecodedEvent,
   source: Source,
   schemas: SchemaSet,
   budget: ErrorBudget,
 ): readonly EventError[] {
-  const name = schemaName(event, source);
+  const name = schemaName(decoded, source);
   if (name === null) return NO_ERRORS;
   if (isError(name)) return [name];
   const validator = schemas.find(name);
@@ -20,13 +20,14 @@ export function schemaErrors(
     if (source.config.schema === null) return NO_ERRORS;
     return [eventError('schema_unknown', `there is no schema ${JSON.stringify(name.slice(0, 100))}`)];
   }
-  if (event.json === undefined)
+  const { event, json } = decoded;
+  if (json === undefined)
     return [eventError('schema_mismatch', `data must be JSON to match schema ${validator.name}`)];
-  return validator.check(event.json, event.data?.length ?? 0, budget) ?? NO_ERRORS;
+  return validator.check(json, event.data?.length ?? 0, budget) ?? NO_ERRORS;
 }
 
 /** The name of the schema; null when the event has none. */
-function schemaName({ headers, json, name }: DecodedEvent, source: Source): Field {
+function schemaName({ event: { headers }, json, name }: DecodedEvent, source: Source): Field {
   const { schema } = source.config;
   if (schema === null) return headers.ce_dataschema ?? null;
   if (typeof schema === 'object') {

@@ -108,8 +108,8 @@ function cloudEvent(
   const usableId = typeof id === 'string' && unusable(id, context.limits.id) === null ? id : '';
   const identity =
     errors.length > 0 ? '' : identityOf(context.source, attributes.source as string, `s${usableId}`);
-  const found = { data, json, id: usableId, headers, identity, key: fieldText(key), errors };
-  return { index, line, ...found, name: null, payloadChecksum: null };
+  const found = { data, id: usableId, headers, identity, key: fieldText(key), payloadChecksum: null, errors };
+  return { event: { index, line, ...found }, json, name: null };
 }
 
 /** The value of data that is JSON: it stood in the envelope, or is parsed here. */

@@ -24,8 +24,8 @@ export function refusedEvent(
   errors: readonly EventError[],
   headers: Readonly<Record<string, string>>,
 ): DecodedEvent {
-  const found = { data, json: undefined, id: '', headers, identity: '', key: null, errors };
-  return { index, line, ...found, name: null, payloadChecksum: null };
+  const found = { data, id: '', headers, identity: '', key: null, payloadChecksum: null, errors };
+  return { event: { index, line, ...found }, json: undefined, name: null };
 }
 
 export function eventError(code: ErrorCode, detail: string, pointer?: string): EventError {
@@ -43,7 +43,9 @@ export function fieldText(field: Field): string | null {
 
 /** The errors among fields, in their order. */
 export function errorsIn(...fields: Field[]): readonly EventError[] {
-  return fields.some(isError) ? fields.filter(isError) : NO_ERRORS;
+  let errors = NO_ERRORS;
+  for (const field of fields) if (isError(field)) errors = [...errors, field];
+  return errors;
 }
 
 /** The identity text: length-prefixed so that no two different triples give the same. */

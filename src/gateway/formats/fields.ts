@@ -44,7 +44,7 @@ export function plainEvent(parsed: ParsedEvent, context: DecodeContext): Decoded
   if (id === '') delete headers.ce_id;
   const subjectText = fieldText(subject);
   if (subjectText !== null) headers.ce_subject = subjectText;
-  return {
+  const event = {
     index: parsed.index,
     line: parsed.line,
     data: parsed.bytes,
@@ -54,9 +54,8 @@ export function plainEvent(parsed: ParsedEvent, context: DecodeContext): Decoded
     key: fieldText(key),
     payloadChecksum: null,
     errors: errorsIn(error, type, time, subject, key),
-    json: parsed.json,
-    name: null,
   };
+  return { event, json: parsed.json, name: null };
 }
 
 /** An id, and the identity text of the event; both are empty when there is an error. */

@@ -72,7 +72,7 @@ export function segmentEvent(
   // The subject is the key, too, unless the source says where the key is: events of one user keep their order.
   const subjectKey = subject === null ? null : usableKey(subject.text, limits.key, subject.pointer);
   const key = source.key === null ? subjectKey : keyOf({ bytes: data, json }, context);
-  return {
+  const event = {
     index,
     line,
     data,
@@ -97,9 +97,8 @@ export function segmentEvent(
       ...grownFaults(data.length, envelope, context),
       ...errorsIn(key),
     ],
-    json,
-    name: call === 'track' && typeof json.event === 'string' ? json.event : null,
   };
+  return { event, json, name: call === 'track' && typeof json.event === 'string' ? json.event : null };
 }
 
 /** The bytes to keep of an item that is refused unread: without the key in them. */

@@ -141,18 +141,19 @@ function eventOf({ index, bytes, name, device, time, errors }: Resolved, pack: P
     });
   const parsed = { ...at, soleEvent, bytes, json: parseJson(textOf(bytes)), fault };
   const context = { ...pack.context, source, receivedAt: time.date };
-  let event: DecodedEvent;
-  if (idempotencyKey !== null || Array.isArray(source.id)) event = plainEvent(parsed, context);
+  let decoded: DecodedEvent;
+  if (idempotencyKey !== null || Array.isArray(source.id)) decoded = plainEvent(parsed, context);
   else {
     // The value counts too: a coarse clock gives two readings one time.
     const id = time.relative
       ? `${platform.sha256(sent)}/${index}`
       : `${name}:${time.text}:${platform.sha256(bytes).slice(0, 16)}`;
-    event = plainEvent({ ...parsed, soleEvent: true }, { ...context, idempotencyKey: id });
+    decoded = plainEvent({ ...parsed, soleEvent: true }, { ...context, idempotencyKey: id });
   }
-  if (source.key !== null || event.errors.length > 0) return event;
+  const { event } = decoded;
+  if (source.key !== null || event.errors.length > 0) return decoded;
   const key = usableKey(device.replace(/[:./_-]+$/, '') || name, limits.key, '/n');
-  return { ...event, key: fieldText(key), errors: errorsIn(key) };
+  return { ...decoded, event: { ...event, key: fieldText(key), errors: errorsIn(key) } };
 }
 
 function valueProblem(label: string, value: unknown): string | null {

@@ -37,14 +37,15 @@ export function decodeWebhook({ body, contentType, signed }: Delivery, context: 
   const type = source.config.type === null && usable(facts.type) ? facts.type! : source.type;
   const idempotencyKey = signed === null ? context.idempotencyKey : signedId(signed, facts.id, source);
   const named = { ...source, id: source.id ?? 'content', type };
-  const event = plainEvent(
+  const { event, name } = plainEvent(
     { index: 0, line: null, soleEvent: true, bytes: data, json, fault: null },
     // The id is made from the body as sent: its Content-Type, which may make other data of it, is not signed.
     { ...context, idempotencyKey, source: named, content: body },
   );
   const time = source.time === null ? timeText(facts.time) : null;
   const headers = { ...event.headers, 'content-type': dataType, ...(time === null ? {} : { ce_time: time }) };
-  return { ...event, headers, errors: fault === null ? event.errors : [fault, ...event.errors] };
+  const errors = fault === null ? event.errors : [fault, ...event.errors];
+  return { event: { ...event, headers, errors }, json, name };
 }
 
 /**

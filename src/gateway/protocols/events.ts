@@ -1,29 +1,25 @@
 import { type Door, namedDoor } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
-import { decode, type Format, sourceFormat } from '../decode.ts';
+import { decode, sourceFormat } from '../decode.ts';
 import type { Outcome } from '../outcome.ts';
 import { type Reply, verdictReply } from '../reply.ts';
-import type { Input, Protocol, Reading } from './protocol.ts';
+import type { Protocol } from './protocol.ts';
 
 /** `POST /events/{source}`: JSON, NDJSON, CloudEvents, SenML. */
 export function eventsProtocol(doors: Map<string, Door>): Protocol {
   return {
     door: (head) => namedDoor(doors, head, 'events'),
-    inspect: (head) => void formatIn(head, namedDoor(doors, head, 'events')),
-    read,
+    open(head, door) {
+      const { source } = door!;
+      const contentType = head.header('content-type');
+      const format = sourceFormat(contentType, head.header, source.config.verify);
+      return ({ body, admission, context }) => {
+        const events = decode(format, body, contentType, head.headers, context(source));
+        return { admission: admission!, events };
+      };
+    },
     reply,
   };
-}
-
-function formatIn(head: Head, { source }: Door): Format {
-  return sourceFormat(head.header('content-type'), head.header, source.config.verify);
-}
-
-function read({ head, body, admission, context }: Input): Reading {
-  const { source } = admission!.door;
-  const contentType = head.header('content-type');
-  const format = formatIn(head, admission!.door);
-  return { admission: admission!, events: decode(format, body, contentType, head.headers, context(source)) };
 }
 
 const MINIMAL: Reply = { status: 204, body: null, headers: { 'preference-applied': 'return=minimal' } };

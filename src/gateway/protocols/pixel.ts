@@ -5,9 +5,9 @@ import { type Door, namedDoor } from '../admission/admit.ts';
 import { checkOrigin } from '../admission/cors.ts';
 import type { Head } from '../body/head.ts';
 import { decodeJson } from '../formats/json.ts';
-import type { DecodeContext, Source } from '../formats/source.ts';
+import type { DecodeContext, Decoding } from '../formats/source.ts';
 import { type Reply, verdictReply } from '../reply.ts';
-import type { Input, Protocol, Reading } from './protocol.ts';
+import type { Protocol } from './protocol.ts';
 
 /** A transparent GIF89a of one by one. */
 const GIF = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
@@ -23,12 +23,12 @@ export function pixelProtocol(doors: Map<string, Door>): Protocol {
   const image = imageReply();
   return {
     door: (head) => namedDoor(doors, head, 'events'),
-    inspect(head) {
-      const { config } = namedDoor(doors, head, 'events').source;
-      checkUnsigned(config);
-      checkPage(config, head);
+    open(head, door) {
+      const { source } = door!;
+      checkUnsigned(source.config);
+      checkPage(source.config, head);
+      return ({ admission, context }) => ({ admission: admission!, events: eventsOf(head, context(source)) });
     },
-    read,
     reply(outcome): Reply {
       const { rejected, retry } = outcome.counts;
       // A duplicate whose payload differs is one more view of the same image, and no event that has to be sent again.
@@ -69,15 +69,14 @@ export function checkPage({ origins }: SourceConfig, { header }: Head): void {
   else if (site !== undefined && site !== 'none') checkOrigin(origins, 'null');
 }
 
-function read({ head, admission, context }: Input): Reading {
-  const { source } = admission!.door;
+function eventsOf(head: Head, context: DecodeContext): Decoding {
   const parameters = parametersOf(head);
   const members = [...parameters].map(([name, values]) => {
     const value = values.length === 1 ? values[0] : values;
     return `${JSON.stringify(name)}:${JSON.stringify(value)}`;
   });
   const body = new TextEncoder().encode(`{${members.join(',')}}`);
-  return { admission: admission!, events: decodeJson(body, withId(context(source), source, parameters)) };
+  return decodeJson(body, withId(context, parameters));
 }
 
 function parametersOf({ queries }: Head): Map<string, string[]> {
@@ -92,7 +91,8 @@ function parametersOf({ queries }: Head): Map<string, string[]> {
 }
 
 /** A pixel is never sent again: one without an id gets a random one. */
-function withId(context: DecodeContext, source: Source, parameters: Map<string, string[]>): DecodeContext {
+function withId(context: DecodeContext, parameters: Map<string, string[]>): DecodeContext {
+  const { source } = context;
   if (context.idempotencyKey !== null || source.id === 'content') return context;
   const has = (tokens: readonly string[]) => tokens.length === 1 && !!parameters.get(tokens[0]!)?.[0];
   if (source.id?.every(({ tokens }) => has(tokens))) return context;

@@ -5,26 +5,36 @@ import type { Outcome } from '../outcome.ts';
 import type { Reply } from '../reply.ts';
 import type { Signed } from '../signature/check.ts';
 
-/** What a protocol gets to read. */
-export interface Input {
-  head: Head;
+/** The body of a request whose head was checked. */
+export interface ReceivedBody {
   /** Without its content-encoding; the signature, if the source wants one, is right. */
   body: Uint8Array;
+  /** Null when the key is in the body. */
   admission: Admission | null;
   signed: Signed | null;
   context(source: Source): DecodeContext;
 }
 
-/** The events, and who sent them; or the answer, when the request is about something else. */
-export type Reading = { admission: Admission; events: Decoding } | { answer: Reply };
+/** The events of a body, and their sender. */
+export interface DecodedBody {
+  admission: Admission;
+  events: Decoding;
+}
+
+/**
+ * Reads a body; finds an admission when there is none. A Reply answers a request that holds no events. Throws
+ * RequestError when the body as a whole is wrong.
+ */
+export type ReadBody = (received: ReceivedBody) => DecodedBody | Reply;
 
 /** How the requests of some paths are read and answered. */
 export interface Protocol {
   /** The source that the head names; null when only the body can tell. Throws RequestError, such as `not_found`. */
   door(head: Head): Door | null;
-  /** Throws RequestError when the head alone is a reason to refuse, before the body is read. */
-  inspect(head: Head): void;
-  /** Throws RequestError when the body as a whole is wrong. With a null admission it has to find one. */
-  read(input: Input): Reading;
-  reply(outcome: Outcome, head: Head): Reply;
+  /**
+   * Checks the head of an admitted request; `door` is the one that its head names. Returns the function for its body.
+   * Throws RequestError when the head alone is enough to refuse the request.
+   */
+  open(head: Head, door: Door | null): ReadBody;
+  reply(outcome: Outcome, head: Head, source: Source): Reply;
 }

@@ -14,11 +14,10 @@ export function documentProtocol(keys: WriteKeys, make: MakeDocument): Protocol 
       if (door === null) throw unauthorized();
       return door;
     },
-    inspect() {},
-    read({ head, admission }) {
-      const about = { key: presentedKey(head)!, source: admission!.door.source.name, head };
+    open(head, door) {
+      const document = make({ key: presentedKey(head)!, source: door!.source.name, head });
       const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
-      return { answer: { status: 200, body: JSON.stringify(make(about)), headers } };
+      return () => ({ status: 200, body: JSON.stringify(document), headers });
     },
     reply() {
       throw new Error('a document holds no events');

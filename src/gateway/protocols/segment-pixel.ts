@@ -20,17 +20,16 @@ export function segmentPixelProtocol(keys: WriteKeys, call: Call): Protocol {
       if (door === null) throw unauthorized();
       return door;
     },
-    inspect(head) {
-      const { config } = keys.door(head)!.source;
-      checkUnsigned(config);
-      checkPage(config, head);
-    },
-    read({ head, admission, context }) {
-      const decoding = context(admission!.door.source);
-      const bytes = new TextEncoder().encode(JSON.stringify(treeOf(head, decoding.limits.depth)));
-      const shape = valueSpan(bytes, 0, bytes.length);
-      const event = readItem(bytes, shape, call, decoding);
-      return { admission: admission!, events: [event] };
+    open(head, door) {
+      const { source } = door!;
+      checkUnsigned(source.config);
+      checkPage(source.config, head);
+      return ({ admission, context }) => {
+        const decoding = context(source);
+        const bytes = new TextEncoder().encode(JSON.stringify(treeOf(head, decoding.limits.depth)));
+        const shape = valueSpan(bytes, 0, bytes.length);
+        return { admission: admission!, events: [readItem(bytes, shape, call, decoding)] };
+      };
     },
     reply(outcome, head) {
       const reply = segmentReply(outcome, head);

@@ -13,28 +13,28 @@ import { millis } from '../formats/segment-time.ts';
 import type { DecodeContext, Decoding } from '../formats/source.ts';
 import type { Outcome } from '../outcome.ts';
 import { type Reply, verdictReply } from '../reply.ts';
-import type { Input, Protocol, Reading } from './protocol.ts';
+import type { DecodedBody, Protocol, ReceivedBody } from './protocol.ts';
 
 /** `POST /v1/{call}` of the Segment spec; with null for the call `POST /v1/batch`. */
 export function segmentProtocol(keys: WriteKeys, call: Call | null): Protocol {
   return {
     door: (head) => keys.door(head),
-    inspect(head) {
+    open(head) {
       // SDKs send JSON under many types, such as text/plain or that of forms: only the charset counts.
       checkCharset(head.header('content-type') ?? '');
+      return (received) => read(received, keys, call);
     },
-    read: (input) => read(input, keys, call),
     reply: segmentReply,
   };
 }
 
-function read(input: Input, keys: WriteKeys, call: Call | null): Reading {
-  const bytes = withoutMark(input.body);
+function read(received: ReceivedBody, keys: WriteKeys, call: Call | null): DecodedBody {
+  const bytes = withoutMark(received.body);
   const { whole, members } = wholeObject(bytes);
   const key = members.get('writeKey');
   const admission =
-    input.admission ?? keys.admit(key === undefined ? undefined : parseBody(bytes, key.start, key.end));
-  const context = input.context(admission.door.source);
+    received.admission ?? keys.admit(key === undefined ? undefined : parseBody(bytes, key.start, key.end));
+  const context = received.context(admission.door.source);
   if (call === null) return { admission, events: readBatch(bytes, members, context) };
   const item = bytes.subarray(whole.start, whole.end);
   return { admission, events: [readItem(item, whole, call, context)] };
@@ -75,9 +75,9 @@ function* readBatch(body: Uint8Array, members: Map<string, Span>, context: Decod
   const bytes = body.subarray(0, batch.end);
   let room = limits.decompressed - body.length;
   yield* decodeElements(bytes, cutArray(bytes, batch.start, context), context, (parsed) => {
-    const event = segmentEvent(parsed, null, envelope, context);
-    if (parsed.fault !== null) return event;
-    const stored = event.data!.length;
+    const decoded = segmentEvent(parsed, null, envelope, context);
+    if (parsed.fault !== null) return decoded;
+    const stored = decoded.event.data!.length;
     // A large context times many items is a lot more than the body.
     room -= stored - parsed.bytes.length;
     if (room < 0) {
@@ -85,7 +85,7 @@ function* readBatch(body: Uint8Array, members: Map<string, Span>, context: Decod
       throw new RequestError('body_too_large', detail);
     }
     context.grow(stored);
-    return event;
+    return decoded;
   });
 }
 

@@ -1,4 +1,4 @@
-import type { JudgedEvent } from '../../core/event.ts';
+import type { IncomingEvent } from '../../core/event.ts';
 import type { Relay } from '../../ports/relay.ts';
 import type { Head } from '../body/head.ts';
 import type { Source } from '../formats/source.ts';
@@ -8,7 +8,7 @@ import type { Reply } from '../reply.ts';
 
 /** A request whose events have been judged. */
 export interface Judged {
-  events: JudgedEvent[];
+  events: IncomingEvent[];
   source: Source;
   protocol: Protocol;
   head: Head;
@@ -26,7 +26,7 @@ export async function handOn(relay: Relay, judged: Judged): Promise<Outcome | Re
   if (!relay.takesRefused) {
     const refused = refusedWhole(events, source);
     // A sender that is told of success must find what was refused among the rejected events.
-    if (refused !== null && protocol.reply(refused, head).status >= 400) return refused;
+    if (refused !== null && protocol.reply(refused, head, source).status >= 400) return refused;
   }
   const { pathname, search } = new URL(judged.url);
   const target = pathname + search;
