@@ -19,7 +19,8 @@ import type { Protocol } from './protocols/protocol.ts';
 import type { Limiter } from './rate/limiter.ts';
 import { problemReply, type Reply } from './reply.ts';
 import { Room } from './room.ts';
-import { makeRoutes, type Route } from './routes.ts';
+import type { Route } from './route.ts';
+import { makeRoutes } from './routes.ts';
 
 export interface HttpOptions {
   config: Pick<Config, 'gateway' | 'sources'>;

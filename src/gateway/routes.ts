@@ -1,34 +1,11 @@
-import type { SourceConfig } from '../config/source/types.ts';
 import type { Platform } from '../ports/platform.ts';
 import type { Door } from './admission/admit.ts';
 import { EVENT_TYPES } from './decode.ts';
 import { eventsProtocol } from './protocols/events.ts';
 import { pixelProtocol } from './protocols/pixel.ts';
-import type { Protocol } from './protocols/protocol.ts';
 import { webhookProtocol } from './protocols/webhook.ts';
+import type { Route } from './route.ts';
 import { segmentRoutes } from './segment-routes.ts';
-
-/** A path of the gateway. The description that `/openapi.json` gives is made from these. */
-export interface Route {
-  /** With `:source` where a source is named. */
-  path: string;
-  methods: ('GET' | 'POST')[];
-  /** The protocol of the sources that it is for. */
-  takes: SourceConfig['protocol'];
-  /** One plain sentence. */
-  summary: string;
-  /** Media types that a body may have. */
-  accepts: string[];
-  protocol: Protocol;
-  /** Replies when nothing went wrong; absent: a verdict per event. */
-  ok?: ('verdicts' | { status: number; description: string; type?: string; example?: unknown })[];
-  /** Sources that a method is for, if not for all. */
-  only?: { GET?: (source: SourceConfig) => boolean };
-  /** Further parameters, as OpenAPI writes them. */
-  parameters?: Record<string, unknown>[];
-  /** What the body is, as an OpenAPI media type object. */
-  body?: (type: string) => Record<string, unknown>;
-}
 
 /** The paths that take events of the sources there are. */
 export function makeRoutes(doors: Map<string, Door>, platform: Platform): Route[] {

@@ -7,7 +7,7 @@ import type { Protocol } from './protocols/protocol.ts';
 import { segmentProtocol } from './protocols/segment.ts';
 import { documentProtocol, rudderSourceConfig, segmentSettings } from './protocols/segment-documents.ts';
 import { segmentPixelProtocol } from './protocols/segment-pixel.ts';
-import type { Route } from './routes.ts';
+import type { Route } from './route.ts';
 
 const STORED = 'Every event is stored, now or before, or kept as rejected.';
 const SUCCESS = { status: 200, description: STORED, type: 'application/json', example: { success: true } };

@@ -4,7 +4,8 @@ import { RequestError } from '../../core/errors.ts';
 import type { Platform } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
 import { makeSource, type Source } from '../formats/source.ts';
-import { makeSignatureCheck, type SignatureCheck } from '../signature/check.ts';
+import type { SignatureCheck } from '../signature/check.ts';
+import { makeSignatureCheck } from '../signature/schemes.ts';
 import { makeTokenCheck, type TokenCheck } from './token.ts';
 
 /** A source, and what opens it. */

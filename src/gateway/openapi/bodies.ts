@@ -1,20 +1,19 @@
 import type { Limits } from '../../config/config.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
-import type { Route } from '../routes.ts';
+import type { JsonObject, Route } from '../route.ts';
 import type { Example } from './examples.ts';
-import type { Json } from './openapi.ts';
 import { segmentSchemas } from './segment.ts';
 
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 
 /** Schemas of bodies that are not the senders' own. */
-export function bodySchemas(sources: SourceConfig[]): Json {
+export function bodySchemas(sources: SourceConfig[]): JsonObject {
   const has = (protocol: SourceConfig['protocol']) => sources.some((source) => source.protocol === protocol);
   return { ...(has('events') ? cloudEventSchema() : {}), ...(has('segment') ? segmentSchemas() : {}) };
 }
 
-function cloudEventSchema(): Json {
-  const attribute = (description: string, more: Json = {}) => ({ type: 'string', description, ...more });
+function cloudEventSchema(): JsonObject {
+  const attribute = (description: string, more: JsonObject = {}) => ({ type: 'string', description, ...more });
   return {
     CloudEvent: {
       type: 'object',
@@ -44,7 +43,7 @@ export function bodyOf(
   keys: string[],
   examples: Example[],
   limits: Limits,
-): Json | null {
+): JsonObject | null {
   if (route.accepts.length === 0) return null;
   const content = Object.fromEntries(
     route.accepts.map((type) => [type, contentOf(type, route, sources, keys, examples, limits)]),
@@ -59,7 +58,7 @@ function contentOf(
   keys: string[],
   examples: Example[],
   limits: Limits,
-): Json {
+): JsonObject {
   if (route.body !== undefined) return route.body(type);
   const named = (value: (example: Example) => unknown) =>
     Object.fromEntries(
@@ -111,7 +110,7 @@ function contentOf(
   }
 }
 
-function cloudEvent({ source, type, value }: Example): Json {
+function cloudEvent({ source, type, value }: Example): JsonObject {
   return {
     specversion: '1.0',
     id: 'b25e2717',
@@ -123,7 +122,7 @@ function cloudEvent({ source, type, value }: Example): Json {
   };
 }
 
-const header = (name: string, description: string, more: Json = {}) => ({
+const header = (name: string, description: string, more: JsonObject = {}) => ({
   name,
   in: 'header',
   description,
@@ -132,7 +131,7 @@ const header = (name: string, description: string, more: Json = {}) => ({
 });
 
 /** Headers that events may come with. */
-export function headersOf(route: Route): Json[] {
+export function headersOf(route: Route): JsonObject[] {
   const own = [
     header(
       'Idempotency-Key',

@@ -1,13 +1,13 @@
 import type { SourceConfig } from '../../config/source/types.ts';
 import { parsePointer, resolvePointer } from '../../json/pointer.ts';
 import { ErrorBudget, type PlainSchemas, type SchemaSet } from '../../schema/registry.ts';
-import type { Json } from './openapi.ts';
+import type { JsonObject } from '../route.ts';
 
 /** An event that a source would take, and its type; null when none could be made. */
 export interface Example {
   source: string;
   type: string;
-  value: Json;
+  value: JsonObject;
   /** Key of its schema among the plain ones, or null when the source has none for it. */
   schema: string | null;
 }
@@ -50,7 +50,7 @@ function exampleOf(source: SourceConfig, set: SchemaSet, plain: PlainSchemas): E
   if (named !== undefined && key === undefined) return null;
   const made = key === undefined ? {} : sampleOf({ $ref: REFERENCE + key }, plain, 0);
   if (typeof made !== 'object' || made === null || Array.isArray(made)) return null;
-  const value = structuredClone(made) as Json;
+  const value = structuredClone(made) as JsonObject;
   const fill = (pointer: string | null, text: string) => {
     if (pointer !== null && resolvePointer(value, parsePointer(pointer)) === undefined)
       put(value, parsePointer(pointer), text);
@@ -67,12 +67,12 @@ function exampleOf(source: SourceConfig, set: SchemaSet, plain: PlainSchemas): E
   return { source: source.name, type, value, schema: key ?? null };
 }
 
-function put(value: Json, tokens: string[], text: string): void {
+function put(value: JsonObject, tokens: string[], text: string): void {
   let at = value;
   for (const token of tokens.slice(0, -1)) {
     const next = Object.hasOwn(at, token) ? at[token] : undefined;
     if (typeof next !== 'object' || next === null) at[token] = {};
-    at = at[token] as Json;
+    at = at[token] as JsonObject;
   }
   at[tokens.at(-1)!] = text;
 }
@@ -80,7 +80,7 @@ function put(value: Json, tokens: string[], text: string): void {
 /** A small value for a plain schema: its own example if it has one. It need not match: patterns are not looked at. */
 function sampleOf(schema: unknown, plain: PlainSchemas, depth: number): unknown {
   if (typeof schema !== 'object' || schema === null || depth > DEEPEST) return null;
-  const { $ref, examples, enum: values, allOf, anyOf, oneOf, ...rest } = schema as Json;
+  const { $ref, examples, enum: values, allOf, anyOf, oneOf, ...rest } = schema as JsonObject;
   if (Array.isArray(examples) && examples.length > 0) return examples[0];
   if ('const' in rest) return rest.const;
   if (Array.isArray(values)) return values[0];
@@ -105,12 +105,12 @@ const BY_FORMAT: Record<string, string> = {
   hostname: 'example.com',
 };
 
-function ownSample(schema: Json, next: (schema: unknown) => unknown): unknown {
+function ownSample(schema: JsonObject, next: (schema: unknown) => unknown): unknown {
   const type = Array.isArray(schema.type) ? schema.type[0] : schema.type;
   const least = typeof schema.minimum === 'number' ? schema.minimum : 1;
   switch (type ?? ('properties' in schema ? 'object' : undefined)) {
     case 'object': {
-      const properties = (schema.properties ?? {}) as Json;
+      const properties = (schema.properties ?? {}) as JsonObject;
       const required = (schema.required ?? []) as string[];
       return Object.fromEntries(
         required.map((name) => [name, next(Object.hasOwn(properties, name) ? properties[name] : undefined)]),

@@ -2,13 +2,11 @@ import type { Config } from '../../config/config.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
 import type { Coding } from '../../ports/platform.ts';
 import type { PlainSchemas, SchemaSet } from '../../schema/registry.ts';
-import type { Route } from '../routes.ts';
+import type { JsonObject, Route } from '../route.ts';
 import { bodyOf, bodySchemas, headersOf } from './bodies.ts';
 import { examplesOf, schemaNames } from './examples.ts';
 import { answersOf, HEADERS, isLocked, replySchemas } from './replies.ts';
 import { Security } from './security.ts';
-
-export type Json = Record<string, unknown>;
 
 /** Characters of senders' schemas in the document: it is public, and made from files that may be large. */
 const MAX_SCHEMAS = 1_000_000;
@@ -32,11 +30,11 @@ export function describeApi(
   config: Pick<Config, 'gateway' | 'sources'>,
   set: SchemaSet,
   codings: readonly Coding[],
-): Json {
+): JsonObject {
   const all = [...config.sources.values()];
   const security = new Security();
   const plain = plainOf(all, set);
-  const paths: Json = {};
+  const paths: JsonObject = {};
   for (const route of routes) {
     const sources = all.filter(({ protocol }) => protocol === route.takes);
     // A path of which no source is takes nothing.
@@ -73,13 +71,13 @@ function itemOf(
   set: SchemaSet,
   config: Pick<Config, 'gateway' | 'sources'>,
   security: Security,
-): Json {
+): JsonObject {
   const { limits } = config.gateway;
   const keys = schemaNames(sources, set)
     .map((name) => plain.keys.get(name))
     .filter((key) => key !== undefined);
   const examples = examplesOf(sources, set, plain);
-  const item: Json = {};
+  const item: JsonObject = {};
   for (const method of route.methods) {
     const own = sources.filter((method === 'GET' && route.only?.GET) || (() => true));
     if (own.length === 0) continue;
@@ -114,7 +112,7 @@ function limitsOf({ gateway: { limits } }: Pick<Config, 'gateway'>): string {
   return `At most ${limits.body} bytes and ${limits.batch} events in one request, and ${limits.event} bytes in one event.`;
 }
 
-function pathParameters({ path }: Route, sources: SourceConfig[]): Json[] {
+function pathParameters({ path }: Route, sources: SourceConfig[]): JsonObject[] {
   return [...path.matchAll(/:(\w+)(?:\{([^}]*)\})?/g)].map(([, name, values]) => {
     const parameter = { name, in: 'path', required: true };
     if (name !== 'source') {

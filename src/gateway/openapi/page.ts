@@ -2,7 +2,7 @@ import type { Config } from '../../config/config.ts';
 import type { Platform } from '../../ports/platform.ts';
 import type { SchemaSet } from '../../schema/registry.ts';
 import type { Reply } from '../reply.ts';
-import type { Route } from '../routes.ts';
+import type { Route } from '../route.ts';
 import { describeApi } from './openapi.ts';
 
 /** The reply to `GET /openapi.json`, made anew when the schemas have changed. `known`: the If-None-Match header. */

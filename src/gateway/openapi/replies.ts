@@ -1,7 +1,6 @@
 import type { SourceConfig } from '../../config/source/types.ts';
 import { ERROR_CODES, type ErrorCode, errorRow, problemType } from '../../core/errors.ts';
-import type { Route } from '../routes.ts';
-import type { Json } from './openapi.ts';
+import type { JsonObject, Route } from '../route.ts';
 
 /** Codes that only some routes answer with; all others may come from any. */
 const ONLY: Partial<Record<ErrorCode, (route: Route, sources: SourceConfig[]) => boolean>> = {
@@ -48,12 +47,12 @@ const DESCRIPTIONS: Record<number, string> = {
 };
 
 const ref = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${name}` });
-const json = (schema: Json, example: unknown) => ({ 'application/json': { schema, example } });
-const count = (description: string): Json => ({ type: 'integer', minimum: 0, description });
+const json = (schema: JsonObject, example: unknown) => ({ 'application/json': { schema, example } });
+const count = (description: string): JsonObject => ({ type: 'integer', minimum: 0, description });
 
 /** All answers of a route, by status. */
-export function answersOf(route: Route, sources: SourceConfig[]): Json {
-  const answers: Json = {};
+export function answersOf(route: Route, sources: SourceConfig[]): JsonObject {
+  const answers: JsonObject = {};
   for (const ok of route.ok ?? ['verdicts' as const]) {
     if (ok === 'verdicts') Object.assign(answers, verdictAnswers(route));
     else answers[ok.status] = fixedAnswer(ok);
@@ -66,13 +65,13 @@ export function answersOf(route: Route, sources: SourceConfig[]): Json {
   return answers;
 }
 
-function fixedAnswer(ok: Exclude<NonNullable<Route['ok']>[number], 'verdicts'>): Json {
+function fixedAnswer(ok: Exclude<NonNullable<Route['ok']>[number], 'verdicts'>): JsonObject {
   const { description, type, example } = ok;
   if (type === undefined) return { description };
   return { description, content: { [type]: example === undefined ? {} : { schema: {}, example } } };
 }
 
-function verdictAnswers({ takes }: Route): Json {
+function verdictAnswers({ takes }: Route): JsonObject {
   const good = { accepted: 2, duplicates: 1, rejected: 0, retry: 0 };
   const duplicate = { index: 1, id: 'd-17:41', verdict: 'duplicate' };
   const rejected = {
@@ -102,7 +101,7 @@ function verdictAnswers({ takes }: Route): Json {
   };
 }
 
-function problemAnswer(status: number, codes: ErrorCode[], limited: boolean): Json {
+function problemAnswer(status: number, codes: ErrorCode[], limited: boolean): JsonObject {
   const whole = codes.filter((code) => errorRow(code).status === status);
   const events = OF_EVENTS.filter((code) => codes.includes(code));
   // Events that are refused for reasons of several statuses give 422, under the first one's reason.
@@ -145,7 +144,7 @@ function problemAnswer(status: number, codes: ErrorCode[], limited: boolean): Js
   };
 }
 
-function headersOf(status: number, limited: boolean): { headers: Json } | null {
+function headersOf(status: number, limited: boolean): { headers: JsonObject } | null {
   const names: Record<number, string[]> = {
     401: ['WWW-Authenticate'],
     405: ['Allow'],
@@ -159,9 +158,9 @@ function headersOf(status: number, limited: boolean): { headers: Json } | null {
     : { headers: Object.fromEntries(own.map((name) => [name, ref('headers', name)])) };
 }
 
-const text = (description: string): Json => ({ description, schema: { type: 'string' } });
+const text = (description: string): JsonObject => ({ description, schema: { type: 'string' } });
 
-export const HEADERS: Json = {
+export const HEADERS: JsonObject = {
   'Retry-After': { description: 'Seconds to wait.', required: true, schema: { type: 'integer', minimum: 0 } },
   Allow: { ...text('The methods that the path takes.'), required: true },
   'Accept-Post': text('The media types that the path takes.'),
@@ -172,7 +171,7 @@ export const HEADERS: Json = {
 };
 
 /** Schemas of replies. */
-export function replySchemas(): Json {
+export function replySchemas(): JsonObject {
   const counts = {
     accepted: count('Events that are stored now.'),
     duplicates: count('Events that had been stored before.'),

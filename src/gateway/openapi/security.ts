@@ -1,5 +1,5 @@
 import type { SourceConfig, VerifyConfig } from '../../config/source/types.ts';
-import type { Json } from './openapi.ts';
+import type { JsonObject } from '../route.ts';
 
 type Requirement = Record<string, string[]>;
 
@@ -15,7 +15,7 @@ const SIGNED: Partial<Record<VerifyConfig['scheme'], string>> = {
   device: 'x-signature',
 };
 
-const SCHEMES: Json = {
+const SCHEMES: JsonObject = {
   bearer: { type: 'http', scheme: 'bearer', description: 'A key of the source, or a token of its issuer.' },
   basic: {
     type: 'http',
@@ -34,7 +34,7 @@ const SCHEMES: Json = {
 
 /** How sources are opened: the ways that at least one of them takes, and what each way is. */
 export class Security {
-  readonly #schemes: Json = {};
+  readonly #schemes: JsonObject = {};
 
   /** Any of these opens one of the sources; `{}` stands for nothing at all. */
   requirements(sources: SourceConfig[]): Requirement[] {
@@ -48,7 +48,7 @@ export class Security {
   }
 
   /** Those that `requirements` has named. */
-  schemes(): Json {
+  schemes(): JsonObject {
     return this.#schemes;
   }
 

@@ -1,9 +1,8 @@
 import type { Call } from '../formats/segment.ts';
-import type { Route } from '../routes.ts';
-import type { Json } from './openapi.ts';
+import type { JsonObject, Route } from '../route.ts';
 
 /** What a kind of call must have besides who it is about, and an example of it. */
-const KINDS: Record<Call, { required: string[]; example: Json }> = {
+const KINDS: Record<Call, { required: string[]; example: JsonObject }> = {
   identify: { required: [], example: { userId: 'u-17', traits: { plan: 'pro' } } },
   track: {
     required: ['event'],
@@ -16,11 +15,11 @@ const KINDS: Record<Call, { required: string[]; example: Json }> = {
 };
 
 const nameOf = (call: Call) => `Segment.${call}`;
-const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
-const withId = (call: Call): Json => ({ messageId: `m-${call}-4711`, ...KINDS[call].example });
+const ref = (name: string): JsonObject => ({ $ref: `#/components/schemas/${name}` });
+const withId = (call: Call): JsonObject => ({ messageId: `m-${call}-4711`, ...KINDS[call].example });
 
 /** Schemas of the calls of the Segment spec and of their batches. */
-export function segmentSchemas(): Json {
+export function segmentSchemas(): JsonObject {
   const id = (description: string) => ({ type: ['string', 'number'], minLength: 1, description });
   const properties = {
     messageId: { type: 'string', minLength: 1, description: 'The id of the call; made here when absent.' },
@@ -37,7 +36,7 @@ export function segmentSchemas(): Json {
     timestamp: { type: 'string', format: 'date-time' },
     writeKey: { type: 'string', description: 'The key of the source, for clients that can set no header.' },
   };
-  const calls = (Object.keys(KINDS) as Call[]).map((call): [string, Json] => [
+  const calls = (Object.keys(KINDS) as Call[]).map((call): [string, JsonObject] => [
     nameOf(call),
     {
       type: 'object',
