@@ -6,7 +6,7 @@ import { segmentSchemas } from './segment.ts';
 
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 
-/** Schemas of bodies that are not the senders' own. */
+/** Schemas of the body formats that are standards: CloudEvents and Segment. */
 export function bodySchemas(sources: SourceConfig[]): JsonObject {
   const has = (protocol: SourceConfig['protocol']) => sources.some((source) => source.protocol === protocol);
   return { ...(has('events') ? cloudEventSchema() : {}), ...(has('segment') ? segmentSchemas() : {}) };
@@ -17,19 +17,19 @@ function cloudEventSchema(): JsonObject {
   return {
     CloudEvent: {
       type: 'object',
-      description: 'A CloudEvent in the JSON format, version 1.0. Further members are extension attributes.',
+      description: 'A CloudEvent 1.0 in the JSON format. Other members are extension attributes.',
       required: ['specversion', 'id', 'source', 'type'],
       properties: {
         specversion: { const: '1.0' },
-        id: attribute('Together with the source it tells an event from all others.', { minLength: 1 }),
-        source: attribute('What the event is from: a URI reference.', { minLength: 1 }),
-        type: attribute('What has happened.', { minLength: 1 }),
-        time: attribute('When it happened.', { format: 'date-time' }),
-        subject: attribute('What it happened to.', { minLength: 1 }),
+        id: attribute('The id and the source together tell an event from all others.', { minLength: 1 }),
+        source: attribute('The origin of the event: a URI reference.', { minLength: 1 }),
+        type: attribute('The kind of event.', { minLength: 1 }),
+        time: attribute('The time of the event.', { format: 'date-time' }),
+        subject: attribute('The thing that the event is about.', { minLength: 1 }),
         datacontenttype: attribute('Media type of the data; application/json when absent.', { minLength: 1 }),
-        dataschema: attribute('The schema that the data follows: an absolute URI.', { format: 'uri' }),
-        data: { description: 'The payload; it must match the schema that the source has for the type.' },
-        data_base64: attribute('A binary payload, in the place of data.', { contentEncoding: 'base64' }),
+        dataschema: attribute('The schema of the data: an absolute URI.', { format: 'uri' }),
+        data: { description: 'The payload. It must match the schema that the source has for the type.' },
+        data_base64: attribute('A binary payload, instead of data.', { contentEncoding: 'base64' }),
       },
       propertyNames: { pattern: '^([a-z0-9]+|data_base64)$' },
     },
@@ -87,7 +87,7 @@ function contentOf(
       };
     case 'application/x-ndjson':
       return {
-        schema: { type: 'string', description: 'One JSON object a line; each has its own verdict.' },
+        schema: { type: 'string', description: 'One JSON object a line. Each has its own verdict.' },
         examples: named(lines),
       };
     case 'application/cloudevents+json':
@@ -130,26 +130,26 @@ const header = (name: string, description: string, more: JsonObject = {}) => ({
   ...more,
 });
 
-/** Headers that events may come with. */
+/** Request headers that describe events. */
 export function headersOf(route: Route): JsonObject[] {
   const own = [
     header(
       'Idempotency-Key',
-      'The id of the event; of a batch, what its ids begin with. It goes before the id in the body. Within the dedupe window a key is stored once.',
+      'The id of the event; for a batch, the prefix of its ids. It overrides the id in the body. An id is stored once within the dedupe window.',
       { schema: { type: 'string', minLength: 1 }, example: '"order-4711"' },
     ),
-    header('traceparent', 'Trace context (W3C); it goes with the event to the functions.', {
+    header('traceparent', 'W3C trace context. The functions that get the event get it too.', {
       example: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
     }),
   ];
   if (route.takes !== 'events') return own;
   return [
     ...own,
-    header('Prefer', 'Asks for a reply without a body when all went well.', {
+    header('Prefer', 'Asks for a reply without a body when every event is stored.', {
       schema: { enum: ['return=minimal', 'return=representation'] },
     }),
     ...['specversion', 'id', 'source', 'type', 'time', 'subject'].map((name) =>
-      header(`ce-${name}`, `CloudEvents attribute ${name}, when the body is the data alone (binary mode).`),
+      header(`ce-${name}`, `CloudEvents attribute ${name} in binary mode, where the body is the data alone.`),
     ),
   ];
 }

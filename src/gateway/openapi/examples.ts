@@ -3,25 +3,26 @@ import { parsePointer, resolvePointer } from '../../json/pointer.ts';
 import { ErrorBudget, type PlainSchemas, type SchemaSet } from '../../schema/registry.ts';
 import type { JsonObject } from '../route.ts';
 
-/** An event that a source would take, and its type; null when none could be made. */
+/** An event that a source takes. */
 export interface Example {
   source: string;
   type: string;
   value: JsonObject;
-  /** Key of its schema among the plain ones, or null when the source has none for it. */
+  /** Key of its schema in `PlainSchemas`; null when the source has no schema for it. */
   schema: string | null;
 }
 
 const REFERENCE = '#/components/schemas/';
 const TIME = '2026-01-31T12:00:00Z';
-const DEEPEST = 12;
+/** Levels of a schema that a sample follows: a schema may refer to itself. */
+const MAX_DEPTH = 12;
 
-/** An example for each source that one can be made for. */
+/** One example for each source. Sources without a possible example are left out. */
 export function examplesOf(sources: SourceConfig[], set: SchemaSet, plain: PlainSchemas): Example[] {
   return sources.map((source) => exampleOf(source, set, plain)).filter((example) => example !== null);
 }
 
-/** Names of the schemas that sources name themselves; one that an event names is not known before. */
+/** Names of the schemas that the config gives to sources. A schema that the events name is not among them. */
 export function schemaNames(sources: SourceConfig[], set: SchemaSet): string[] {
   const named = sources.flatMap(({ schema }) => {
     if (schema === null) return [];
@@ -77,9 +78,9 @@ function put(value: JsonObject, tokens: string[], text: string): void {
   at[tokens.at(-1)!] = text;
 }
 
-/** A small value for a plain schema: its own example if it has one. It need not match: patterns are not looked at. */
+/** A small value for a plain schema: its own example if it has one. It may not match, as patterns are ignored. */
 function sampleOf(schema: unknown, plain: PlainSchemas, depth: number): unknown {
-  if (typeof schema !== 'object' || schema === null || depth > DEEPEST) return null;
+  if (typeof schema !== 'object' || schema === null || depth > MAX_DEPTH) return null;
   const { $ref, examples, enum: values, allOf, anyOf, oneOf, ...rest } = schema as JsonObject;
   if (Array.isArray(examples) && examples.length > 0) return examples[0];
   if ('const' in rest) return rest.const;
