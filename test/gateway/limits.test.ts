@@ -4,7 +4,7 @@ import type { Rate, SourceConfig } from '../../src/config/source/types.ts';
 import { RequestError } from '../../src/core/errors.ts';
 import type { Admission } from '../../src/gateway/admission/admit.ts';
 import type { Limiter } from '../../src/gateway/rate/limiter.ts';
-import { makeLimiter } from '../../src/gateway/rate/rate.ts';
+import { makeLimiter } from '../../src/gateway/rate/rate-limiter.ts';
 import { StoreUnavailable } from '../../src/ports/dedupe-store.ts';
 import type { RateStore, TokenAsk, TokenGrant } from '../../src/ports/rate-store.ts';
 import { type Harness, startGateway } from './harness.ts';

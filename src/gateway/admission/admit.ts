@@ -1,5 +1,6 @@
 import type { Config } from '../../config/config.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
+import { bearerToken } from '../../core/bearer.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { Platform } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
@@ -8,21 +9,24 @@ import type { SignatureCheck } from '../signature/check.ts';
 import { makeSignatureCheck } from '../signature/schemes.ts';
 import { makeTokenCheck, type TokenCheck } from './token.ts';
 
-/** A source, and what opens it. */
+/** A source, and the checks of its senders. */
 export interface Door {
   source: Source;
-  /** Digests, with the names that logs call the keys by. */
+  /** Digests of its keys, with the ids of the keys in the log. */
   keys: { id: string; digest: string }[];
-  /** Keys that have opened it before. Finding one takes no longer the more of it is right: their hashes are seeded. */
+  /**
+   * Admissions by keys that were right before. Lookup time does not depend on how many leading characters match, as
+   * the map's hash is seeded: no timing oracle.
+   */
   known: Map<string, Admission>;
   token: TokenCheck | null;
   signature: SignatureCheck | null;
 }
 
-/** Who sends. */
+/** A source that a request may send to, and its sender. */
 export interface Admission {
   door: Door;
-  /** The key's id or the token's subject; null when anybody may send. */
+  /** The id of the key or the subject of the token; null when anybody may send. */
   who: string | null;
 }
 
@@ -40,12 +44,12 @@ export function makeDoors(config: Pick<Config, 'sources'>, platform: Platform): 
   return doors;
 }
 
-/** Whether the head of a request has to tell who sends it. */
+/** Whether a request must have a key or a token in its head. */
 export function isKeyed({ keys, token }: Door): boolean {
   return keys.length > 0 || token !== null;
 }
 
-/** The door that a path names by `:source`. Throws RequestError `not_found`. */
+/** The source that a path names by `:source`. Throws RequestError `not_found`. */
 export function namedDoor(doors: Map<string, Door>, head: Head, protocol: SourceConfig['protocol']): Door {
   const door = doors.get(head.param('source')!);
   if (door?.source.config.protocol === protocol) return door;
@@ -53,8 +57,8 @@ export function namedDoor(doors: Map<string, Door>, head: Head, protocol: Source
 }
 
 /**
- * Checks the key or token that a request presents. Digests of equal length are compared in constant time.
- * Throws RequestError `unauthorized`, the same for all failures.
+ * Checks the key or token of a request. Throws or rejects with RequestError `unauthorized`, the same for all failures;
+ * a token may also give `keys_unavailable` and `overloaded`.
  */
 export function admit(door: Door, head: Head, platform: Platform): Admission | Promise<Admission> {
   if (!isKeyed(door)) return { door, who: null };
@@ -75,7 +79,7 @@ export function admit(door: Door, head: Head, platform: Platform): Admission | P
   });
 }
 
-/** The id of the door's key that this is, or null. */
+/** The id of the key, or null when it is not a key of the source. Digests are compared in constant time. */
 export function keyOf(door: Door, presented: string, platform: Platform): string | null {
   const digest = platform.digest(presented);
   let found: string | null = null;
@@ -83,7 +87,7 @@ export function keyOf(door: Door, presented: string, platform: Platform): string
   return found;
 }
 
-/** One text for all failures: it must not help to guess. */
+/** RequestError `unauthorized`. Its text is the same for all failures: another one would help to guess. */
 export function unauthorized(): RequestError {
   return new RequestError(
     'unauthorized',
@@ -92,7 +96,7 @@ export function unauthorized(): RequestError {
   );
 }
 
-/** The error for a compressed body that has its key inside: nothing is inflated before its sender is let in. */
+/** RequestError for a compressed body with its key inside: a body is inflated only after its sender is admitted. */
 export function keyNotInHead(): RequestError {
   const error = unauthorized();
   return new RequestError(
@@ -102,15 +106,16 @@ export function keyNotInHead(): RequestError {
   );
 }
 
-/** The key that a request presents: Bearer, Basic user name, `x-api-key`, `?key=`, `?access_token=`, `?writeKey=`, or in its path. */
+/**
+ * The key or token of a request: Bearer, Basic user name, `x-api-key`, `?key=`, `?access_token=`, `?writeKey=`, or
+ * `:key` in its path.
+ */
 export function presentedKey({ header, query, param }: Head): string | undefined {
   const authorization = header('authorization');
   if (authorization !== undefined) {
-    const space = authorization.indexOf(' ');
-    const scheme = authorization.slice(0, space).toLowerCase();
-    const credentials = authorization.slice(space + 1).trim();
-    if (scheme === 'bearer') return credentials;
-    if (scheme === 'basic') return basicUser(credentials);
+    const token = bearerToken(authorization);
+    if (token !== undefined) return token;
+    if (/^basic /i.test(authorization)) return basicUser(authorization.slice('basic '.length).trim());
   }
   return header('x-api-key') ?? query('key') ?? query('access_token') ?? query('writeKey') ?? param('key');
 }

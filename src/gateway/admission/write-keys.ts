@@ -2,12 +2,12 @@ import type { Platform } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
 import { type Admission, type Door, keyOf, presentedKey, unauthorized } from './admit.ts';
 
-/** Finds sources by the keys that open them, where no path names one. */
+/** Finds Segment sources by their keys: no path names these sources. */
 export class WriteKeys {
   readonly #platform: Platform;
-  /** By the digest of a key. */
+  /** By digest of a key. */
   readonly #doors = new Map<string, Door>();
-  /** By keys that were found before: as many as the config has at most. */
+  /** By keys that were right before, so no more than the config has. */
   readonly #found = new Map<string, Door>();
 
   constructor(doors: Map<string, Door>, platform: Platform) {
@@ -18,17 +18,17 @@ export class WriteKeys {
     }
   }
 
-  /** The source of the key that the head presents; null when it presents none. Throws RequestError `unauthorized`. */
+  /** The source of the key in the head; null when the head has none. Throws RequestError `unauthorized`. */
   door(head: Head): Door | null {
     const key = presentedKey(head);
     return key === undefined || key === '' ? null : this.#find(key);
   }
 
-  /** Lets in whoever has a key in the body. Throws RequestError `unauthorized`. */
+  /** Admits the sender of a body by the key in it. Throws RequestError `unauthorized`. */
   admit(key: unknown): Admission {
     if (typeof key !== 'string' || key === '') throw unauthorized();
     const door = this.#find(key);
-    // Signatures are checked before a body is read: with one, the head must tell who sends.
+    // A signature is checked before the body is read, so the source must be known from the head.
     if (door.signature !== null) throw unauthorized();
     return { door, who: keyOf(door, key, this.#platform) };
   }

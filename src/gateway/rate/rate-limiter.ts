@@ -1,199 +1,154 @@
-import type { Rate, SourceConfig } from '../../config/source/types.ts';
+import type { SourceConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { Platform } from '../../ports/platform.ts';
 import type { RateStore } from '../../ports/rate-store.ts';
 import type { Admission } from '../admission/admit.ts';
 import type { Limiter } from './limiter.ts';
-import { Meter } from './meter.ts';
+import { SourceLimits } from './source-limits.ts';
+import type { TokenBucket } from './token-bucket.ts';
 
 export interface LimiterOptions {
   sources: Iterable<SourceConfig>;
-  /** What all gateways share; null: this one is alone. */
+  /** The store that all gateways share; null: this gateway counts alone. */
   store: RateStore | null;
   platform: Pick<Platform, 'digest'>;
   /** Milliseconds of a monotonic clock. */
   now?: () => number;
 }
 
-/** Keys and token subjects whose meters are kept, for each source. */
-const MAX_KEYS = 10_000;
-/** Buckets in one call of the store. */
+/** Most buckets in one call of the store. */
 const MAX_ASKS = 200;
 /** Milliseconds until a store that failed is asked again. */
-const PAUSE = 1_000;
+const RETRY_MS = 1_000;
 
-/** The limiter for the rates of the sources; null when none has one. */
+/** The limiter for the rates of the sources; null when none has a rate. */
 export function makeLimiter(options: LimiterOptions): Limiter | null {
-  const gauges = new Map<string, Gauge>();
+  const limits = new Map<string, SourceLimits>();
   for (const source of options.sources) {
-    const gauge = new Gauge(source, options.platform);
-    if (gauge.policy !== '') gauges.set(source.name, gauge);
+    const one = new SourceLimits(source, options.platform);
+    if (one.policy !== '') limits.set(source.name, one);
   }
-  return gauges.size === 0 ? null : new RateLimiter(gauges, options);
-}
-
-/** The meters of one source. */
-class Gauge {
-  /** The RateLimit-Policy field. */
-  readonly policy: string;
-  readonly #source: string;
-  readonly #platform: Pick<Platform, 'digest'>;
-  readonly #key: Rate | null;
-  readonly #all: Meter[];
-  /** By key or subject: its own meters, then those of the source. */
-  readonly #keys = new Map<string, Meter[]>();
-
-  constructor({ name, rate }: SourceConfig, platform: Pick<Platform, 'digest'>) {
-    this.#source = name;
-    this.#platform = platform;
-    this.#key = rate.key;
-    this.#all = this.#make(rate.all, '', null);
-    this.policy = [...this.#make(rate.key, 'key-', ''), ...this.#all].map(policyOf).join(', ');
-  }
-
-  meters({ who }: Admission): Meter[] {
-    if (who === null || this.#key === null) return this.#all;
-    let meters = this.#keys.get(who);
-    if (meters === undefined) {
-      meters = [...this.#make(this.#key, 'key-', who), ...this.#all];
-      this.#keys.set(who, meters);
-      if (this.#keys.size > MAX_KEYS) this.#keys.delete(this.#keys.keys().next().value!);
-    }
-    return meters;
-  }
-
-  #make(rate: Rate | null, prefix: string, who: string | null): Meter[] {
-    const meters: Meter[] = [];
-    for (const unit of ['events', 'bytes'] as const) {
-      const most = rate?.[unit] ?? null;
-      if (most === null) continue;
-      const name = `${prefix}${unit}`;
-      meters.push(
-        new Meter(name, unit, most, this.#platform.digest(`${this.#source}\n${name}\n${who ?? ''}`)),
-      );
-    }
-    return meters;
-  }
-}
-
-/** Draft RateLimit header fields: names, quotas and windows in seconds. */
-function policyOf({ name, unit, rate }: Meter): string {
-  return `"${name}";q=${rate};w=1;qu="${unit === 'bytes' ? 'content-bytes' : 'events'}"`;
+  return limits.size === 0 ? null : new RateLimiter(limits, options);
 }
 
 class RateLimiter implements Limiter {
-  readonly #gauges: Map<string, Gauge>;
+  readonly #limits: Map<string, SourceLimits>;
   readonly #store: RateStore | null;
   readonly #now: () => number;
-  /** Without an answer of the store each gateway counts for itself. */
+  /** True while this gateway counts for itself: it has no store, or the store does not answer. */
   #alone: boolean;
-  #failed = Number.NEGATIVE_INFINITY;
-  #queue: { meter: Meter; resolve: () => void }[] = [];
+  #failedAt = Number.NEGATIVE_INFINITY;
+  #queue: { bucket: TokenBucket; resolve: () => void }[] = [];
   #busy = false;
 
   constructor(
-    gauges: Map<string, Gauge>,
+    limits: Map<string, SourceLimits>,
     { store, now = performance.now.bind(performance) }: LimiterOptions,
   ) {
-    this.#gauges = gauges;
+    this.#limits = limits;
     this.#store = store;
     this.#now = now;
     this.#alone = store === null;
   }
 
   check(admission: Admission): void {
-    const meters = this.#meters(admission);
-    // The answer may be here when the body is.
-    if (meters !== undefined) for (const meter of this.#unknown(meters)) void this.#ask(meter);
+    const buckets = this.#bucketsOf(admission);
+    // The store may answer while the body arrives.
+    if (buckets !== undefined) for (const bucket of this.#unfunded(buckets)) void this.#ask(bucket);
   }
 
   take(admission: Admission, events: number, bytes: number): void | Promise<void> {
-    const meters = this.#meters(admission);
-    if (meters === undefined) return;
-    const unknown = this.#unknown(meters);
-    if (unknown.length === 0) this.#spend(meters, events, bytes);
-    else return this.#wait(meters, unknown, events, bytes);
+    const buckets = this.#bucketsOf(admission);
+    if (buckets === undefined) return;
+    const unfunded = this.#unfunded(buckets);
+    if (unfunded.length === 0) this.#spend(buckets, events, bytes);
+    else return this.#wait(buckets, unfunded, events, bytes);
   }
 
   headers(admission: Admission): Record<string, string> {
-    const gauge = this.#gauges.get(admission.door.source.name);
-    if (gauge === undefined) return {};
+    const limits = this.#limits.get(admission.door.source.name);
+    if (limits === undefined) return {};
     const now = this.#now();
-    const limits = gauge.meters(admission).map((meter) => {
-      if (this.#alone) meter.refill(now);
-      const left = meter.wait(now) > 0 ? 0 : meter.left(now);
-      return `"${meter.name}";r=${left};t=${seconds(meter.wait(now))}`;
+    const items = limits.bucketsOf(admission).map((bucket) => {
+      if (this.#alone) bucket.refill(now);
+      const wait = bucket.wait(now);
+      return `"${bucket.name}";r=${wait > 0 ? 0 : bucket.left(now)};t=${seconds(wait)}`;
     });
-    return { 'ratelimit-policy': gauge.policy, ratelimit: limits.join(', ') };
+    return { 'ratelimit-policy': limits.policy, ratelimit: items.join(', ') };
   }
 
-  #meters(admission: Admission): Meter[] | undefined {
-    return this.#gauges.get(admission.door.source.name)?.meters(admission);
+  #bucketsOf(admission: Admission): TokenBucket[] | undefined {
+    return this.#limits.get(admission.door.source.name)?.bucketsOf(admission);
   }
 
-  /** Meters that the store has to be asked about. Throws RequestError `rate_limited` when one is known to be empty. */
-  #unknown(meters: Meter[]): Meter[] {
+  /** Buckets that need tokens of the store first. Throws RequestError `rate_limited` when one is known to be empty. */
+  #unfunded(buckets: TokenBucket[]): TokenBucket[] {
     const now = this.#now();
-    let unknown: Meter[] = NONE;
-    for (const meter of meters) {
+    let unfunded: TokenBucket[] = NONE;
+    for (const bucket of buckets) {
       if (this.#alone) {
-        meter.refill(now);
-        if (this.#store !== null && now - this.#failed >= PAUSE) void this.#ask(meter);
+        bucket.refill(now);
+        if (this.#store !== null && now - this.#failedAt >= RETRY_MS) void this.#ask(bucket);
       }
-      if (meter.open) continue;
-      if (this.#alone || meter.wait(now) > 0) throw limited(meter, now);
-      unknown = [...unknown, meter];
+      if (bucket.open) continue;
+      if (this.#alone || bucket.wait(now) > 0) throw rateLimited(bucket, now);
+      unfunded = [...unfunded, bucket];
     }
-    return unknown;
+    return unfunded;
   }
 
-  async #wait(meters: Meter[], unknown: Meter[], events: number, bytes: number): Promise<void> {
-    // Each answer opens the meter, or closes it for a while; what it gave may be spent when our turn comes.
-    for (let asked = unknown; asked.length > 0; asked = this.#unknown(meters)) {
-      await Promise.all(asked.map((meter) => this.#ask(meter)));
+  async #wait(
+    buckets: TokenBucket[],
+    unfunded: TokenBucket[],
+    events: number,
+    bytes: number,
+  ): Promise<void> {
+    // Each answer opens the bucket or empties it for a while. Other requests may have spent the grant meanwhile.
+    for (let asked = unfunded; asked.length > 0; asked = this.#unfunded(buckets)) {
+      await Promise.all(asked.map((bucket) => this.#ask(bucket)));
     }
-    this.#spend(meters, events, bytes);
+    this.#spend(buckets, events, bytes);
   }
 
-  #spend(meters: Meter[], events: number, bytes: number): void {
+  #spend(buckets: TokenBucket[], events: number, bytes: number): void {
     const now = this.#now();
-    for (const meter of meters) {
-      meter.spend(meter.unit === 'events' ? events : bytes);
-      if (!this.#alone && meter.low && meter.wait(now) === 0) void this.#ask(meter);
+    for (const bucket of buckets) {
+      bucket.spend(bucket.unit === 'events' ? events : bytes);
+      if (!this.#alone && bucket.low && bucket.wait(now) === 0) void this.#ask(bucket);
     }
   }
 
   /** Resolves when the store has answered, or failed to. */
-  #ask(meter: Meter): Promise<void> {
-    if (meter.asking === null) {
-      meter.asking = new Promise((resolve) => {
-        this.#queue.push({ meter, resolve });
+  #ask(bucket: TokenBucket): Promise<void> {
+    if (bucket.asking === null) {
+      bucket.asking = new Promise((resolve) => {
+        this.#queue.push({ bucket, resolve });
       });
       void this.#flush();
     }
-    return meter.asking;
+    return bucket.asking;
   }
 
-  /** One call at a time: what is asked meanwhile goes into the next one. */
+  /** Calls the store, one call at a time. Asks that arrive during a call go into the next one. */
   async #flush(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
     await null;
     while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0, MAX_ASKS);
-      const asks = batch.map(({ meter }) => meter.ask());
+      const asks = batch.map(({ bucket }) => bucket.ask());
       try {
         const grants = await this.#store!.take(asks);
         const now = this.#now();
-        batch.forEach(({ meter }, i) => meter.receive(asks[i]!, grants[i]!, now));
+        batch.forEach(({ bucket }, i) => bucket.receive(asks[i]!, grants[i]!, now));
         this.#alone = false;
       } catch {
-        // The store tells of its outages itself.
+        // The store reports its outages itself.
         this.#alone = true;
-        this.#failed = this.#now();
+        this.#failedAt = this.#now();
       }
-      for (const { meter, resolve } of batch) {
-        meter.asking = null;
+      for (const { bucket, resolve } of batch) {
+        bucket.asking = null;
         resolve();
       }
     }
@@ -201,12 +156,13 @@ class RateLimiter implements Limiter {
   }
 }
 
-const NONE: Meter[] = [];
+/** Shared, so that a request that need not wait allocates nothing. */
+const NONE: TokenBucket[] = [];
 
-function limited(meter: Meter, now: number): RequestError {
-  const whose = meter.name.startsWith('key-') ? 'this key' : 'this source';
-  const detail = `more than the ${meter.rate} ${meter.unit} a second of ${whose}`;
-  return new RequestError('rate_limited', detail, { 'retry-after': String(seconds(meter.wait(now))) });
+function rateLimited(bucket: TokenBucket, now: number): RequestError {
+  const whose = bucket.name.startsWith('key-') ? 'this key' : 'this source';
+  const detail = `${whose} takes at most ${bucket.rate} ${bucket.unit} a second`;
+  return new RequestError('rate_limited', detail, { 'retry-after': String(seconds(bucket.wait(now))) });
 }
 
 /** Whole seconds, at least 1. */
