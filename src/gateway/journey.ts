@@ -10,7 +10,7 @@ import type { CommitGroups } from './commit/group.ts';
 import { type Outcome, store } from './pipeline.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { type ReaderOptions, RequestReader, type RequestState } from './reader.ts';
-import { handOn } from './relay/forward.ts';
+import { forwardToOrigin } from './relay/forward.ts';
 import { problemReply, type Reply } from './reply.ts';
 import { endRequestSpan, requestSpan } from './trace.ts';
 
@@ -94,7 +94,7 @@ export class Journey {
     const { groups, platform, relay } = this.#options;
     const { source } = state.admission!.door;
     if (relay === null) return store(events, source, groups.get(source.config.topic)!, platform);
-    return handOn(relay, { events, source, protocol, head, url: c.req.url, body: state.sent });
+    return forwardToOrigin(relay, { events, source, protocol, head, url: c.req.url, body: state.sent });
   }
 }
 
