@@ -35,7 +35,7 @@ const NOT_FORWARDED = new Set([
 /** The same for replies only, and headers that this gateway makes from its own config. */
 const NOT_FORWARDED_OF_REPLY = /^(?:access-control-.*|vary|date|server|alt-svc|content-encoding|set-cookie)$/;
 
-/** Forwards to an origin with fetch. Nothing is sent twice: a client without a verdict sends again, and its ids are deduplicated. */
+/** Forwards with fetch. Nothing is sent twice: a client without a verdict sends again, and its ids are deduplicated. */
 export function fetchRelay(options: RelayOptions): Relay {
   const { timeout, forwardsRefusedRequests, onProblem } = options;
   const base = options.origin.replace(/\/+$/, '');

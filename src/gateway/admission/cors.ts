@@ -75,7 +75,7 @@ function othersIn(asked: string | undefined): string[] {
   return names.filter((name) => FIELD_NAME.test(name)).slice(0, MAX_ASKED);
 }
 
-/** Throws RequestError `forbidden` for a web page whose origin is not in the source's list. Other clients send no Origin. */
+/** Throws RequestError `forbidden` for a page whose origin is not in the source's list. Only pages send Origin. */
 export function checkOrigin(origins: string[] | null, origin: string | undefined): void {
   if (origins === null || origin === undefined || origins.includes(origin)) return;
   throw new RequestError('forbidden', 'this source takes no events from web pages of this origin');

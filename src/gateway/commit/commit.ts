@@ -34,7 +34,7 @@ export class Committer {
     this.#backlog = new Backlog(options.dedupe);
   }
 
-  /** Settles every item; items differ in id. Claims of stored items are confirmed with the next group, or by `confirm`. */
+  /** Settles every item; items differ in id. Stored ids are confirmed with the next group, or by `confirm`. */
   async commit(items: Item[], owner: string, facts: GroupFacts): Promise<void> {
     const stored: Claim[] = [];
     const kept = await this.#claim(items, owner, facts, stored);
@@ -142,7 +142,7 @@ export class Committer {
     if (failed.length > 0) await this.#options.dedupe.release(failed, owner).catch(() => {});
   }
 
-  /** Appends, and renews the claims meanwhile. When the log throws, it is not known whether anything is stored: `failed`. */
+  /** Appends, and renews the claims meanwhile. All is `failed` when the log throws: nothing is known then. */
   async #appendRenewing(items: Item[], owner: string, facts: GroupFacts): Promise<AppendVerdict[]> {
     const { dedupe, lease, log } = this.#options;
     const renew = setInterval(() => void dedupe.claim(claimsOf(items), owner).catch(() => {}), lease / 3);
@@ -158,7 +158,7 @@ export class Committer {
     }
   }
 
-  /** Appends records that are too large to the rejected topic, without their payload. Where that fails, the verdict is `failed`. */
+  /** Appends too large records to the rejected topic, without their payload. Where that fails, the verdict is `failed`. */
   async #keepTooLarge(items: Item[], verdicts: AppendVerdict[]): Promise<void> {
     if (!verdicts.includes('too_large')) return;
     const large = items.flatMap((_, i) => (verdicts[i] === 'too_large' ? [i] : []));

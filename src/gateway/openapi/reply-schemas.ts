@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../core/errors.ts';
 import type { JsonObject } from '../route.ts';
 
-/** Codes that a single event may have. When all events of a request are refused, it gets the status of their code, or 422 when they differ. */
+/** Codes of single events. A request whose events are all refused gets the status of their code, or 422 when they differ. */
 export const EVENT_CODES: ErrorCode[] = [
   'not_json', 'not_utf8', 'bad_cloudevent', 'bad_segment', 'bad_senml', 'not_cbor', 'bad_webhook', 'event_too_large',
   'not_an_object', 'too_deep', 'too_many_values', 'id_missing', 'id_invalid', 'attribute_invalid', 'key_invalid', 'schema_unknown',

@@ -8,12 +8,12 @@ const MAX_SIGNATURES = 16;
 /** The same for Ed25519: it costs more, and hashes the body each time. */
 const MAX_ED25519 = 4;
 
-type Test = (message: Bytes, signatures: Signatures) => Promise<boolean>;
+type Matches = (message: Bytes, signatures: Signatures) => Promise<boolean>;
 type Signatures = Record<'v1' | 'v1a', Bytes[]>;
 
 /** Standard Webhooks 1.0, with its own header names or those of Svix. */
 export function standardCheck({ secrets, tolerance }: VerifyConfig): SignatureCheck {
-  const tests = secrets.map(makeTest);
+  const matchers = secrets.map(makeMatcher);
   return async (sent, head) => {
     const family = head.header('webhook-signature') === undefined ? 'svix' : 'webhook';
     const id = head.header(`${family}-id`);
@@ -23,8 +23,8 @@ export function standardCheck({ secrets, tolerance }: VerifyConfig): SignatureCh
     checkTime(time, tolerance);
     const signatures = signaturesOf(header);
     const message = joined([bytesOf(`${id}.${time}.`), sent]) as Bytes;
-    for (const [secret, test] of tests.entries())
-      if (await test(message, signatures)) return { secret, id, idSigned: true };
+    for (const [secret, matches] of matchers.entries())
+      if (await matches(message, signatures)) return { secret, id, idSigned: true };
     throw badSignature('mismatch');
   };
 }
@@ -43,8 +43,8 @@ function signaturesOf(header: string): Signatures {
   return found;
 }
 
-/** A secret that begins with `whpk_` is the sender's public key (v1a). All others are shared secrets (v1) in base64, mostly after `whsec_`. */
-function makeTest(secret: string): Test {
+/** `whpk_` begins the sender's public key (v1a). Others are shared secrets (v1) in base64, mostly after `whsec_`. */
+function makeMatcher(secret: string): Matches {
   const bytes = fromBase64(secret.replace(/^wh(?:sec|pk)_/, ''))!;
   let key: Promise<Key> | undefined;
   if (!secret.startsWith('whpk_')) {
