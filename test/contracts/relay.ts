@@ -171,7 +171,9 @@ export function relayContract(name: string, make: (options: RelayOptions) => Rel
 
     test('there is no reply when nobody listens, when the connection breaks, or when time is up', async () => {
       const options = { timeout: 10_000, forwardsRefusedRequests: false };
-      expect(await make({ ...options, origin: `http://127.0.0.1:${await freePort()}` }).forward(request())).toBeNull();
+      expect(
+        await make({ ...options, origin: `http://127.0.0.1:${await freePort()}` }).forward(request()),
+      ).toBeNull();
       const broken = await relayTo((_, outgoing) => {
         outgoing.writeHead(202, { ...gateway, 'content-length': '10' }).write('{');
         setImmediate(() => outgoing.destroy());

@@ -16,7 +16,8 @@ const ORIGIN = /^[A-Za-z0-9_.:*-]{1,253}$/;
 export async function consent(protocol: Protocol, head: Head, platform: Platform): Promise<Reply> {
   const door = protocol.door(head);
   if (door === null || door.signature !== null) {
-    const detail = 'only senders with a key in the head get consent; here the key or the signature belongs to a body';
+    const detail =
+      'only senders with a key in the head get consent; here the key or the signature belongs to a body';
     throw new RequestError('method_not_allowed', detail, { allow: 'POST' });
   }
   await admit(door, head, platform);

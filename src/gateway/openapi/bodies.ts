@@ -13,7 +13,11 @@ export function bodySchemas(sources: SourceConfig[]): JsonObject {
 }
 
 function cloudEventSchema(): JsonObject {
-  const attribute = (description: string, more: JsonObject = {}) => ({ type: 'string', description, ...more });
+  const attribute = (description: string, more: JsonObject = {}) => ({
+    type: 'string',
+    description,
+    ...more,
+  });
   return {
     CloudEvent: {
       type: 'object',

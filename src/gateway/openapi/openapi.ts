@@ -12,9 +12,7 @@ import { Security } from './security.ts';
 /** Most characters of senders' schemas in the document. Anybody may fetch it, and schema files may be large. */
 const MAX_SCHEMAS = 1_000_000;
 
-const introduction = (
-  codings: readonly Coding[],
-) => `Send events. Each is checked, and stored once.
+const introduction = (codings: readonly Coding[]) => `Send events. Each is checked, and stored once.
 
 - **A 2xx reply means stored.** After any other reply send the request again: events that are stored already count as duplicates.
 - **Each event has its own verdict**: accepted, duplicate, rejected or retry. Replies list the events that were not accepted.

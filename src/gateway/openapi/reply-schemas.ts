@@ -70,7 +70,10 @@ export function replySchemas(): JsonObject {
     required: ['code', 'detail'],
     properties: {
       code: { enum: EVENT_CODES },
-      pointer: { type: 'string', description: 'Place in the event: a JSON Pointer as a URI fragment, such as #/ts.' },
+      pointer: {
+        type: 'string',
+        description: 'Place in the event: a JSON Pointer as a URI fragment, such as #/ts.',
+      },
       detail: { type: 'string' },
     },
   };

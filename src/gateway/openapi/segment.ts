@@ -22,7 +22,11 @@ const withId = (call: Call): JsonObject => ({ messageId: `m-${call}-4711`, ...KI
 export function segmentSchemas(): JsonObject {
   const id = (description: string) => ({ type: ['string', 'number'], minLength: 1, description });
   const properties = {
-    messageId: { type: 'string', minLength: 1, description: 'The id of the call. The gateway makes one when it is absent.' },
+    messageId: {
+      type: 'string',
+      minLength: 1,
+      description: 'The id of the call. The gateway makes one when it is absent.',
+    },
     userId: id('The id of a known user.'),
     anonymousId: id('The id of a visitor who is not known yet.'),
     event: { type: 'string', minLength: 1, description: 'The name of the action.' },
@@ -60,7 +64,8 @@ export function segmentSchemas(): JsonObject {
       sentAt: {
         type: 'string',
         format: 'date-time',
-        description: 'The time of sending by the clock of the client. The gateway corrects timestamps with it.',
+        description:
+          'The time of sending by the clock of the client. The gateway corrects timestamps with it.',
       },
       writeKey: properties.writeKey,
     },

@@ -97,12 +97,7 @@ class RateLimiter implements Limiter {
     return unfunded;
   }
 
-  async #wait(
-    buckets: TokenBucket[],
-    unfunded: TokenBucket[],
-    events: number,
-    bytes: number,
-  ): Promise<void> {
+  async #wait(buckets: TokenBucket[], unfunded: TokenBucket[], events: number, bytes: number): Promise<void> {
     // Each answer opens the bucket or empties it for a while. Other requests may have spent the grant meanwhile.
     for (let asked = unfunded; asked.length > 0; asked = this.#unfunded(buckets)) {
       await Promise.all(asked.map((bucket) => this.#ask(bucket)));

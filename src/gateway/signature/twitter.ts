@@ -20,10 +20,7 @@ export function twitterCheck(secrets: string[], check: SignatureCheck): Signatur
     }
     const token = head.query('crc_token');
     if (token === undefined || !TOKEN.test(token)) {
-      throw new RequestError(
-        'bad_webhook',
-        'the query needs a crc_token of 1 to 256 base64 characters',
-      );
+      throw new RequestError('bad_webhook', 'the query needs a crc_token of 1 to 256 base64 characters');
     }
     return {
       secret: 0,
