@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from 'jose';
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { RequestError } from '../../core/errors.ts';
 
 /** Bytes of a key set, without any content-encoding. Real ones have a few thousand. */
@@ -15,13 +15,8 @@ const RETRY_MS = 2_000;
 
 /** The keys behind a URL. Keys that were fetched stay in use while the URL does not answer. */
 export function remoteKeys(url: URL): JWTVerifyGetKey {
-  // Fetches are timed here: the set itself would refuse all tokens when it is old and cannot be renewed.
-  const set = createRemoteJWKSet(url, {
-    cacheMaxAge: Number.POSITIVE_INFINITY,
-    cooldownDuration: Number.POSITIVE_INFINITY,
-    timeoutDuration: FETCH_MS,
-    [customFetch]: fetchKeySet,
-  });
+  // Not jose's createRemoteJWKSet: it refuses all tokens when its keys are old and cannot be fetched again.
+  let set: JWTVerifyGetKey | null = null;
   let fetched = Number.NEGATIVE_INFINITY;
   let failed = Number.NEGATIVE_INFINITY;
   let reason: unknown;
@@ -30,7 +25,7 @@ export function remoteKeys(url: URL): JWTVerifyGetKey {
 
   async function load(): Promise<void> {
     try {
-      await set.reload();
+      set = createLocalJWKSet(await fetchKeySet(url));
       fetched = performance.now();
     } catch (error) {
       failed = performance.now();
@@ -54,32 +49,33 @@ export function remoteKeys(url: URL): JWTVerifyGetKey {
   }
 
   return async (header, token) => {
-    if (fetched === Number.NEGATIVE_INFINITY) await renew();
+    if (set === null) await renew();
     else if (performance.now() - fetched > MAX_AGE) renew().catch(() => {});
     try {
-      return await set(header, token);
+      return await set!(header, token);
     } catch (error) {
       const isNew = performance.now() - fetched < COOLDOWN;
       if (!(error instanceof errors.JWKSNoMatchingKey) || isNew) throw error;
       await renew();
-      return set(header, token);
+      return set!(header, token);
     }
   };
 }
 
-/**
- * `fetch` for a key set; the signal of the request is its time limit. Rejects, with a code for the log, when the
- * answer is larger than any key set: a server that is not the issuer could fill our memory.
- */
-async function fetchKeySet(url: string, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, init);
+/** Rejects, with a code for the log, when the answer is not a key set or larger than any: another server could fill our memory. */
+async function fetchKeySet(url: URL): Promise<JSONWebKeySet> {
+  const response = await fetch(url, {
+    headers: { accept: 'application/json, application/jwk-set+json', 'user-agent': 'postern' },
+    redirect: 'manual',
+    signal: AbortSignal.timeout(FETCH_MS),
+  });
   if (response.status !== 200) {
     await response.body?.cancel();
-    return response;
+    throw refusal('KEY_SET_STATUS');
   }
-  const text = await readText(response);
-  if (countKeys(text) > MAX_KEYS) throw tooLarge(`more than ${MAX_KEYS} keys`);
-  return new Response(text);
+  const set = JSON.parse(await readText(response)) as JSONWebKeySet;
+  if (set.keys.length > MAX_KEYS) throw refusal('KEY_SET_TOO_LARGE');
+  return set;
 }
 
 async function readText(response: Response): Promise<string> {
@@ -94,25 +90,15 @@ async function readText(response: Response): Promise<string> {
     if (size > MAX_BYTES) {
       // Not awaited: the server may never end its side.
       reader.cancel().catch(() => {});
-      throw tooLarge(`more than ${MAX_BYTES} bytes`);
+      throw refusal('KEY_SET_TOO_LARGE');
     }
     text += decoder.decode(value, { stream: true });
   }
   return text + decoder.decode();
 }
 
-/** Number of keys in a set; 0 for a text that is no set, which the reader of the set refuses. */
-function countKeys(text: string): number {
-  try {
-    const { keys } = JSON.parse(text) as { keys: unknown };
-    return Array.isArray(keys) ? keys.length : 0;
-  } catch {
-    return 0;
-  }
-}
-
-function tooLarge(what: string): Error {
-  return new Error(`the key set has ${what}`, { cause: { code: 'KEY_SET_TOO_LARGE' } });
+function refusal(code: string): Error {
+  return new Error('the answer is not a key set that we take', { cause: { code } });
 }
 
 /** Errors of a key set may hold a URL or claims of a token, so the log gets their kind alone. */
