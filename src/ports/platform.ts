@@ -18,9 +18,9 @@ export interface Platform {
   inflate(coding: Coding, bytes: Uint8Array, grow: (bytes: number) => void): Promise<Uint8Array>;
   /**
    * Reads the request's body. Rejects with a RequestError: `body_too_large` as soon as `limit` is passed,
-   * `body_timeout`, `body_aborted`, or what `grow` throws.
+   * `body_timeout`, `body_aborted`, or what `grow` throws. `hold.stop` is set while it is read.
    */
-  readBody(request: Request, env: unknown, options: ReadOptions): Promise<Uint8Array>;
+  readBody(request: Request, env: unknown, limits: BodyLimits, hold: BodyHold): Promise<Uint8Array>;
   /** A header's value by its lower-case name; undefined when absent. */
   header(request: Request, env: unknown, name: string): string | undefined;
   /** Address of the other end of the connection, without a port; undefined when unknown. */
@@ -42,24 +42,28 @@ export interface Platform {
 
 export type Coding = 'gzip' | 'deflate' | 'br' | 'zstd';
 
-export interface ReadOptions {
+export interface BodyLimits {
   /** Bytes. */
   limit: number;
   /** Milliseconds for the whole body. */
   timeout: number;
   /** Bytes a second that must have come on average, once the reading has taken 5 s. */
   rate: number;
-  /** Told of each chunk's bytes before they are kept. Throws RequestError `overloaded`. */
+}
+
+/** The memory that a request holds while its body is read. */
+export interface BodyHold {
+  /** Told of bytes before they are kept. Throws RequestError `overloaded`. */
   grow(bytes: number): void;
-  /** Gets what ends the reading from outside, with the error that it then rejects with. */
-  started(stop: (error: RequestError) => void): void;
+  /** Ends the reading from outside, with the error that it then rejects with. Null: no body is read. */
+  stop: ((error: RequestError) => void) | null;
 }
 
 /** Milliseconds in which a body may come as slowly as it likes: a lost packet costs a bad link some seconds. */
 const RATE_GRACE_MS = 5_000;
 
 /** Why a body of which so many bytes came in so many milliseconds is given up; null while it is not. */
-export function slowness(bytes: number, ms: number, { timeout, rate }: ReadOptions): string | null {
+export function slowness(bytes: number, ms: number, { timeout, rate }: BodyLimits): string | null {
   if (ms >= timeout) return `the body did not come within ${timeout} ms`;
   const isSlow = ms > RATE_GRACE_MS && bytes * 1000 < rate * (ms - RATE_GRACE_MS);
   return isSlow ? `the body came more slowly than ${rate} bytes a second` : null;

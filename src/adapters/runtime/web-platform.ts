@@ -1,7 +1,13 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { toBase64, toHex } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
-import { type Coding, type Platform, type ReadOptions, slowness } from '../../ports/platform.ts';
+import {
+  type BodyHold,
+  type BodyLimits,
+  type Coding,
+  type Platform,
+  slowness,
+} from '../../ports/platform.ts';
 
 /** The platform on runtimes that have web APIs only, such as Workers. */
 export function webPlatform(): Platform {
@@ -13,7 +19,7 @@ export function webPlatform(): Platform {
     checksum: makeCrc32(),
     codings: ['gzip', 'deflate'],
     inflate,
-    readBody: (request, _env, options) => readBody(request, options),
+    readBody: (request, _env, limits, hold) => readBody(request, limits, hold),
     header: (request, _env, name) => request.headers.get(name) ?? undefined,
     // Known from headers only, which the origin reads.
     peer: () => undefined,
@@ -40,8 +46,7 @@ function makeCrc32(): (bytes: Uint8Array) => number {
   };
 }
 
-async function readBody(request: Request, options: ReadOptions): Promise<Uint8Array> {
-  const { limit, grow, started } = options;
+async function readBody(request: Request, limits: BodyLimits, hold: BodyHold): Promise<Uint8Array> {
   if (request.body === null) return new Uint8Array(0);
   const reader = request.body.getReader();
   const begun = Date.now();
@@ -49,16 +54,17 @@ async function readBody(request: Request, options: ReadOptions): Promise<Uint8Ar
   let timer: ReturnType<typeof setInterval> | undefined;
   const stopped = new Promise<never>((_, reject) => {
     timer = setInterval(() => {
-      const slow = slowness(size, Date.now() - begun, options);
+      const slow = slowness(size, Date.now() - begun, limits);
       if (slow !== null) reject(new RequestError('body_timeout', slow));
     }, 250);
-    started(reject);
+    hold.stop = reject;
   });
   try {
     const take = (bytes: number) => {
       size += bytes;
-      if (size > limit) throw new RequestError('body_too_large', `body has more than ${limit} bytes`);
-      grow(bytes);
+      if (size > limits.limit)
+        throw new RequestError('body_too_large', `body has more than ${limits.limit} bytes`);
+      hold.grow(bytes);
     };
     return await collect(() => Promise.race([reader.read(), stopped]), take);
   } catch (error) {
@@ -67,6 +73,7 @@ async function readBody(request: Request, options: ReadOptions): Promise<Uint8Ar
     throw new RequestError('body_aborted', 'the connection ended before the body did');
   } finally {
     clearInterval(timer);
+    hold.stop = null;
   }
 }
 
