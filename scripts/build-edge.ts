@@ -7,7 +7,7 @@ import { webPlatform } from '../src/adapters/runtime/web-platform.ts';
 import { type BoundSecret, edgeConfig } from '../src/app/edge-config.ts';
 import { type Config, examineConfig } from '../src/config/config.ts';
 import { formatProblem } from '../src/core/problem.ts';
-import { makeDoors } from '../src/gateway/admission/admit.ts';
+import { guardSources } from '../src/gateway/admission/admit.ts';
 import { makeOpenApiPage } from '../src/gateway/openapi/page.ts';
 import { makeRoutes } from '../src/gateway/routes.ts';
 import { readSchemaFiles } from '../src/schema/load.ts';
@@ -141,7 +141,7 @@ function plainOf(config: Config, { set }: Precompilation): PlainSchemas {
     },
   };
   const platform = webPlatform();
-  const routes = makeRoutes(makeDoors(config, platform), platform);
+  const routes = makeRoutes(guardSources(config, platform), platform);
   makeOpenApiPage(routes, config, () => watched, platform)(undefined);
   return plain;
 }

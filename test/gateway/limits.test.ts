@@ -12,7 +12,7 @@ import { rawExchange, wholeReply } from './raw.ts';
 
 const rate = (events: number | null, bytes: number | null = null): Rate => ({ events, bytes });
 const digest = (text: string) => text;
-const from = (who: string | null): Admission => ({ door: { source: { name: 's' } }, who }) as Admission;
+const from = (who: string | null): Admission => ({ guarded: { source: { name: 's' } }, who }) as Admission;
 
 /** A limiter of one source, and its clock. */
 function limiterOf(all: Rate | null, key: Rate | null = null, store: RateStore | null = null) {

@@ -10,7 +10,7 @@ import { makeSignatureCheck } from '../signature/schemes.ts';
 import { makeTokenCheck, type TokenCheck } from './token.ts';
 
 /** A source, and the checks of its senders. */
-export interface Door {
+export interface GuardedSource {
   source: Source;
   /** Digests of its keys, with the ids of the keys in the log. */
   keys: { id: string; digest: string }[];
@@ -25,15 +25,18 @@ export interface Door {
 
 /** A source that a request may send to, and its sender. */
 export interface Admission {
-  door: Door;
+  guarded: GuardedSource;
   /** The id of the key or the subject of the token; null when anybody may send. */
   who: string | null;
 }
 
-export function makeDoors(config: Pick<Config, 'sources'>, platform: Platform): Map<string, Door> {
-  const doors = new Map<string, Door>();
+export function guardSources(
+  config: Pick<Config, 'sources'>,
+  platform: Platform,
+): Map<string, GuardedSource> {
+  const sources = new Map<string, GuardedSource>();
   for (const source of config.sources.values()) {
-    doors.set(source.name, {
+    sources.set(source.name, {
       source: makeSource(source),
       keys: source.keys.map(({ id, key }) => ({ id, digest: platform.digest(key) })),
       known: new Map(),
@@ -41,18 +44,22 @@ export function makeDoors(config: Pick<Config, 'sources'>, platform: Platform): 
       signature: source.verify === null ? null : makeSignatureCheck(source.verify),
     });
   }
-  return doors;
+  return sources;
 }
 
 /** Whether a request must have a key or a token in its head. */
-export function isKeyed({ keys, token }: Door): boolean {
+export function needsKeyInHead({ keys, token }: GuardedSource): boolean {
   return keys.length > 0 || token !== null;
 }
 
 /** The source that a path names by `:source`. Throws RequestError `not_found`. */
-export function namedDoor(doors: Map<string, Door>, head: Head, protocol: SourceConfig['protocol']): Door {
-  const door = doors.get(head.param('source')!);
-  if (door?.source.config.protocol === protocol) return door;
+export function sourceInPath(
+  sources: Map<string, GuardedSource>,
+  head: Head,
+  protocol: SourceConfig['protocol'],
+): GuardedSource {
+  const guarded = sources.get(head.param('source')!);
+  if (guarded?.source.config.protocol === protocol) return guarded;
   throw new RequestError('not_found', 'there is no source of this name');
 }
 
@@ -60,30 +67,34 @@ export function namedDoor(doors: Map<string, Door>, head: Head, protocol: Source
  * Checks the key or token of a request. Throws or rejects with RequestError `unauthorized`, the same for all failures;
  * a token may also give `keys_unavailable` and `overloaded`.
  */
-export function admit(door: Door, head: Head, platform: Platform): Admission | Promise<Admission> {
-  if (!isKeyed(door)) return { door, who: null };
+export function admit(
+  guarded: GuardedSource,
+  head: Head,
+  platform: Platform,
+): Admission | Promise<Admission> {
+  if (!needsKeyInHead(guarded)) return { guarded, who: null };
   const presented = presentedKey(head);
   if (presented === undefined) throw unauthorized();
-  const known = door.known.get(presented);
+  const known = guarded.known.get(presented);
   if (known !== undefined) return known;
-  const id = keyOf(door, presented, platform);
+  const id = keyOf(guarded, presented, platform);
   if (id !== null) {
-    const admission = { door, who: id };
-    door.known.set(presented, admission);
+    const admission = { guarded, who: id };
+    guarded.known.set(presented, admission);
     return admission;
   }
-  if (door.token === null) throw unauthorized();
-  return door.token(presented).then((subject) => {
+  if (guarded.token === null) throw unauthorized();
+  return guarded.token(presented).then((subject) => {
     if (subject === null) throw unauthorized();
-    return { door, who: subject };
+    return { guarded, who: subject };
   });
 }
 
 /** The id of the key, or null when it is not a key of the source. Digests are compared in constant time. */
-export function keyOf(door: Door, presented: string, platform: Platform): string | null {
+export function keyOf(guarded: GuardedSource, presented: string, platform: Platform): string | null {
   const digest = platform.digest(presented);
   let found: string | null = null;
-  for (const key of door.keys) if (sameText(digest, key.digest)) found = key.id;
+  for (const key of guarded.keys) if (sameText(digest, key.digest)) found = key.id;
   return found;
 }
 

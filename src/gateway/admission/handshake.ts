@@ -14,17 +14,17 @@ const ORIGIN = /^[A-Za-z0-9_.:*-]{1,253}$/;
  * `WebHook-Request-Callback` is never called. Rejects with RequestError when it does not consent.
  */
 export async function consent(protocol: Protocol, head: Head, platform: Platform): Promise<Reply> {
-  const door = protocol.door(head);
-  if (door === null || door.signature !== null) {
+  const guarded = protocol.sourceOf(head);
+  if (guarded === null || guarded.signature !== null) {
     const detail =
       'only senders with a key in the head get consent; here the key or the signature belongs to a body';
     throw new RequestError('method_not_allowed', detail, { allow: 'POST' });
   }
-  await admit(door, head, platform);
+  await admit(guarded, head, platform);
   const origin = head.header('webhook-request-origin')!;
   if (!ORIGIN.test(origin))
     throw new RequestError('bad_request', 'WebHook-Request-Origin must be a DNS name');
-  const { all, key } = door.source.config.rate;
+  const { all, key } = guarded.source.config.rate;
   const headers = {
     allow: 'POST',
     'webhook-allowed-origin': origin,

@@ -5,7 +5,7 @@ import type { PlainSchemas, SchemaSet } from '../../schema/registry.ts';
 import type { JsonObject, Route } from '../route.ts';
 import { bodyOf, bodySchemas, headersOf } from './bodies.ts';
 import { examplesOf, schemaNames } from './examples.ts';
-import { answersOf, isLocked } from './replies.ts';
+import { answersOf, needsCredentials } from './replies.ts';
 import { HEADERS, replySchemas } from './reply-schemas.ts';
 import { Security } from './security.ts';
 
@@ -142,6 +142,6 @@ function lineOf(source: SourceConfig): string {
   else if (source.protocol === 'events') facts.push('id from Idempotency-Key, or send CloudEvents');
   if (batch === 'all-or-nothing') facts.push('one bad event refuses its whole batch');
   if (verify !== null) facts.push('must be signed');
-  facts.push(isLocked(source) ? 'needs credentials' : 'open to all');
+  facts.push(needsCredentials(source) ? 'needs credentials' : 'open to all');
   return `- \`${name}\`: ${facts.join('; ')}.`;
 }

@@ -12,14 +12,14 @@ const ONLY: Partial<Record<ErrorCode, (route: Route, sources: SourceConfig[]) =>
   bad_webhook: (route) => route.takes === 'webhook',
   bad_senml: (route) => route.accepts.some((type) => type.includes('senml')),
   not_cbor: (route) => route.accepts.some((type) => type.includes('cbor')),
-  unauthorized: (_, sources) => sources.some(isLocked),
+  unauthorized: (_, sources) => sources.some(needsCredentials),
   forbidden: (_, sources) => sources.some(({ origins }) => origins !== null),
   keys_unavailable: (_, sources) => sources.some(({ jwt }) => jwt !== null),
   rate_limited: (_, sources) => sources.some(({ rate }) => rate.all !== null || rate.key !== null),
 };
 
 /** True when a sender needs a key, a token or a signature. */
-export function isLocked({ protocol, keys, jwt, verify }: SourceConfig): boolean {
+export function needsCredentials({ protocol, keys, jwt, verify }: SourceConfig): boolean {
   return protocol === 'segment' || keys.length > 0 || jwt !== null || verify !== null;
 }
 

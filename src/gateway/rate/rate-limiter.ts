@@ -66,7 +66,7 @@ class RateLimiter implements Limiter {
   }
 
   headers(admission: Admission): Record<string, string> {
-    const limits = this.#limits.get(admission.door.source.name);
+    const limits = this.#limits.get(admission.guarded.source.name);
     if (limits === undefined) return {};
     const now = this.#now();
     const items = limits.bucketsOf(admission).map((bucket) => {
@@ -78,7 +78,7 @@ class RateLimiter implements Limiter {
   }
 
   #bucketsOf(admission: Admission): TokenBucket[] | undefined {
-    return this.#limits.get(admission.door.source.name)?.bucketsOf(admission);
+    return this.#limits.get(admission.guarded.source.name)?.bucketsOf(admission);
   }
 
   /** Buckets that need tokens of the store first. Throws RequestError `rate_limited` when one is known to be empty. */

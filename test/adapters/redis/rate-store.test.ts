@@ -13,7 +13,7 @@ import type { RateStore, TokenAsk, TokenGrant } from '../../../src/ports/rate-st
 import { rateStoreContract } from '../../contracts/rate-store.ts';
 import { type RedisServer, startRedis } from '../../services/redis.ts';
 
-const admission = { door: { source: { name: 's' } }, who: null } as Admission;
+const admission = { guarded: { source: { name: 's' } }, who: null } as Admission;
 
 let server: RedisServer;
 let stores: RateStore[];
