@@ -173,7 +173,7 @@ describe('rates that gateways share', () => {
     expect((await store.next()).asks).toEqual([{ ...ask, owed: 0, want: 99 }]);
   });
 
-  it('that are spent close the door until there is something again', async () => {
+  it('that are spent refuse requests until there are tokens again', async () => {
     const store = new HeldStore();
     const { limiter, clock } = limiterOf(rate(10), null, store);
     const request = send(limiter, null);

@@ -160,7 +160,7 @@ ${sourcesFor(prefix)}`,
 });
 
 describe('between client and origin', () => {
-  it('ends what is refused as a whole, or hands it on to be kept', async () => {
+  it('answers a request whose events are all refused, or forwards it to be kept', async () => {
     const [refusing, keeping] = [
       await worker({ EDGE_ORIGIN: origin.url }),
       await worker({ EDGE_ORIGIN: origin.url, EDGE_REJECTED: 'keep' }),
