@@ -126,7 +126,7 @@ export async function run(options: RunOptions): Promise<void> {
   if (schemas !== null && dedupe !== null) {
     const [{ makeGateway }, { makeLimiter }] = await Promise.all([
       import('../gateway/app.ts'),
-      import('../gateway/rate/rate.ts'),
+      import('../gateway/rate/rate-limiter.ts'),
     ]);
     gateway = makeGateway({
       config,

@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import type { SourceConfig } from '../config/source/types.ts';
 import { RequestError } from '../core/errors.ts';
 import { RELAY_MARK } from '../ports/relay.ts';
-import { makeDoors } from './admission/admit.ts';
+import { guardSources } from './admission/admit.ts';
 import { makeCors } from './admission/cors.ts';
 import { consent } from './admission/handshake.ts';
 import { headOf } from './body/head.ts';
@@ -13,7 +13,8 @@ import { NO_VERDICTS } from './outcome.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { problemReply, type Reply } from './reply.ts';
 import { Room } from './room.ts';
-import { makeRoutes, type Route } from './routes.ts';
+import type { Route } from './route.ts';
+import { makeRoutes } from './routes.ts';
 
 export interface HttpOptions extends Omit<JourneyOptions, 'limits' | 'room'> {
   config: Pick<Config, 'gateway' | 'sources'>;
@@ -31,7 +32,7 @@ export function makeHttp(options: HttpOptions): Http {
   const { config, platform, report, limiter } = options;
   const { limits } = config.gateway;
   const room = new Room(limits);
-  const doors = makeDoors(config, platform);
+  const sources = guardSources(config, platform);
   const cors = makeCors(config.gateway.cors, config.sources.values());
   const journey = new Journey({ ...options, limits, room });
   const app = new Hono();
@@ -59,8 +60,8 @@ export function makeHttp(options: HttpOptions): Http {
   }
 
   async function take(c: Context, protocol: Protocol): Promise<Response> {
-    const { reply, door, admission } = await journey.run(c, protocol);
-    const source = door?.source.config ?? null;
+    const { reply, guarded, admission } = await journey.run(c, protocol);
+    const source = guarded?.source.config ?? null;
     if (admission === null || limiter === null) return respond(c, reply, source);
     // Many requests may share one reply object.
     return respond(c, { ...reply, headers: { ...reply.headers, ...limiter.headers(admission) } }, source);
@@ -82,7 +83,7 @@ export function makeHttp(options: HttpOptions): Http {
   }
 
   function preflight(c: Context, methods: string[], allow: string): Response {
-    const source = doors.get(c.req.param('source') ?? '')?.source.config ?? null;
+    const source = sources.get(c.req.param('source') ?? '')?.source.config ?? null;
     const asked = c.req.header('access-control-request-headers');
     const headers = { allow, ...cors.preflight(c.req.header('origin'), source, methods, asked) };
     return new Response(null, { status: 204, headers });
@@ -105,7 +106,7 @@ export function makeHttp(options: HttpOptions): Http {
     });
   }
 
-  const routes = makeRoutes(doors, platform);
+  const routes = makeRoutes(sources, platform);
   for (const route of routes) serve(route);
   if (config.gateway.openapi) serveOpenApi(makeOpenApiPage(routes, config, options.schemas, platform));
   app.notFound((c) => refuse(c, new RequestError('not_found', 'events are sent to /events/{source}')));

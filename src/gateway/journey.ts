@@ -4,13 +4,13 @@ import type { IncomingEvent } from '../core/event.ts';
 import type { Relay } from '../ports/relay.ts';
 import type { Report, RequestFacts } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
-import type { Admission, Door } from './admission/admit.ts';
+import type { Admission, GuardedSource } from './admission/admit.ts';
 import { type Head, headOf } from './body/head.ts';
 import type { CommitGroups } from './commit/group.ts';
 import { NO_VERDICTS, type Outcome } from './outcome.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { type ReaderOptions, RequestReader, type RequestState } from './reader.ts';
-import { handOn } from './relay/forward.ts';
+import { forwardToOrigin } from './relay/forward.ts';
 import { problemReply, type Reply } from './reply.ts';
 import { store } from './store.ts';
 import { endRequestSpan, requestSpan } from './trace.ts';
@@ -27,7 +27,7 @@ export interface JourneyOptions extends ReaderOptions {
 /** The reply to one request, and its source and sender as far as they are known. */
 export interface Answered {
   reply: Reply;
-  door: Door | null;
+  guarded: GuardedSource | null;
   admission: Admission | null;
 }
 
@@ -45,7 +45,7 @@ export class Journey {
   async run(c: Context, protocol: Protocol): Promise<Answered> {
     const { platform, report, tracing } = this.#options;
     const started = performance.now();
-    const state: RequestState = { door: null, admission: null, hold: null, span: null, sent: null };
+    const state: RequestState = { guarded: null, admission: null, hold: null, span: null, sent: null };
     let verdicts = NO_VERDICTS;
     let fault: RequestError | null = null;
     let reply: Reply;
@@ -56,7 +56,7 @@ export class Journey {
       const outcome = Array.isArray(read) ? await this.#finish(read, c, head, protocol, state) : read;
       if ('counts' in outcome) {
         verdicts = outcome.counts;
-        reply = protocol.reply(outcome, head, state.admission!.door.source);
+        reply = protocol.reply(outcome, head, state.admission!.guarded.source);
       } else reply = outcome;
     } catch (error) {
       fault = error instanceof RequestError ? error : internal(error);
@@ -64,9 +64,9 @@ export class Journey {
     }
     const signature = state.signature ?? fault?.reason;
     state.hold?.leave();
-    const { door, admission } = state;
+    const { guarded, admission } = state;
     const facts: RequestFacts = {
-      source: door?.source.name ?? 'unknown',
+      source: guarded?.source.name ?? 'unknown',
       who: admission?.who ?? null,
       status: reply.status,
       ms: performance.now() - started,
@@ -77,7 +77,7 @@ export class Journey {
     };
     report.request(facts);
     if (state.span !== null) endRequestSpan(state.span, facts);
-    return { reply, door, admission };
+    return { reply, guarded, admission };
   }
 
   /** A verdict for each event, or the reply of the gateway that the request was forwarded to. */
@@ -89,9 +89,9 @@ export class Journey {
     state: RequestState,
   ): Promise<Outcome | Reply> {
     const { groups, platform, relay } = this.#options;
-    const { source } = state.admission!.door;
+    const { source } = state.admission!.guarded;
     if (relay === null) return store(events, source, groups.get(source.config.topic)!, platform);
-    return handOn(relay, { events, source, protocol, head, url: c.req.url, body: state.sent });
+    return forwardToOrigin(relay, { events, source, protocol, head, url: c.req.url, body: state.sent });
   }
 }
 

@@ -1,4 +1,4 @@
-import { type DecodedEvent, type IncomingEvent, NO_ERRORS } from '../core/event.ts';
+import type { DecodedEvent, IncomingEvent } from '../core/event.ts';
 import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
 import type { Decoding, Source } from './formats/source.ts';
 import { schemaErrors } from './validate.ts';
@@ -33,52 +33,71 @@ export function judgeAll(
   events: Decoding,
   options: JudgeOptions,
 ): IncomingEvent[] | Promise<IncomingEvent[]> {
-  const { source, schemas, device, who, address = null } = options;
-  const judge = makeJudge(source, schemas);
-  const sender = { device, owner: source.config.identity === 'key' ? who : null, address };
-  const isMarked = device !== null || sender.owner !== null || address !== null;
-  const judged: IncomingEvent[] = [];
-  const iterator = events[Symbol.iterator]();
-  let started = 0;
+  const judging = new Judging(events[Symbol.iterator](), options);
+  return judging.work() ? judging.judged : judging.workInTurns();
+}
+
+class Judging {
+  readonly judged: IncomingEvent[] = [];
+  readonly #events: Iterator<DecodedEvent | null>;
+  readonly #options: JudgeOptions;
+  /** Null when there is nothing to add of the sender. */
+  readonly #sender: Sender | null;
+  readonly #budget = new ErrorBudget();
+  /** When this slice of the work began; 0: not known yet. */
+  #started = 0;
+
+  constructor(events: Iterator<DecodedEvent | null>, options: JudgeOptions) {
+    const { source, device, who, address = null } = options;
+    const owner = source.config.identity === 'key' ? who : null;
+    const isKnown = device !== null || owner !== null || address !== null;
+    this.#events = events;
+    this.#options = options;
+    this.#sender = isKnown ? { device, owner, address } : null;
+  }
 
   /** Works until all is judged (true), or others should have a turn (false). */
-  function work(): boolean {
+  work(): boolean {
     let bytes = 0;
-    for (let next = iterator.next(); !next.done; next = iterator.next()) {
-      if (next.value === null) bytes += STEP_BYTES;
-      else {
-        const event = judge(next.value);
-        judged.push(isMarked ? withSender(event, source.uri, sender) : event);
-        bytes += EVENT_BYTES + (event.data?.length ?? 0);
-      }
+    for (let next = this.#events.next(); !next.done; next = this.#events.next()) {
+      bytes += next.value === null ? STEP_BYTES : EVENT_BYTES + this.#take(next.value);
       if (bytes < SLICE_BYTES) continue;
       bytes = 0;
       const now = performance.now();
-      if (started === 0) started = now;
-      else if (now - started >= SLICE_MS) return false;
+      if (this.#started === 0) this.#started = now;
+      else if (now - this.#started >= SLICE_MS) return false;
     }
     return true;
   }
 
-  async function workInTurns(): Promise<IncomingEvent[]> {
+  async workInTurns(): Promise<IncomingEvent[]> {
     do {
-      await options.turn();
-      started = performance.now();
-    } while (!work());
-    return judged;
+      await this.#options.turn();
+      this.#started = performance.now();
+    } while (!this.work());
+    return this.judged;
   }
 
-  return work() ? judged : workInTurns();
+  /** Judges an event; returns the bytes of its data. */
+  #take(decoded: DecodedEvent): number {
+    const { source, schemas } = this.#options;
+    const event = judge(decoded, source, schemas, this.#budget);
+    this.judged.push(this.#sender === null ? event : withSender(event, source.uri, this.#sender));
+    return event.data?.length ?? 0;
+  }
 }
 
-/** Makes the function that checks the events of one request against their schemas. */
-export function makeJudge(source: Source, schemas: SchemaSet): (event: DecodedEvent) => IncomingEvent {
-  const budget = new ErrorBudget();
-  return (decoded) => {
-    const { event } = decoded;
-    const errors = event.errors.length > 0 ? NO_ERRORS : schemaErrors(decoded, source, schemas, budget);
-    return errors.length === 0 ? event : { ...event, errors };
-  };
+/** The event with the errors of its schema. `budget` is for all events of the request. */
+export function judge(
+  decoded: DecodedEvent,
+  source: Source,
+  schemas: SchemaSet,
+  budget: ErrorBudget,
+): IncomingEvent {
+  const { event } = decoded;
+  if (event.errors.length > 0) return event;
+  const errors = schemaErrors(decoded, source, schemas, budget);
+  return errors.length === 0 ? event : { ...event, errors };
 }
 
 interface Sender {

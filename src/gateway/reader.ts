@@ -7,7 +7,13 @@ import { traceHeaders } from '../core/trace-context.ts';
 import type { BodyLimits, Coding, Platform } from '../ports/platform.ts';
 import type { Span } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
-import { type Admission, admit, type Door, isKeyed, keyNotInHead } from './admission/admit.ts';
+import {
+  type Admission,
+  admit,
+  type GuardedSource,
+  keyNotInHead,
+  needsKeyInHead,
+} from './admission/admit.ts';
 import { checkOrigin } from './admission/cors.ts';
 import { inflatedGrowth } from './body/body.ts';
 import { checkHead, type Head } from './body/head.ts';
@@ -45,7 +51,7 @@ export interface IncomingRequest {
  * changes it.
  */
 export interface RequestState {
-  door: Door | null;
+  guarded: GuardedSource | null;
   admission: Admission | null;
   hold: Hold | null;
   span: Span | null;
@@ -71,40 +77,41 @@ export class RequestReader {
   async read(request: IncomingRequest, state: RequestState): Promise<IncomingEvent[] | Reply> {
     const { platform, limits, room, limiter } = this.#options;
     const { c, head, protocol } = request;
-    const door = protocol.door(head);
-    state.door = door;
+    const guarded = protocol.sourceOf(head);
+    state.guarded = guarded;
     // Each step waits only when it has to: one more promise for each request costs much.
-    const admitted = door === null ? null : admit(door, head, platform);
+    const admitted = guarded === null ? null : admit(guarded, head, platform);
     state.admission = admitted instanceof Promise ? await admitted : admitted;
     if (state.admission !== null) this.#checkOriginAndRate(state.admission, head);
-    const readBody = protocol.open(head, door);
+    const readBody = protocol.open(head, guarded);
     const coding = checkHead(head, platform.headerCount(c.req.raw, c.env), limits, platform.codings);
     const origin = { peer: platform.peer(c.req.raw, c.env), header: head.header };
     const client = this.#options.clientGroup(origin);
-    const hold = room.enter(vouchedFor(door), client);
+    const hold = room.enter(vouchedFor(guarded), client);
     state.hold = hold;
     const sent = await platform.readBody(c.req.raw, c.env, this.#bodyLimits, hold);
     state.sent = sent;
     const wait = platform.enter(client);
     if (wait !== null) await wait;
-    const signed = door === null || door.signature === null ? null : await door.signature(sent, head);
+    const signed =
+      guarded === null || guarded.signature === null ? null : await guarded.signature(sent, head);
     if (signed !== null) state.signature = `secret-${signed.secret + 1}`;
     const early = withDevice(state.admission, signed);
     state.admission = early;
-    if (early !== null) room.admit(hold, early.door.source.name);
+    if (early !== null) room.admit(hold, early.guarded.source.name);
     const body = coding === null ? sent : await this.#inflate(request, coding, sent, state);
     const context = (source: Source) => this.#context(source, head, signed, state);
     const decoded = readBody({ body, admission: early, signed, context });
     if (!('events' in decoded)) return decoded;
     const { admission } = decoded;
     if (early === null) {
-      state.door = admission.door;
+      state.guarded = admission.guarded;
       state.admission = admission;
       this.#checkOriginAndRate(admission, head);
-      room.admit(hold, admission.door.source.name);
+      room.admit(hold, admission.guarded.source.name);
     }
     const judging = judgeAll(decoded.events, {
-      source: admission.door.source,
+      source: admission.guarded.source,
       schemas: this.#options.schemas(),
       device: signed?.device ?? null,
       who: admission.who,
@@ -127,7 +134,7 @@ export class RequestReader {
   }
 
   #checkOriginAndRate(admission: Admission, head: Head): void {
-    checkOrigin(admission.door.source.config.origins, head.header('origin'));
+    checkOrigin(admission.guarded.source.config.origins, head.header('origin'));
     this.#options.limiter?.check(admission);
   }
 
@@ -167,13 +174,13 @@ export class RequestReader {
 }
 
 /** The source that pays for a request before its body has arrived; null when only a signature of the body proves it. */
-function vouchedFor(door: Door | null): string | null {
-  if (door === null || (door.signature !== null && !isKeyed(door))) return null;
-  return door.source.name;
+function vouchedFor(guarded: GuardedSource | null): string | null {
+  if (guarded === null || (guarded.signature !== null && !needsKeyInHead(guarded))) return null;
+  return guarded.source.name;
 }
 
 /** A device that signed is the sender, unless a key or a token names another one. */
 function withDevice(admission: Admission | null, signed: Signed | null): Admission | null {
   if (admission === null || admission.who !== null || signed?.device === undefined) return admission;
-  return { door: admission.door, who: signed.device };
+  return { guarded: admission.guarded, who: signed.device };
 }

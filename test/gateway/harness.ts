@@ -7,7 +7,7 @@ import { sqliteDedupeStore } from '../../src/adapters/sqlite/dedupe-store.ts';
 import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
 import { type Config, readConfig } from '../../src/config/config.ts';
 import { makeGateway } from '../../src/gateway/app.ts';
-import { makeLimiter } from '../../src/gateway/rate/rate.ts';
+import { makeLimiter } from '../../src/gateway/rate/rate-limiter.ts';
 import type { DedupeStore } from '../../src/ports/dedupe-store.ts';
 import type { EventLog, StoredRecord } from '../../src/ports/event-log.ts';
 import type { GroupFacts, Report, RequestFacts } from '../../src/ports/report.ts';

@@ -1,4 +1,4 @@
-import { type Door, namedDoor } from '../admission/admit.ts';
+import { type GuardedSource, sourceInPath } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
 import { decode, sourceFormat } from '../decode.ts';
 import type { Outcome } from '../outcome.ts';
@@ -6,11 +6,11 @@ import { type Reply, verdictReply } from '../reply.ts';
 import type { Protocol } from './protocol.ts';
 
 /** `POST /events/{source}`: JSON, NDJSON, CloudEvents, SenML. */
-export function eventsProtocol(doors: Map<string, Door>): Protocol {
+export function eventsProtocol(sources: Map<string, GuardedSource>): Protocol {
   return {
-    door: (head) => namedDoor(doors, head, 'events'),
-    open(head, door) {
-      const { source } = door!;
+    sourceOf: (head) => sourceInPath(sources, head, 'events'),
+    open(head, guarded) {
+      const { source } = guarded!;
       const contentType = head.header('content-type');
       const format = sourceFormat(contentType, head.header, source.config.verify);
       return ({ body, admission, context }) => {

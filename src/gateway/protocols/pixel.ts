@@ -1,7 +1,7 @@
 import type { SourceConfig } from '../../config/source/types.ts';
 import { fromBase64 } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
-import { type Door, namedDoor } from '../admission/admit.ts';
+import { type GuardedSource, sourceInPath } from '../admission/admit.ts';
 import { checkOrigin } from '../admission/cors.ts';
 import type { Head } from '../body/head.ts';
 import { decodeJson } from '../formats/json.ts';
@@ -19,12 +19,12 @@ export const KEY_PARAMETERS = new Set(['key', 'access_token', 'writeKey']);
  * `GET /pixels/{source}`: the query is one event, for `<img>` and mail. The reply to a refused event has no image:
  * browsers fire `load` for an image whatever its status, and a page would take that for stored.
  */
-export function pixelProtocol(doors: Map<string, Door>): Protocol {
+export function pixelProtocol(sources: Map<string, GuardedSource>): Protocol {
   const image = imageReply();
   return {
-    door: (head) => namedDoor(doors, head, 'events'),
-    open(head, door) {
-      const { source } = door!;
+    sourceOf: (head) => sourceInPath(sources, head, 'events'),
+    open(head, guarded) {
+      const { source } = guarded!;
       checkUnsigned(source.config);
       checkPage(source.config, head);
       return ({ admission, context }) => ({ admission: admission!, events: eventsOf(head, context(source)) });

@@ -1,4 +1,4 @@
-import type { Admission, Door } from '../admission/admit.ts';
+import type { Admission, GuardedSource } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
 import type { DecodeContext, Decoding, Source } from '../formats/source.ts';
 import type { Outcome } from '../outcome.ts';
@@ -30,11 +30,11 @@ export type ReadBody = (received: ReceivedBody) => DecodedBody | Reply;
 /** How the requests of some paths are read and answered. */
 export interface Protocol {
   /** The source that the head names; null when only the body can tell. Throws RequestError, such as `not_found`. */
-  door(head: Head): Door | null;
+  sourceOf(head: Head): GuardedSource | null;
   /**
-   * Checks the head of an admitted request; `door` is the one that its head names. Returns the function for its body.
+   * Checks the head of an admitted request; `guarded` is the source that its head names. Returns the function for its body.
    * Throws RequestError when the head alone is enough to refuse the request.
    */
-  open(head: Head, door: Door | null): ReadBody;
+  open(head: Head, guarded: GuardedSource | null): ReadBody;
   reply(outcome: Outcome, head: Head, source: Source): Reply;
 }

@@ -9,13 +9,13 @@ export type MakeDocument = (about: { key: string; source: string; head: Head }) 
 /** `GET` of a document that SDKs load when they start. The client needs a write key. */
 export function documentProtocol(keys: WriteKeys, make: MakeDocument): Protocol {
   return {
-    door(head) {
-      const door = keys.door(head);
-      if (door === null) throw unauthorized();
-      return door;
+    sourceOf(head) {
+      const guarded = keys.sourceOf(head);
+      if (guarded === null) throw unauthorized();
+      return guarded;
     },
-    open(head, door) {
-      const document = make({ key: presentedKey(head)!, source: door!.source.name, head });
+    open(head, guarded) {
+      const document = make({ key: presentedKey(head)!, source: guarded!.source.name, head });
       const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
       return () => ({ status: 200, body: JSON.stringify(document), headers });
     },

@@ -15,13 +15,13 @@ import { readItem, segmentReply } from './segment.ts';
 export function segmentPixelProtocol(keys: WriteKeys, call: Call): Protocol {
   const image = imageReply();
   return {
-    door(head) {
-      const door = keys.door(head);
-      if (door === null) throw unauthorized();
-      return door;
+    sourceOf(head) {
+      const guarded = keys.sourceOf(head);
+      if (guarded === null) throw unauthorized();
+      return guarded;
     },
-    open(head, door) {
-      const { source } = door!;
+    open(head, guarded) {
+      const { source } = guarded!;
       checkUnsigned(source.config);
       checkPage(source.config, head);
       return ({ admission, context }) => {

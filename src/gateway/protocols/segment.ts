@@ -18,7 +18,7 @@ import type { DecodedBody, Protocol, ReceivedBody } from './protocol.ts';
 /** `POST /v1/{call}` of the Segment spec; with null for the call `POST /v1/batch`. */
 export function segmentProtocol(keys: WriteKeys, call: Call | null): Protocol {
   return {
-    door: (head) => keys.door(head),
+    sourceOf: (head) => keys.sourceOf(head),
     open(head) {
       // SDKs send JSON under many types, such as text/plain or that of forms: only the charset counts.
       checkCharset(head.header('content-type') ?? '');
@@ -34,7 +34,7 @@ function read(received: ReceivedBody, keys: WriteKeys, call: Call | null): Decod
   const key = members.get('writeKey');
   const admission =
     received.admission ?? keys.admit(key === undefined ? undefined : parseBody(bytes, key.start, key.end));
-  const context = received.context(admission.door.source);
+  const context = received.context(admission.guarded.source);
   if (call === null) return { admission, events: readBatch(bytes, members, context) };
   const item = bytes.subarray(whole.start, whole.end);
   return { admission, events: [readItem(item, whole, call, context)] };

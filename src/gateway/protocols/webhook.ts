@@ -1,7 +1,7 @@
 import type { VerifyConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import { resolvePointer } from '../../json/pointer.ts';
-import { type Door, namedDoor } from '../admission/admit.ts';
+import { type GuardedSource, sourceInPath } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
 import type { Source } from '../formats/source.ts';
 import { decodeWebhook } from '../formats/webhook.ts';
@@ -10,13 +10,13 @@ import { type Reply, verdictReply } from '../reply.ts';
 import type { DecodedBody, Protocol, ReceivedBody } from './protocol.ts';
 
 /** `/webhooks/{source}`: a request is an event. GET is for the proof that X (Twitter) asks for. */
-export function webhookProtocol(doors: Map<string, Door>): Protocol {
+export function webhookProtocol(sources: Map<string, GuardedSource>): Protocol {
   return {
-    door(head) {
-      const door = namedDoor(doors, head, 'webhook');
-      if (head.method === 'GET' && schemeOf(door.source) !== 'twitter')
+    sourceOf(head) {
+      const guarded = sourceInPath(sources, head, 'webhook');
+      if (head.method === 'GET' && schemeOf(guarded.source) !== 'twitter')
         throw new RequestError('method_not_allowed', 'this source takes POST', { allow: 'POST, OPTIONS' });
-      return door;
+      return guarded;
     },
     open: (head) => (received) => read(head, received),
     reply,
@@ -42,7 +42,7 @@ function schemeOf({ config }: Source): VerifyConfig['scheme'] | undefined {
 }
 
 function read(head: Head, { body, admission, signed, context }: ReceivedBody): DecodedBody | Reply {
-  const { source } = admission!.door;
+  const { source } = admission!.guarded;
   if (head.method === 'GET') return answer({ response_token: signed!.response! });
   if (body.length === 0) throw new RequestError('empty_body', 'a webhook has a body');
   const decoded = decodeWebhook({ body, contentType: head.header('content-type'), signed }, context(source));
