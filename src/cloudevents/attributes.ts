@@ -67,6 +67,8 @@ export interface AttributeRules {
   bytes: number;
   /** Whether attributes that only the gateway gives are left out. */
   dropReserved: boolean;
+  /** Record headers of an event that has no attribute for them. */
+  defaults: Readonly<Record<string, string>>;
 }
 
 /**
@@ -75,18 +77,18 @@ export interface AttributeRules {
  */
 export function checkAttributes(
   attributes: Attributes,
-  { id: maxId, bytes: maxBytes, dropReserved }: AttributeRules,
+  { id: maxId, bytes: maxBytes, dropReserved, defaults }: AttributeRules,
   nameOf: (name: string) => string,
 ): { headers: Record<string, string>; errors: EventError[] } {
-  const headers: Record<string, string> = {};
+  const headers = { ...defaults };
   const errors: EventError[] = [];
   const bad = (name: string, why: string) => {
     if (errors.length < MAX_ERRORS)
       errors.push({ code: 'bad_cloudevent', pointer: `#/${name}`, detail: `${nameOf(name)} ${why}` });
   };
-  const all = Object.entries(attributes).filter(([name]) => !(dropReserved && isReserved(name)));
-  if (all.length > MAX_ATTRIBUTES) {
-    const detail = `event has ${all.length} attributes; the limit is ${MAX_ATTRIBUTES}`;
+  const names = Object.keys(attributes).filter((name) => !dropReserved || !isReserved(name));
+  if (names.length > MAX_ATTRIBUTES) {
+    const detail = `event has ${names.length} attributes; the limit is ${MAX_ATTRIBUTES}`;
     return { headers, errors: [{ code: 'bad_cloudevent', pointer: '#', detail }] };
   }
   for (const name of ['id', 'source', 'specversion', 'type']) {
@@ -98,7 +100,8 @@ export function checkAttributes(
   if (typeof specversion === 'string' && specversion !== '' && specversion !== '1.0')
     bad('specversion', `must be 1.0, not ${specversion.slice(0, 16)}`);
   let room = maxBytes;
-  for (const [name, value] of all) {
+  for (const name of names) {
+    const value = attributes[name];
     if (value === null) continue;
     if (!NAME.test(name)) {
       bad(name.slice(0, 64), 'is not a name of lower-case letters and digits');
@@ -122,7 +125,7 @@ export function checkAttributes(
     const value = attributes[name];
     if (value !== undefined && value !== null && typeof value !== 'string') bad(name, 'must be a string');
   }
-  if (typeof time === 'string' && headers.ce_time !== undefined && !isEventTime(time))
+  if (typeof time === 'string' && headers.ce_time === time && !isEventTime(time))
     bad('time', `must be an RFC 3339 date-time of at most ${MAX_TIME} characters`);
   if (typeof dataschema === 'string' && !URL.canParse(dataschema))
     bad('dataschema', 'must be an absolute URI');

@@ -19,25 +19,26 @@ export function isDateTime(text: string): boolean {
 }
 
 function hasDate(text: string): boolean {
-  const year = digits(text, 0, 4);
-  const month = digits(text, 5, 2);
-  const day = digits(text, 8, 2);
-  if (year < 0 || month < 1 || month > 12 || day < 1) return false;
+  const century = twoDigits(text, 0);
+  const year = twoDigits(text, 2);
+  const month = twoDigits(text, 5);
+  const day = twoDigits(text, 8);
+  if (century < 0 || year < 0 || month < 1 || month > 12 || day < 1) return false;
   if (text.charCodeAt(4) !== 0x2d || text.charCodeAt(7) !== 0x2d) return false;
-  const leap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  const leap = year === 0 ? century % 4 === 0 : year % 4 === 0;
   return day <= (month === 2 && leap ? 29 : DAYS[month - 1]!);
 }
 
 function hasTime(text: string, at: number): boolean {
-  const hour = digits(text, at, 2);
-  const minute = digits(text, at + 3, 2);
-  const second = digits(text, at + 6, 2);
+  const hour = twoDigits(text, at);
+  const minute = twoDigits(text, at + 3);
+  const second = twoDigits(text, at + 6);
   if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) return false;
   if (text.charCodeAt(at + 2) !== 0x3a || text.charCodeAt(at + 5) !== 0x3a) return false;
   let zone = at + 8;
   if (text.charCodeAt(zone) === 0x2e) {
     const fraction = ++zone;
-    while (digits(text, zone, 1) >= 0) zone++;
+    while (digit(text, zone) >= 0) zone++;
     if (zone === fraction) return false;
   }
   const offset = offsetAt(text, zone);
@@ -51,19 +52,21 @@ function offsetAt(text: string, at: number): number {
   if ((sign === 0x5a || sign === 0x7a) && text.length === at + 1) return 0;
   if ((sign !== 0x2b && sign !== 0x2d) || text.length !== at + 6 || text.charCodeAt(at + 3) !== 0x3a)
     return Number.NaN;
-  const hours = digits(text, at + 1, 2);
-  const minutes = digits(text, at + 4, 2);
+  const hours = twoDigits(text, at + 1);
+  const minutes = twoDigits(text, at + 4);
   if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return Number.NaN;
   return (hours * 60 + minutes) * (sign === 0x2d ? -1 : 1);
 }
 
-/** The number of `count` decimal digits, or -1. */
-function digits(text: string, at: number, count: number): number {
-  let value = 0;
-  for (let i = at; i < at + count; i++) {
-    const digit = text.charCodeAt(i) - 0x30;
-    if (!(digit >= 0 && digit <= 9)) return -1;
-    value = value * 10 + digit;
-  }
-  return value;
+/** The number of two decimal digits, or -1. */
+function twoDigits(text: string, at: number): number {
+  const tens = digit(text, at);
+  const ones = digit(text, at + 1);
+  return tens < 0 || ones < 0 ? -1 : 10 * tens + ones;
+}
+
+/** The value of a decimal digit, or -1. */
+function digit(text: string, at: number): number {
+  const value = text.charCodeAt(at) - 0x30;
+  return value >= 0 && value <= 9 ? value : -1;
 }

@@ -30,7 +30,13 @@ const KEY_LIMIT = 4096;
  * The id and the attributes may be as large as those of any event from outside, with the attributes that the gateway
  * adds: a function may give all of them back.
  */
-const RULES = { id: 4096, bytes: ATTRIBUTE_BYTES + 2048, contentType: MEDIA_LIMIT, dropReserved: false };
+const RULES = {
+  id: 4096,
+  bytes: ATTRIBUTE_BYTES + 2048,
+  contentType: MEDIA_LIMIT,
+  dropReserved: false,
+  defaults: {},
+};
 const CLOUDEVENTS = 'application/cloudevents';
 const OPEN_ARRAY = 0x5b;
 

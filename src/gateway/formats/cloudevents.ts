@@ -47,7 +47,8 @@ export function decodeStructured(bytes: Uint8Array, context: DecodeContext): Ite
   const fault =
     sizeFault(bytes.length, context) ?? (span === null ? null : shapeFault(span, enveloped(context)));
   const json = fault === null ? parseBody(bytes, 0, bytes.length) : undefined;
-  return [structuredEvent({ ...FIRST, soleEvent: true, bytes, json, fault }, context)];
+  const parsed = { ...FIRST, soleEvent: true, bytes, json, fault };
+  return [structuredEvent(parsed, rulesOf(context), context)];
 }
 
 /** Batch mode (3.3): an array of structured events; may be empty. */
@@ -61,7 +62,10 @@ export function decodeBatch(bytes: Uint8Array, context: DecodeContext): Iterable
     );
   }
   const spans = cutArray(bytes, start, context);
-  return decodeElements(bytes, spans, enveloped(context), (parsed) => structuredEvent(parsed, context));
+  const rules = rulesOf(context);
+  return decodeElements(bytes, spans, enveloped(context), (parsed) =>
+    structuredEvent(parsed, rules, context),
+  );
 }
 
 /** The limits are those of the data: the envelope is one more level around it. */
@@ -78,16 +82,17 @@ function spanOf(bytes: Uint8Array, start: number): Span | null {
   }
 }
 
-function rulesOf({ limits }: DecodeContext): ReadRules {
-  return { id: limits.id, bytes: ATTRIBUTE_BYTES, contentType: limits.id, dropReserved: true };
+function rulesOf({ limits, receivedAt, trace }: DecodeContext): ReadRules {
+  const defaults = { ...trace, ce_time: receivedAt };
+  return { id: limits.id, bytes: ATTRIBUTE_BYTES, contentType: limits.id, dropReserved: true, defaults };
 }
 
 /** The event that an envelope holds. */
-function structuredEvent(parsed: ParsedEvent, context: DecodeContext): DecodedEvent {
+function structuredEvent(parsed: ParsedEvent, rules: ReadRules, context: DecodeContext): DecodedEvent {
   const { bytes, json, fault } = parsed;
   if (fault !== null || !isObject(json))
     return refusedEvent(parsed, bytes, [fault ?? NOT_AN_OBJECT], context.trace);
-  return cloudEvent(parsed, readStructured(bytes, json, rulesOf(context)), null, context);
+  return cloudEvent(parsed, readStructured(bytes, json, rules), null, context);
 }
 
 /** `tooLarge`: an event over a limit, whose data is not parsed. */
@@ -97,9 +102,8 @@ function cloudEvent(
   tooLarge: EventError | null,
   context: DecodeContext,
 ): DecodedEvent {
-  const { attributes, data } = received;
+  const { attributes, headers, data } = received;
   context.grow(Object.keys(attributes).length * ATTRIBUTE_COST);
-  const headers = { ...context.trace, ce_time: context.receivedAt, ...received.headers };
   const { json, fault } =
     tooLarge === null ? jsonOf(received, context) : { json: undefined, fault: tooLarge };
   const key = cloudEventKey(attributes, data, json, context);
