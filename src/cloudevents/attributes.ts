@@ -60,9 +60,11 @@ function headerProblem(name: string, text: string | null): string | null {
   return text === null ? 'is not percent-encoded UTF-8' : null;
 }
 
-export interface AttributeRules {
+export interface ReadRules {
   /** Characters of the id. */
   id: number;
+  /** Characters of `datacontenttype`. */
+  contentType: number;
   /** Bytes of all attributes as HTTP headers. */
   bytes: number;
   /** Whether attributes that only the gateway gives are left out. */
@@ -77,7 +79,7 @@ export interface AttributeRules {
  */
 export function checkAttributes(
   attributes: Attributes,
-  { id: maxId, bytes: maxBytes, dropReserved, defaults }: AttributeRules,
+  { id: maxId, bytes: maxBytes, dropReserved, defaults }: ReadRules,
   nameOf: (name: string) => string,
 ): { headers: Record<string, string>; errors: EventError[] } {
   const headers = { ...defaults };

@@ -2,7 +2,7 @@ import { fromBase64 } from '../core/encoding.ts';
 import type { EventError } from '../core/event.ts';
 import { unusable } from '../core/header-text.ts';
 import { locate } from '../json/pointer.ts';
-import { type AttributeRules, type Attributes, checkAttributes, headerAttributes } from './attributes.ts';
+import { type Attributes, checkAttributes, headerAttributes, type ReadRules } from './attributes.ts';
 import { isEventType, isJsonType } from './content-type.ts';
 
 /** An event that was sent by the HTTP binding (section 3). */
@@ -15,11 +15,6 @@ export interface ReceivedEvent {
   /** The value of the data where the JSON format has it as a member; else undefined. */
   json: unknown;
   errors: EventError[];
-}
-
-export interface ReadRules extends AttributeRules {
-  /** Characters of `datacontenttype`. */
-  contentType: number;
 }
 
 /** Each of these headers alone makes a message one of binary mode. */
@@ -59,7 +54,7 @@ export function readStructured(
   const { headers, errors } = checkAttributes(attributes, rules, (name) => `attribute ${name}`);
   const contentType = datacontenttype ?? 'application/json';
   const typeError = contentTypeError(contentType, rules);
-  // What the data is cannot be known: the event is kept whole.
+  // Nobody can know the data without its type: the event is kept whole.
   if (typeError !== null)
     return { attributes, headers, data: bytes, json: undefined, errors: [...errors, typeError] };
   const type = contentType as string;

@@ -113,7 +113,7 @@ function complete(attributes: Attributes, record: StoredRecord): Attributes {
   return attributes;
 }
 
-/** A record is in the log already: what can be read of it is read, and the rest is left out. */
+/** The record is stored already, so nothing is refused: attributes that cannot be read are left out. */
 function fromStructured(record: StoredRecord): CloudEvent | null {
   const bytes = record.value;
   const members = bytes === null ? undefined : parseJson(bytes);

@@ -3,7 +3,6 @@ import { ErrorBudget, type SchemaSet } from '../schema/registry.ts';
 import type { Decoding, Source } from './formats/source.ts';
 import { schemaErrors } from './validate.ts';
 
-/** What is known of the events of one request besides themselves. */
 export interface JudgeOptions {
   source: Source;
   schemas: SchemaSet;

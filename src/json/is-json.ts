@@ -10,7 +10,7 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const LETTER_U = 0x75;
-/** What may come after a backslash, but for `u`. */
+/** The bytes that may follow a backslash, without `u`. */
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
 /** 1 for bytes that may stand in a string without an escape. */
 const PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>

@@ -40,7 +40,7 @@ export function fieldDefaults(bytes: Uint8Array, json: Record<string, unknown>):
 type Part = Uint8Array | string;
 
 interface Patch {
-  /** What is taken out. */
+  /** The bytes that are replaced. */
   start: number;
   end: number;
   parts: Part[];

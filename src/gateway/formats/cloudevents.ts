@@ -1,11 +1,11 @@
-import { ATTRIBUTE_BYTES } from '../../cloudevents/attributes.ts';
+import { ATTRIBUTE_BYTES, type ReadRules } from '../../cloudevents/attributes.ts';
 import { isJsonType } from '../../cloudevents/content-type.ts';
-import { type ReadRules, type ReceivedEvent, readBinary, readStructured } from '../../cloudevents/read.ts';
+import { type ReceivedEvent, readBinary, readStructured } from '../../cloudevents/read.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { DecodedEvent, EventError } from '../../core/event.ts';
 import { unusable } from '../../core/header-text.ts';
 import { isObject } from '../../json/parse.ts';
-import { type Span, skipSpace, valueSpan } from '../../json/scan.ts';
+import { skipSpace } from '../../json/scan.ts';
 import {
   errorsIn,
   eventError,
@@ -14,11 +14,10 @@ import {
   identityOf,
   type ParsedEvent,
   refusedEvent,
-  shapeFault,
   sizeFault,
 } from './event.ts';
 import { keyOf, usableKey } from './fields.ts';
-import { cutArray, decodeElements, parseBody } from './json.ts';
+import { cutArray, decodeElements, parseWhole } from './json.ts';
 import type { DecodeContext } from './source.ts';
 
 /** Bytes that an attribute takes beside its text, for as long as the request lasts. */
@@ -33,22 +32,16 @@ export function decodeBinary(
   context: DecodeContext,
 ): DecodedEvent[] {
   const received = readBinary(headers, contentType, bytes, rulesOf(context));
-  return [cloudEvent(FIRST, received, sizeFault(bytes.length, context), context)];
+  const first = { index: 0, line: null };
+  return [cloudEvent(first, received, sizeFault(bytes.length, context), context)];
 }
-
-const FIRST = { index: 0, line: null };
 
 /** Structured mode (3.2): the body is one event in the JSON format; some senders label a batch as one, too. */
 export function decodeStructured(bytes: Uint8Array, context: DecodeContext): Iterable<DecodedEvent> {
   const start = skipSpace(bytes, 0, bytes.length);
   if (start === bytes.length) throw new RequestError('empty_body', 'send a CloudEvent');
   if (bytes[start] === 0x5b) return decodeBatch(bytes, context);
-  const span = spanOf(bytes, start);
-  const fault =
-    sizeFault(bytes.length, context) ?? (span === null ? null : shapeFault(span, enveloped(context)));
-  const json = fault === null ? parseBody(bytes, 0, bytes.length) : undefined;
-  const parsed = { ...FIRST, soleEvent: true, bytes, json, fault };
-  return [structuredEvent(parsed, rulesOf(context), context)];
+  return [structuredEvent(parseWhole(bytes, enveloped(context)), rulesOf(context), context)];
 }
 
 /** Batch mode (3.3): an array of structured events; may be empty. */
@@ -71,15 +64,6 @@ export function decodeBatch(bytes: Uint8Array, context: DecodeContext): Iterable
 /** The limits are those of the data: the envelope is one more level around it. */
 function enveloped(context: DecodeContext): DecodeContext {
   return { ...context, limits: { ...context.limits, depth: context.limits.depth + 1 } };
-}
-
-/** Null when the bytes are cut short: JSON.parse has the better error. */
-function spanOf(bytes: Uint8Array, start: number): Span | null {
-  try {
-    return valueSpan(bytes, start, bytes.length);
-  } catch {
-    return null;
-  }
 }
 
 function rulesOf({ limits, receivedAt, trace }: DecodeContext): ReadRules {
@@ -136,18 +120,12 @@ function cloudEventKey(
   return usableKey(partitionkey, context.limits.key, '/partitionkey');
 }
 
-/** JSON data as a value; undefined when `fault` says why it cannot be used. */
-export interface ParsedData {
-  json: unknown;
-  fault: EventError | null;
-}
+export type ParsedData = Pick<ParsedEvent, 'json' | 'fault'>;
 
 /** Parses data that must be JSON, and checks its nesting and its number of values. */
 export function parseData(data: Uint8Array, context: DecodeContext): ParsedData {
   try {
-    const span = spanOf(data, skipSpace(data, 0, data.length));
-    const fault = span === null ? null : shapeFault(span, context);
-    return { json: fault === null ? parseBody(data, 0, data.length) : undefined, fault };
+    return parseWhole(data, context);
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     return { json: undefined, fault: { code: error.code, detail: `data: ${error.message}` } };

@@ -28,9 +28,10 @@ export function scalarAt({ json, bytes }: Payload, { tokens }: Pointer): Scalar 
 export function plainEvent(parsed: ParsedEvent, context: DecodeContext): DecodedEvent {
   const { source, trace } = context;
   const { id, identity, error } = idOf(parsed, context);
-  const type = typeof source.type === 'string' ? source.type : typeAt(parsed, source.type, context);
+  const type =
+    typeof source.type === 'string' ? source.type : attributeAt(parsed, source.type, 'type', context);
   const time = source.time === null ? null : timeAt(parsed, source.time);
-  const subject = source.subject === null ? null : subjectAt(parsed, source.subject, context);
+  const subject = source.subject === null ? null : attributeAt(parsed, source.subject, 'subject', context);
   const key = keyOf(parsed, context);
   // All at once: an object that grows name by name is made several times over.
   const headers: Record<string, string> = {
@@ -115,26 +116,22 @@ function joinedId(parsed: ParsedEvent, pointers: readonly Pointer[], context: De
   return checkedId(id, typed, pointers[0], context);
 }
 
-function typeAt(parsed: Payload, pointer: Pointer, context: DecodeContext): Field {
+/** A type must be there; a subject may be missing or empty. */
+function attributeAt(
+  parsed: Payload,
+  pointer: Pointer,
+  name: 'type' | 'subject',
+  { limits }: DecodeContext,
+): Field {
   const part = scalarAt(parsed, pointer);
-  if (typeof part === 'object' && part.text !== '') return usableText(part.text, pointer, context);
-  return emptyAttribute('type', pointer);
-}
-
-function subjectAt(parsed: Payload, pointer: Pointer, context: DecodeContext): Field {
-  const part = scalarAt(parsed, pointer);
-  if (part === 'not_scalar') return emptyAttribute('subject', pointer);
-  return part === 'missing' || part.text === '' ? null : usableText(part.text, pointer, context);
-}
-
-function emptyAttribute(name: string, pointer: Pointer): EventError {
-  const detail = `must be a non-empty string; it is the event's ${name}`;
-  return eventError('attribute_invalid', detail, fragment(pointer.text));
-}
-
-function usableText(text: string, pointer: Pointer, { limits }: DecodeContext): Field {
-  const bad = unusable(text, limits.id);
-  return bad === null ? text : eventError('attribute_invalid', bad, fragment(pointer.text));
+  if (name === 'subject' && (part === 'missing' || (typeof part === 'object' && part.text === '')))
+    return null;
+  const bad =
+    typeof part === 'string' || part.text === ''
+      ? `must be a non-empty string; it is the event's ${name}`
+      : unusable(part.text, limits.id);
+  if (bad !== null) return eventError('attribute_invalid', bad, fragment(pointer.text));
+  return typeof part === 'object' ? part.text : null;
 }
 
 /** RFC 3339 text is kept as it is; a number is seconds since 1970, or milliseconds from 1e11 on. Null: no time. */

@@ -22,9 +22,16 @@ export function decodeJson(bytes: Uint8Array, context: DecodeContext): Iterable<
     throw new RequestError('empty_body', 'send a JSON object, an array of objects, or a CloudEvent');
   if (bytes[start] === 0x5b)
     return decodeElements(bytes, cutArray(bytes, start, context), context, jsonEvent);
-  const fault = sizeFault(bytes.length, context) ?? shapeFault(spanOrThrow(bytes, start), context);
+  return [jsonEvent(parseWhole(bytes, context), context)];
+}
+
+/** The one event that the bytes are, parsed unless it is over a limit. Throws RequestError `not_json` or `not_utf8`. */
+export function parseWhole(bytes: Uint8Array, context: DecodeContext): ParsedEvent {
+  const fault =
+    sizeFault(bytes.length, context) ??
+    shapeFault(spanOrThrow(bytes, skipSpace(bytes, 0, bytes.length)), context);
   const json = fault === null ? parseBody(bytes, 0, bytes.length) : undefined;
-  return [jsonEvent({ index: 0, line: null, soleEvent: true, bytes, json, fault }, context)];
+  return { index: 0, line: null, soleEvent: true, bytes, json, fault };
 }
 
 /** An event whose bytes are its data, a JSON object. */

@@ -84,7 +84,8 @@ function readData(
 }
 
 function jsonData(data: Uint8Array, type: string, context: DecodeContext): WebhookData {
-  return { data, type, ...parseData(data, context) };
+  const { json, fault } = parseData(data, context);
+  return { data, type, json, fault };
 }
 
 /** A form with `payload` alone stands for the JSON in it, as with GitHub and Slack; any other becomes an object. */
@@ -99,9 +100,6 @@ function readForm(body: Uint8Array, type: string, context: DecodeContext): Webho
   const isInner = fields.length === 1 && name === 'payload' && looksLikeJson(inner);
   const data = isInner ? inner : new TextEncoder().encode(formJson(fields));
   context.grow(data.length);
-  // It may be larger than the body: a control character has six characters in JSON.
-  const fault = sizeFault(data.length, context);
-  if (fault !== null) return { data, json: undefined, type: JSON_TYPE, fault };
   return jsonData(data, JSON_TYPE, context);
 }
 
