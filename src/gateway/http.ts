@@ -70,7 +70,8 @@ export function makeHttp(options: HttpOptions): Http {
 
   function refuse(c: Context, error: RequestError): Response {
     const reply = problemReply(error);
-    report.request({
+    report({
+      kind: 'request',
       source: 'unknown',
       who: null,
       status: reply.status,

@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { RequestError } from '../core/errors.ts';
 import type { DecodedEvent, Verdict } from '../core/event.ts';
 import type { Relay } from '../ports/relay.ts';
-import type { Report, RequestFacts } from '../ports/report.ts';
+import type { Report, RequestFact } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import type { Admission, Door } from './admission/admit.ts';
 import { type Head, headOf } from './body/head.ts';
@@ -68,7 +68,8 @@ export class Journey {
     const signature = state.signature ?? fault?.reason;
     state.hold?.leave();
     const { door, admission } = state;
-    const facts: RequestFacts = {
+    const fact: RequestFact = {
+      kind: 'request',
       source: door?.source.name ?? 'unknown',
       who: admission?.who ?? null,
       status: reply.status,
@@ -78,8 +79,8 @@ export class Journey {
       ...(signature === undefined ? {} : { signature }),
       ...(fault?.cause === undefined ? {} : { cause: fault.cause }),
     };
-    report.request(facts);
-    if (state.span !== null) endRequestSpan(state.span, facts);
+    report(fact);
+    if (state.span !== null) endRequestSpan(state.span, fact);
     return { reply, door, admission };
   }
 

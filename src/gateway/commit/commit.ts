@@ -5,7 +5,7 @@ import {
   StoreUnavailable,
 } from '../../ports/dedupe-store.ts';
 import type { Appender, AppendVerdict, LogRecord } from '../../ports/event-log.ts';
-import type { GroupFacts } from '../../ports/report.ts';
+import type { GroupFact } from '../../ports/report.ts';
 import { Backlog, type Stored } from './backlog.ts';
 import { type Item, settle } from './item.ts';
 import type { Recent } from './recent.ts';
@@ -35,7 +35,7 @@ export class Committer {
   }
 
   /** Settles every item. The claims of what was stored are confirmed with the next group, or by `confirm`. */
-  async commit(items: Item[], owner: string, facts: GroupFacts): Promise<void> {
+  async commit(items: Item[], owner: string, facts: GroupFact): Promise<void> {
     const stored: Claim[] = [];
     const kept = await this.#claim(items, owner, facts, stored);
     await this.#append(kept, owner, facts, stored);
@@ -68,7 +68,7 @@ export class Committer {
    * Claims the ids and confirms the group before in the same round trip. Returns the items to append; adds to
    * `stored` the claims of those that turn out to be stored already though the store did not know.
    */
-  async #claim(items: Item[], owner: string, facts: GroupFacts, stored: Claim[]): Promise<Item[]> {
+  async #claim(items: Item[], owner: string, facts: GroupFact, stored: Claim[]): Promise<Item[]> {
     const claims = claimsOf(items);
     if (claims.length === 0) return items;
     const started = performance.now();
@@ -109,7 +109,7 @@ export class Committer {
   }
 
   /** Whether an item is appended that the store has not let us have; else it is settled. */
-  #isLetIn(item: Item, outcome: 'pending' | null, facts: GroupFacts): boolean {
+  #isLetIn(item: Item, outcome: 'pending' | null, facts: GroupFact): boolean {
     if (outcome === 'pending') settle(item, 'retry', 'id_in_flight');
     else if (this.#options.outage === 'refuse') settle(item, 'retry', 'dedupe_unavailable');
     else {
@@ -121,7 +121,7 @@ export class Committer {
   }
 
   /** Appends, settles, releases the claims of what was not stored; adds the claims of what was to `stored`. */
-  async #append(items: Item[], owner: string, facts: GroupFacts, stored: Claim[]): Promise<void> {
+  async #append(items: Item[], owner: string, facts: GroupFact, stored: Claim[]): Promise<void> {
     // Who has been told `retry` while the claim took too long gets no record behind their back.
     const live: Item[] = [];
     const failed: Claim[] = [];
@@ -149,7 +149,7 @@ export class Committer {
   }
 
   /** Appends while keeping the claims alive. What throws is not known to be stored. */
-  async #appendRenewing(items: Item[], owner: string, facts: GroupFacts): Promise<AppendVerdict[]> {
+  async #appendRenewing(items: Item[], owner: string, facts: GroupFact): Promise<AppendVerdict[]> {
     const { dedupe, lease, log } = this.#options;
     const renew = setInterval(() => void dedupe.claim(claimsOf(items), owner).catch(() => {}), lease / 3);
     try {

@@ -1,4 +1,4 @@
-import type { GroupFacts, Report } from '../../ports/report.ts';
+import type { GroupFact, Report } from '../../ports/report.ts';
 import { type CommitOptions, Committer } from './commit.ts';
 import { firstOfEach, type Item, settle } from './item.ts';
 
@@ -133,7 +133,7 @@ export class CommitGroups {
       facts[item.verdict!]++;
       if (item.changed) facts.changed++;
     }
-    this.#options.report.group(facts);
+    this.#options.report(facts);
   }
 
   /** Tells `retry` to those who have waited too long. Open items leave the group; those in flight are settled later. */
@@ -149,8 +149,9 @@ export class CommitGroups {
   }
 }
 
-function emptyFacts(topic: string, events: number): GroupFacts {
+function emptyFacts(topic: string, events: number): GroupFact {
   return {
+    kind: 'group',
     topic,
     events,
     accepted: 0,
