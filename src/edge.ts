@@ -69,7 +69,7 @@ function openGateway(config: EdgeConfig, schemas: SchemaSet, env: Bindings): Han
     relay: fetchRelay({
       origin: originOf(env),
       timeout: config.timeout + MARGIN,
-      takesRefused: oneOf(env, 'EDGE_REJECTED', ['refuse', 'keep']) === 'keep',
+      forwardsRefusedRequests: oneOf(env, 'EDGE_REJECTED', ['refuse', 'keep']) === 'keep',
       addressHeader: textOf(env, 'EDGE_ADDRESS_HEADER')?.toLowerCase() ?? null,
       onProblem: (reason) => log(`origin: ${reason}`),
     }),

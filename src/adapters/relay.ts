@@ -5,7 +5,7 @@ export interface RelayOptions {
   origin: string;
   /** Milliseconds until its reply must have come. */
   timeout: number;
-  takesRefused: boolean;
+  forwardsRefusedRequests: boolean;
   /** Lower-case name of the header in which the runtime, and nobody else, writes the client's address. */
   addressHeader: string | null;
   /** Is told why there was no reply that can be believed. */
@@ -37,7 +37,7 @@ const OWN_OF_REPLY = /^(?:access-control-.*|vary|date|server|alt-svc|content-enc
 
 /** The way to an origin over fetch. Nothing is sent twice: whoever has no verdict sends again, and ids tell. */
 export function fetchRelay(options: RelayOptions): Relay {
-  const { timeout, takesRefused, onProblem } = options;
+  const { timeout, forwardsRefusedRequests, onProblem } = options;
   const base = options.origin.replace(/\/+$/, '');
 
   async function forward(passage: Passage): Promise<PassedReply | null> {
@@ -65,7 +65,7 @@ export function fetchRelay(options: RelayOptions): Relay {
     }
   }
 
-  return { takesRefused, forward };
+  return { forwardsRefusedRequests, forward };
 }
 
 function headersOf({ headers }: Passage, addressHeader: string | null): Headers {

@@ -1,18 +1,18 @@
-/** Header of requests that are handed on, and of the replies to them: only a gateway gives it back. */
+/** Header of forwarded requests and of the replies to them: only a gateway sends it back. */
 export const RELAY_MARK = 'postern-relay';
 
-/** A request as it came, for the gateway that stores its events. */
+/** A request as it was sent, for the gateway that stores its events. */
 export interface Passage {
   method: string;
   /** Path and query as sent. */
   target: string;
   /** With lower-case names. */
   headers: Iterable<[string, string]>;
-  /** As sent, in its content-encoding; null or empty: none. */
+  /** As sent, in its content-encoding; null or empty when there is none. */
   body: Uint8Array | null;
 }
 
-/** What it answered. */
+/** The reply of that gateway. */
 export interface PassedReply {
   status: number;
   headers: Record<string, string>;
@@ -21,8 +21,8 @@ export interface PassedReply {
 
 /** The way to another gateway, which stores events. */
 export interface Relay {
-  /** Whether requests are handed on of which nothing may come in, so that what is refused is kept there. */
-  readonly takesRefused: boolean;
-  /** Null when no answer of a gateway came in time: then nothing is known of the events. Does not reject. */
+  /** True: also a request whose events are all refused is forwarded, so that the other gateway keeps them. */
+  readonly forwardsRefusedRequests: boolean;
+  /** Null when no gateway replied in time: then nobody knows whether the events are stored. Does not reject. */
   forward(passage: Passage): Promise<PassedReply | null>;
 }

@@ -23,7 +23,7 @@ export interface Judged {
  */
 export async function handOn(relay: Relay, judged: Judged): Promise<Outcome | Reply> {
   const { events, source, protocol, head, body } = judged;
-  if (!relay.takesRefused) {
+  if (!relay.forwardsRefusedRequests) {
     const refused = refusedWhole(events, source);
     // A sender that is told of success must find what was refused among the rejected events.
     if (refused !== null && protocol.reply(refused, head).status >= 400) return refused;
