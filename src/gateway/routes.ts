@@ -1,5 +1,5 @@
 import type { SourceConfig } from '../config/source/types.ts';
-import type { Platform } from '../ports/platform.ts';
+import type { Digests } from '../ports/platform.ts';
 import type { Door } from './admission/admit.ts';
 import { EVENT_TYPES } from './decode.ts';
 import { eventsProtocol } from './protocols/events.ts';
@@ -31,12 +31,12 @@ export interface Route {
 }
 
 /** The paths that take events of the sources there are. */
-export function makeRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
+export function makeRoutes(doors: Map<string, Door>, digests: Digests): Route[] {
   const used = new Set([...doors.values()].map(({ source }) => source.config.protocol));
-  return allRoutes(doors, platform).filter(({ takes }) => used.has(takes));
+  return allRoutes(doors, digests).filter(({ takes }) => used.has(takes));
 }
 
-function allRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
+function allRoutes(doors: Map<string, Door>, digests: Digests): Route[] {
   return [
     {
       path: '/events/:source',
@@ -67,7 +67,7 @@ function allRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
         },
       ],
     },
-    ...segmentRoutes(doors, platform),
+    ...segmentRoutes(doors, digests),
     {
       path: '/webhooks/:source',
       methods: ['POST', 'GET'],

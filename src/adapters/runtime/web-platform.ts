@@ -1,7 +1,8 @@
 import { toBase64, toHex } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
-import { type Coding, type Platform, type ReadOptions, slowness } from '../../ports/platform.ts';
+import type { Coding, Platform, ReadOptions } from '../../ports/platform.ts';
 import { makeSha256 } from './sha256.ts';
+import { slowness } from './slowness.ts';
 
 /** The platform on runtimes that have the web's own interfaces only, such as Workers. */
 export function webPlatform(): Platform {

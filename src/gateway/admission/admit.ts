@@ -1,7 +1,7 @@
 import type { Config } from '../../config/config.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
 import { makeSource, type Source } from '../formats/source.ts';
 import { makeSignatureCheck, type SignatureCheck } from '../signature/check.ts';
@@ -25,12 +25,12 @@ export interface Admission {
   who: string | null;
 }
 
-export function makeDoors(config: Pick<Config, 'sources'>, platform: Platform): Map<string, Door> {
+export function makeDoors(config: Pick<Config, 'sources'>, digests: Digests): Map<string, Door> {
   const doors = new Map<string, Door>();
   for (const source of config.sources.values()) {
     doors.set(source.name, {
       source: makeSource(source),
-      keys: source.keys.map(({ id, key }) => ({ id, digest: platform.digest(key) })),
+      keys: source.keys.map(({ id, key }) => ({ id, digest: digests.digest(key) })),
       known: new Map(),
       token: source.jwt === null ? null : makeTokenCheck(source.jwt),
       signature: source.verify === null ? null : makeSignatureCheck(source.verify),
@@ -55,13 +55,13 @@ export function namedDoor(doors: Map<string, Door>, head: Head, protocol: Source
  * Checks the key or token that a request presents. Digests of equal length are compared in constant time.
  * Throws RequestError `unauthorized`, the same for all failures.
  */
-export function admit(door: Door, head: Head, platform: Platform): Admission | Promise<Admission> {
+export function admit(door: Door, head: Head, digests: Digests): Admission | Promise<Admission> {
   if (!isKeyed(door)) return { door, who: null };
   const presented = presentedKey(head);
   if (presented === undefined) throw unauthorized();
   const known = door.known.get(presented);
   if (known !== undefined) return known;
-  const id = keyOf(door, presented, platform);
+  const id = keyOf(door, presented, digests);
   if (id !== null) {
     const admission = { door, who: id };
     door.known.set(presented, admission);
@@ -75,8 +75,8 @@ export function admit(door: Door, head: Head, platform: Platform): Admission | P
 }
 
 /** The id of the door's key that this is, or null. */
-export function keyOf(door: Door, presented: string, platform: Platform): string | null {
-  const digest = platform.digest(presented);
+export function keyOf(door: Door, presented: string, digests: Digests): string | null {
+  const digest = digests.digest(presented);
   let found: string | null = null;
   for (const key of door.keys) if (sameText(digest, key.digest)) found = key.id;
   return found;

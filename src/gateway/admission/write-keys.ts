@@ -1,17 +1,17 @@
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
 import { type Admission, type Door, keyOf, presentedKey, unauthorized } from './admit.ts';
 
 /** Finds sources by the keys that open them, where no path names one. */
 export class WriteKeys {
-  readonly #platform: Platform;
+  readonly #digests: Digests;
   /** By the digest of a key. */
   readonly #doors = new Map<string, Door>();
   /** By keys that were found before: as many as the config has at most. */
   readonly #found = new Map<string, Door>();
 
-  constructor(doors: Map<string, Door>, platform: Platform) {
-    this.#platform = platform;
+  constructor(doors: Map<string, Door>, digests: Digests) {
+    this.#digests = digests;
     for (const door of doors.values()) {
       if (door.source.config.protocol !== 'segment') continue;
       for (const { digest } of door.keys) this.#doors.set(digest, door);
@@ -30,13 +30,13 @@ export class WriteKeys {
     const door = this.#find(key);
     // Signatures are checked before a body is read: with one, the head must tell who sends.
     if (door.signature !== null) throw unauthorized();
-    return { door, who: keyOf(door, key, this.#platform) };
+    return { door, who: keyOf(door, key, this.#digests) };
   }
 
   #find(key: string): Door {
     const known = this.#found.get(key);
     if (known !== undefined) return known;
-    const door = this.#doors.get(this.#platform.digest(key));
+    const door = this.#doors.get(this.#digests.digest(key));
     if (door === undefined) throw unauthorized();
     this.#found.set(key, door);
     return door;

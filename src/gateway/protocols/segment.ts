@@ -66,8 +66,8 @@ const OBJECT_END = 0x7d;
 const SPACE = new Set([0x20, 0x0a, 0x0d, 0x09]);
 
 /** For an item without an id. A signed one that is sent again must not be a new event. */
-function freshId(event: DecodedEvent, { source, platform }: DecodeContext): string {
-  return source.config.verify === null ? crypto.randomUUID() : platform.sha256(event.data!);
+function freshId(event: DecodedEvent, { source, digests }: DecodeContext): string {
+  return source.config.verify === null ? crypto.randomUUID() : digests.sha256(event.data!);
 }
 
 /** What is kept as rejected without being read further has no key in it, either. */
