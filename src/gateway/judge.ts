@@ -28,33 +28,48 @@ const STEP_BYTES = 16 * 1024;
 
 /**
  * Makes the events of a request one by one and judges each at once: what was parsed of it is let go before the next is
- * made, so that of all requests only one event is parsed at a time. Rejects with RequestError.
+ * made, so that of all requests only one event is parsed at a time. Gives no promise when nobody has to wait. Throws
+ * or rejects with RequestError.
  */
-export async function judgeAll(events: Decoding, options: JudgeOptions): Promise<DecodedEvent[]> {
-  const { source, schemas, device, who, address, turn } = options;
+export function judgeAll(events: Decoding, options: JudgeOptions): DecodedEvent[] | Promise<DecodedEvent[]> {
+  const judged: DecodedEvent[] = [];
+  const { source, schemas, device, who, address } = options;
   const owner = source.config.identity === 'key' ? who : null;
   const judge = makeJudge(source, schemas);
-  const judged: DecodedEvent[] = [];
+  const iterator = events[Symbol.iterator]();
   let started = 0;
-  let bytes = 0;
-  for (const event of events) {
-    if (event !== null) {
-      judge(event);
-      if (device !== null) markDevice(event, device);
-      if (owner !== null) markOwner(event, source.uri, owner);
-      if (address !== undefined) markAddress(event, address);
-      judged.push(event);
+
+  /** Works until all is judged (true), or others should have a turn (false). */
+  function work(): boolean {
+    let bytes = 0;
+    for (let next = iterator.next(); !next.done; next = iterator.next()) {
+      const event = next.value;
+      if (event !== null) {
+        judge(event);
+        if (device !== null) markDevice(event, device);
+        if (owner !== null) markOwner(event, source.uri, owner);
+        if (address !== undefined) markAddress(event, address);
+        judged.push(event);
+      }
+      bytes += event === null ? STEP_BYTES : EVENT_BYTES + (event.data?.length ?? 0);
+      if (bytes < SLICE_BYTES) continue;
+      bytes = 0;
+      const now = performance.now();
+      if (started === 0) started = now;
+      else if (now - started >= SLICE_MS) return false;
     }
-    bytes += event === null ? STEP_BYTES : EVENT_BYTES + (event.data?.length ?? 0);
-    if (bytes < SLICE_BYTES) continue;
-    bytes = 0;
-    const now = performance.now();
-    if (started === 0) started = now;
-    if (now - started < SLICE_MS) continue;
-    await turn();
-    started = performance.now();
+    return true;
   }
-  return judged;
+
+  async function workInTurns(): Promise<DecodedEvent[]> {
+    do {
+      await options.turn();
+      started = performance.now();
+    } while (!work());
+    return judged;
+  }
+
+  return work() ? judged : workInTurns();
 }
 
 /** Makes what judges the events of one request, each once: an event gets its errors, and loses its parsed form. */

@@ -40,26 +40,30 @@ export interface RequestHeaders {
 interface RequestConnection {
   /**
    * Reads the request's body. Rejects with a RequestError: `body_too_large` as soon as there are more than `limit`
-   * bytes, `body_timeout`, `body_aborted`, or the error that `grow` throws.
+   * bytes, `body_timeout`, `body_aborted`, or the error that `grow` throws. Sets `hold.stop` while it reads.
    */
-  readBody(request: Request, env: unknown, options: ReadOptions): Promise<Uint8Array>;
+  readBody(request: Request, env: unknown, limits: BodyLimits, hold: BodyHold): Promise<Uint8Array>;
   /** Address of the other end of the connection, without a port; undefined when unknown. */
   peer(request: Request, env: unknown): string | undefined;
   /** Whether the client has gone, so that nobody waits for the reply. */
   isGone(request: Request, env: unknown): boolean;
 }
 
-export interface ReadOptions {
-  /** Most bytes. */
+export interface BodyLimits {
+  /** Bytes. */
   limit: number;
   /** Milliseconds for the whole body. */
   timeout: number;
   /** Least bytes a second on average, once the reading has taken 5 s. */
   rate: number;
-  /** Gets the size of each chunk before the chunk is kept. Throws RequestError `overloaded`. */
+}
+
+/** The memory that a request holds while its body is read. */
+export interface BodyHold {
+  /** Gets the size of bytes before they are kept. Throws RequestError `overloaded`. */
   grow(bytes: number): void;
-  /** Gets a function that ends the reading from outside; the reading then rejects with that function's argument. */
-  started(stop: (error: RequestError) => void): void;
+  /** Ends the reading from outside; the reading then rejects with this error. Null while no body is read. */
+  stop: ((error: RequestError) => void) | null;
 }
 
 /** Shares the processor between clients. `client` names the client of the request; null when it is not known. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../core/errors.ts';
-import type { ReadOptions } from '../../ports/platform.ts';
+import type { BodyHold, BodyLimits } from '../../ports/platform.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import { slowness } from './slowness.ts';
 
@@ -10,25 +10,27 @@ const BLOCK = 16 * 1024;
 /** Reads the body of a request that Node's HTTP server has parsed; see `RequestConnection.readBody`. */
 export function readNodeBody(
   incoming: IncomingMessage,
-  options: ReadOptions,
+  limits: BodyLimits,
+  hold: BodyHold,
   readings: Deadlines,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const collected = new Collected(Number(incoming.headers['content-length'] ?? options.limit), options);
+    const collected = new Collected(incoming, limits.limit, hold);
     const started = performance.now();
     let settled = false;
     const reading: Timed = {
       place: 0,
-      isDue: (now) => slowness(collected.size, now - started, options) !== null,
+      isDue: (now) => slowness(collected.size, now - started, limits) !== null,
       expire: (now) =>
-        fail(new RequestError('body_timeout', slowness(collected.size, now - started, options)!)),
+        fail(new RequestError('body_timeout', slowness(collected.size, now - started, limits)!)),
     };
     readings.add(reading);
-    options.started(fail);
+    hold.stop = fail;
 
     function fail(error: RequestError): void {
       if (settled) return;
       settled = true;
+      hold.stop = null;
       readings.delete(reading);
       collected.drop();
       incoming.off('data', onData);
@@ -48,6 +50,7 @@ export function readNodeBody(
     incoming.on('end', () => {
       if (settled) return;
       settled = true;
+      hold.stop = null;
       readings.delete(reading);
       resolve(collected.bytes());
     });
@@ -67,15 +70,14 @@ export function readNodeBody(
 class Collected {
   size = 0;
   #block: Buffer = EMPTY;
-  readonly #most: number;
+  readonly #incoming: IncomingMessage;
   readonly #limit: number;
-  readonly #grow: (bytes: number) => void;
+  readonly #hold: BodyHold;
 
-  /** `most`: bytes of the whole body, as far as that is known. */
-  constructor(most: number, { limit, grow }: ReadOptions) {
-    this.#most = Math.min(most, limit);
+  constructor(incoming: IncomingMessage, limit: number, hold: BodyHold) {
+    this.#incoming = incoming;
     this.#limit = limit;
-    this.#grow = grow;
+    this.#hold = hold;
   }
 
   /** Throws RequestError `body_too_large`, or what `grow` throws. */
@@ -84,7 +86,7 @@ class Collected {
     if (size > this.#limit)
       throw new RequestError('body_too_large', `body has more than ${this.#limit} bytes`);
     if (this.size === 0) {
-      this.#grow(size);
+      this.#hold.grow(size);
       this.#block = chunk;
     } else {
       if (size > this.#block.length) this.#extend(size);
@@ -102,8 +104,10 @@ class Collected {
   }
 
   #extend(size: number): void {
-    const length = Math.max(size, Math.min(this.#most, Math.max(BLOCK, 2 * size)));
-    this.#grow(length - this.#block.length);
+    const announced = Number(this.#incoming.headers['content-length'] ?? this.#limit);
+    const most = Math.min(announced, this.#limit);
+    const length = Math.max(size, Math.min(most, Math.max(BLOCK, 2 * size)));
+    this.#hold.grow(length - this.#block.length);
     const block = Buffer.allocUnsafeSlow(length);
     this.#block.copy(block, 0, 0, this.size);
     this.#block = block;

@@ -1,6 +1,6 @@
 import { toBase64, toHex } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { Coding, Platform, ReadOptions } from '../../ports/platform.ts';
+import type { BodyHold, BodyLimits, Coding, Platform } from '../../ports/platform.ts';
 import { makeSha256 } from './sha256.ts';
 import { slowness } from './slowness.ts';
 
@@ -14,7 +14,7 @@ export function webPlatform(): Platform {
     checksum: makeCrc32(),
     codings: ['gzip', 'deflate'],
     inflate,
-    readBody: (request, _env, options) => readBody(request, options),
+    readBody: (request, _env, limits, hold) => readBody(request, limits, hold),
     header: (request, _env, name) => request.headers.get(name) ?? undefined,
     // Told by headers only, which the gateway that stores reads.
     peer: () => undefined,
@@ -41,8 +41,7 @@ function makeCrc32(): (bytes: Uint8Array) => number {
   };
 }
 
-async function readBody(request: Request, options: ReadOptions): Promise<Uint8Array> {
-  const { limit, grow, started } = options;
+async function readBody(request: Request, limits: BodyLimits, hold: BodyHold): Promise<Uint8Array> {
   if (request.body === null) return new Uint8Array(0);
   const reader = request.body.getReader();
   const begun = Date.now();
@@ -50,16 +49,17 @@ async function readBody(request: Request, options: ReadOptions): Promise<Uint8Ar
   let timer: ReturnType<typeof setInterval> | undefined;
   const stopped = new Promise<never>((_, reject) => {
     timer = setInterval(() => {
-      const slow = slowness(size, Date.now() - begun, options);
+      const slow = slowness(size, Date.now() - begun, limits);
       if (slow !== null) reject(new RequestError('body_timeout', slow));
     }, 250);
-    started(reject);
+    hold.stop = reject;
   });
   try {
     const take = (bytes: number) => {
       size += bytes;
-      if (size > limit) throw new RequestError('body_too_large', `body has more than ${limit} bytes`);
-      grow(bytes);
+      if (size > limits.limit)
+        throw new RequestError('body_too_large', `body has more than ${limits.limit} bytes`);
+      hold.grow(bytes);
     };
     return await collect(() => Promise.race([reader.read(), stopped]), take);
   } catch (error) {
@@ -68,6 +68,7 @@ async function readBody(request: Request, options: ReadOptions): Promise<Uint8Ar
     throw new RequestError('body_aborted', 'the connection ended before the body did');
   } finally {
     clearInterval(timer);
+    hold.stop = null;
   }
 }
 

@@ -72,13 +72,8 @@ describe('the platform of the web', () => {
 
   it('C04 reads a body up to its limit, for as long as it may take', async () => {
     const told: number[] = [];
-    const options = {
-      limit: 10,
-      timeout: 50,
-      rate: 1,
-      grow: (bytes: number) => void told.push(bytes),
-      started: () => {},
-    };
+    const limits = { limit: 10, timeout: 50, rate: 1 };
+    const hold = { stop: null, grow: (bytes: number) => void told.push(bytes) };
     const request = (body: ReadableStream | string | null) =>
       new Request('http://x/', { method: 'POST', body, duplex: 'half' } as RequestInit);
     const streamOf = (...chunks: string[]) =>
@@ -89,7 +84,7 @@ describe('the platform of the web', () => {
         },
       });
     const read = (body: ReadableStream | string | null) =>
-      outcome(web.readBody(request(body), undefined, options));
+      outcome(web.readBody(request(body), undefined, limits, hold));
     expect(await read(streamOf('abc', 'def'))).toEqual(new TextEncoder().encode('abcdef'));
     expect(told).toEqual([3, 3]);
     expect(await read(null)).toEqual(new Uint8Array(0));
