@@ -18,31 +18,19 @@ export interface GatewayGauges {
 const VERDICTS = ['accepted', 'duplicate', 'rejected', 'retry'] as const satisfies Verdict[];
 /** Statuses that have a label of their own; any other would be a bug and counts as `other`. */
 const STATUSES = [200, 202, 204, 207, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 500, 503];
+/** Bounds of the histograms of durations. */
 export const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const EVENTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2500];
 
 /** Adds the metrics of the gateway. `names`: the sources of the config, the only ones that become labels. */
 export function gatewayMetrics(registry: Registry, names: readonly string[], gauges: GatewayGauges): Report {
   const sources = makeTallies(names, SourceTally);
-  const ingest = new Histogram(
-    registry,
-    'ingest_seconds',
-    'From the head of a request to the reply.',
-    SECONDS,
-  );
-  const groupEvents = new Histogram(registry, 'group_events', 'Events in one commit group.', EVENTS);
-  const append = new Histogram(
-    registry,
-    'append_seconds',
-    'Time to append one commit group to the log.',
-    SECONDS,
-  );
-  const claim = new Histogram(
-    registry,
-    'claim_seconds',
-    'Time to claim the ids of one commit group.',
-    SECONDS,
-  );
+  const histogram = (name: string, help: string, bounds = SECONDS) =>
+    new Histogram(registry, name, help, bounds);
+  const ingest = histogram('ingest_seconds', 'From the head of a request to the reply.');
+  const groupEvents = histogram('group_events', 'Events in one commit group.', EVENTS);
+  const append = histogram('append_seconds', 'Time to append one commit group to the log.');
+  const claim = histogram('claim_seconds', 'Time to claim the ids of one commit group.');
   let unchecked = 0;
   const known = new Uint8Array(600);
   for (const status of STATUSES) known[status] = 1;

@@ -15,6 +15,8 @@ export interface SubscriptionGauges {
   open(): Sample<'subscription'>[];
 }
 
+type CounterOf = (tally: SubscriptionTally) => WordCounter;
+
 const OUTCOMES = ['delivered', 'filtered', 'retry', 'dead_letter'] as const satisfies DeliveryOutcome[];
 
 /** Adds the metrics of subscriptions. `names`: those of the config, the only ones that become labels. */
@@ -33,12 +35,7 @@ export function subscriptionMetrics(
   );
   words('dead_letters_total', 'Events given up.', 'reason', ({ reasons }) => reasons);
   words('replies_total', 'Events that functions replied with.', 'outcome', ({ replies }) => replies);
-  words(
-    'remembered_total',
-    'Events by what was known of their delivery.',
-    'result',
-    (tally) => tally.remembered,
-  );
+  words('remembered_total', 'Events by earlier delivery.', 'result', ({ remembered }) => remembered);
   gauge('inflight', 'Calls of functions in work now.', gauges.inflight);
   gauge('oldest_seconds', 'Age of the oldest event in work.', gauges.oldest);
   gauge('breaker_open', '1 while calls are stopped because the function is down.', gauges.open);
@@ -69,12 +66,7 @@ export function subscriptionMetrics(
     return subscriptions.get(subscription) ?? subscriptions.get('unknown')!;
   }
 
-  function words(
-    name: string,
-    help: string,
-    label: string,
-    counterOf: (tally: SubscriptionTally) => WordCounter,
-  ): void {
+  function words(name: string, help: string, label: string, counterOf: CounterOf): void {
     scrapedCounter(registry, name, help, ['subscription', label], () =>
       [...subscriptions].flatMap(([subscription, tally]) =>
         [...counterOf(tally).counts].map(([word, value]) => ({ subscription, [label]: word, value })),
