@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Config } from '../config/config.ts';
-import { isToken } from '../core/bearer.ts';
+import { bearerToken, isToken } from '../core/bearer.ts';
 import { hostOf, isAddress, isLoopback } from '../core/host.ts';
 import { problem } from './problem.ts';
 
@@ -96,8 +96,8 @@ function makeRightsCheck({ listen, tokens }: AdminAccess): (context: Context) =>
 
   /** Undefined when no token is sent, null when it is a wrong one. */
   function rightsOf(authorization: string | undefined): Rights | null | undefined {
-    if (authorization === undefined || !/^bearer /i.test(authorization)) return undefined;
-    const token = authorization.slice('bearer '.length).trim();
+    const token = authorization === undefined ? undefined : bearerToken(authorization);
+    if (token === undefined) return undefined;
     if (!isToken(token)) return null;
     const digest = digestOf(token);
     let found: Rights | null = null;

@@ -127,7 +127,7 @@ export async function run(options: RunOptions): Promise<void> {
   if (schemas !== null && dedupe !== null) {
     const [{ makeGateway }, { makeLimiter }] = await Promise.all([
       import('../gateway/app.ts'),
-      import('../gateway/rate/rate.ts'),
+      import('../gateway/rate/rate-limiter.ts'),
     ]);
     gateway = makeGateway({
       config,
@@ -135,7 +135,7 @@ export async function run(options: RunOptions): Promise<void> {
       log: tracing === null ? (spool ?? log) : tracedAppender(spool ?? log, tracing, system),
       tracing,
       dedupe: dedupe.store,
-      limiter: makeLimiter({ sources: config.sources.values(), store: rates, platform }),
+      limiter: makeLimiter({ sources: config.sources.values(), store: rates, digests: platform }),
       platform,
       report,
     });

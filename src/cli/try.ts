@@ -9,11 +9,12 @@ import { makeFilter } from '../filter/filter.ts';
 import { decode, sourceFormat } from '../gateway/decode.ts';
 import { type DecodeContext, type Decoding, makeSource } from '../gateway/formats/source.ts';
 import { decodeWebhook } from '../gateway/formats/webhook.ts';
-import { makeJudge } from '../gateway/judge.ts';
+import { judge } from '../gateway/judge.ts';
 import { readCalls } from '../gateway/protocols/segment.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { compileSchemas } from '../schema/compile.ts';
 import { readSchemaFiles } from '../schema/load.ts';
+import { ErrorBudget } from '../schema/registry.ts';
 import { matchWorkflow } from '../workflows/match.ts';
 
 export interface TryOptions {
@@ -52,7 +53,8 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
     const events = [...eventsOf(sourceConfig.protocol, bytes, contentType, context)].filter(
       (event) => event !== null,
     );
-    events.forEach(makeJudge(source, set));
+    const budget = new ErrorBudget();
+    for (const event of events) judge(event, source, set, budget);
     const lines = events.flatMap((event) => describe(event, config, sourceConfig.topic));
     return {
       // The payload may be a stranger's: it must not steer the terminal.

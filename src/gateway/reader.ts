@@ -7,7 +7,13 @@ import { traceHeaders } from '../core/trace-context.ts';
 import type { BodyLimits, Coding, Platform } from '../ports/platform.ts';
 import type { Span } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
-import { type Admission, admit, type Door, isKeyed, keyNotInHead } from './admission/admit.ts';
+import {
+  type Admission,
+  admit,
+  type GuardedSource,
+  keyNotInHead,
+  needsKeyInHead,
+} from './admission/admit.ts';
 import { checkOrigin } from './admission/cors.ts';
 import { inflatedGrowth } from './body/body.ts';
 import { checkHead, type Head } from './body/head.ts';
@@ -42,7 +48,7 @@ export interface IncomingRequest {
 
 /** What is known of a request so far, and what it holds of the gateway until it is answered. */
 export interface RequestState {
-  door: Door | null;
+  guarded: GuardedSource | null;
   admission: Admission | null;
   hold: Hold | null;
   span: Span | null;
@@ -67,34 +73,35 @@ export class RequestReader {
   async read(request: IncomingRequest, state: RequestState): Promise<DecodedEvent[] | Reply> {
     const { platform, limits, room, limiter } = this.#options;
     const { c, head, protocol } = request;
-    const door = protocol.door(head);
+    const guarded = protocol.sourceOf(head);
     // Each step waits only when it has to: a promise more for each request is dear.
-    const admitted = door === null ? null : this.#admit(door, head, state);
+    const admitted = guarded === null ? null : this.#admit(guarded, head, state);
     if (admitted !== null) await admitted;
     protocol.inspect(head);
     const coding = checkHead(head, platform.headerCount(c.req.raw, c.env), limits, platform.codings);
     const origin = { peer: platform.peer(c.req.raw, c.env), header: head.header };
     const client = this.#options.clientGroup(origin);
-    const hold = room.enter(vouchedFor(door), client);
+    const hold = room.enter(vouchedFor(guarded), client);
     state.hold = hold;
     const sent = await platform.readBody(c.req.raw, c.env, this.#bodyLimits, hold);
     state.sent = sent;
     const wait = platform.enter(client);
     if (wait !== null) await wait;
-    const signed = door === null || door.signature === null ? null : await verify(door, sent, head, state);
+    const signed =
+      guarded === null || guarded.signature === null ? null : await verify(guarded, sent, head, state);
     const early = state.admission;
-    if (early !== null) room.admit(hold, early.door.source.name);
+    if (early !== null) room.admit(hold, early.guarded.source.name);
     const body = coding === null ? sent : await this.#inflate(request, coding, sent, state);
     const context = (source: Source) => this.#context(source, head, signed, state);
     const reading = protocol.read({ head, body, admission: early, signed, context });
     if ('answer' in reading) return reading.answer;
     const { admission } = reading;
     if (early === null) {
-      this.#letIn(admission, head, state);
-      room.admit(hold, admission.door.source.name);
+      this.#checkOriginAndRate(admission, head, state);
+      room.admit(hold, admission.guarded.source.name);
     }
     const judging = judgeAll(reading.events, {
-      source: admission.door.source,
+      source: admission.guarded.source,
       schemas: this.#options.schemas(),
       device: signed?.device ?? null,
       who: admission.who,
@@ -111,11 +118,12 @@ export class RequestReader {
   }
 
   /** Null when that is done at once. */
-  #admit(door: Door, head: Head, state: RequestState): Promise<void> | null {
-    state.door = door;
-    const admitted = admit(door, head, this.#options.platform);
-    if (admitted instanceof Promise) return admitted.then((admission) => this.#letIn(admission, head, state));
-    this.#letIn(admitted, head, state);
+  #admit(guarded: GuardedSource, head: Head, state: RequestState): Promise<void> | null {
+    state.guarded = guarded;
+    const admitted = admit(guarded, head, this.#options.platform);
+    if (admitted instanceof Promise)
+      return admitted.then((admission) => this.#checkOriginAndRate(admission, head, state));
+    this.#checkOriginAndRate(admitted, head, state);
     return null;
   }
 
@@ -125,10 +133,10 @@ export class RequestReader {
       throw new RequestError('body_aborted', 'the client has gone');
   }
 
-  #letIn(admission: Admission, head: Head, state: RequestState): void {
-    state.door = admission.door;
+  #checkOriginAndRate(admission: Admission, head: Head, state: RequestState): void {
+    state.guarded = admission.guarded;
     state.admission = admission;
-    checkOrigin(admission.door.source.config.origins, head.header('origin'));
+    checkOrigin(admission.guarded.source.config.origins, head.header('origin'));
     this.#options.limiter?.check(admission);
   }
 
@@ -168,16 +176,21 @@ export class RequestReader {
 }
 
 /** The source that a request is charged to before its body has come: a signature vouches for it only then. */
-function vouchedFor(door: Door | null): string | null {
-  if (door === null || (door.signature !== null && !isKeyed(door))) return null;
-  return door.source.name;
+function vouchedFor(guarded: GuardedSource | null): string | null {
+  if (guarded === null || (guarded.signature !== null && !needsKeyInHead(guarded))) return null;
+  return guarded.source.name;
 }
 
 /** Checks the signature that the source wants, and notes who has signed. */
-async function verify(door: Door, sent: Uint8Array, head: Head, state: RequestState): Promise<Signed> {
-  const signed = await door.signature!(sent, head);
+async function verify(
+  guarded: GuardedSource,
+  sent: Uint8Array,
+  head: Head,
+  state: RequestState,
+): Promise<Signed> {
+  const signed = await guarded.signature!(sent, head);
   state.signature = `secret-${signed.secret + 1}`;
   if (signed.device !== undefined && state.admission!.who === null)
-    state.admission = { door, who: signed.device };
+    state.admission = { guarded, who: signed.device };
   return signed;
 }

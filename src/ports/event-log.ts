@@ -11,6 +11,11 @@ export interface LogRecord {
   toPartition?: number;
 }
 
+/** Marks a record of which a copy may be in the log already: its id was not checked, or an append failed before. */
+export function markUnchecked({ headers }: LogRecord): void {
+  headers.ce_dedupe = 'unchecked';
+}
+
 /** A record as read from the log. */
 export interface StoredRecord extends LogRecord {
   key: Uint8Array | null;

@@ -1,8 +1,8 @@
-/** Header of forwarded requests and of the replies to them: only a gateway sends it back. */
+/** Header of forwarded requests and of their replies. Only a gateway sends it back. */
 export const RELAY_MARK = 'postern-relay';
 
-/** A request as it was sent, for the gateway that stores its events. */
-export interface Passage {
+/** A request to forward to the gateway that stores its events. */
+export interface ForwardedRequest {
   method: string;
   /** Path and query as sent. */
   target: string;
@@ -13,16 +13,20 @@ export interface Passage {
 }
 
 /** The reply of that gateway. */
-export interface PassedReply {
+export interface ForwardedReply {
   status: number;
+  /** With lower-case names. */
   headers: Record<string, string>;
   body: Uint8Array<ArrayBuffer> | null;
 }
 
 /** The way to another gateway, which stores events. */
 export interface Relay {
-  /** True: also a request whose events are all refused is forwarded, so that the other gateway keeps them. */
+  /** Whether requests whose events are all refused are forwarded too, so that the other gateway keeps them. */
   readonly forwardsRefusedRequests: boolean;
-  /** Null when no gateway replied in time: then nobody knows whether the events are stored. Does not reject. */
-  forward(passage: Passage): Promise<PassedReply | null>;
+  /**
+   * Sends a request once. Null when no reply of a gateway arrived in time: then it is not known whether its events are
+   * stored. Does not reject.
+   */
+  forward(request: ForwardedRequest): Promise<ForwardedReply | null>;
 }

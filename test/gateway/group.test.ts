@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CommitGroups } from '../../src/gateway/commit/group.ts';
 import { type Item, makeItem } from '../../src/gateway/commit/item.ts';
-import { Recent } from '../../src/gateway/commit/recent.ts';
+import { RecentIds } from '../../src/gateway/commit/recent-ids.ts';
 import {
   type Claim,
   type ClaimOutcome,
@@ -76,7 +76,7 @@ function setup(options: { outage?: 'accept' | 'refuse'; timeout?: number; lease?
     topic: 't',
     log,
     dedupe: memory.store,
-    recent: new Recent({ ids: 1000, life: 60_000 }),
+    recent: new RecentIds({ ids: 1000, life: 60_000 }),
     report: (fact) => fact.kind === 'group' && facts.push(fact),
     outage: options.outage ?? 'refuse',
     timeout: options.timeout ?? 5000,

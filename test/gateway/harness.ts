@@ -7,7 +7,7 @@ import { sqliteDedupeStore } from '../../src/adapters/sqlite/dedupe-store.ts';
 import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
 import { type Config, readConfig } from '../../src/config/config.ts';
 import { makeGateway } from '../../src/gateway/app.ts';
-import { makeLimiter } from '../../src/gateway/rate/rate.ts';
+import { makeLimiter } from '../../src/gateway/rate/rate-limiter.ts';
 import type { DedupeStore } from '../../src/ports/dedupe-store.ts';
 import type { EventLog, StoredRecord } from '../../src/ports/event-log.ts';
 import type { GroupFact, Report, RequestFact } from '../../src/ports/report.ts';
@@ -73,7 +73,7 @@ export async function startGateway(options: HarnessOptions): Promise<Harness> {
     if (fact.kind === 'request') requests.push(fact);
     else if (fact.kind === 'group') groups.push(fact);
   };
-  const limiter = makeLimiter({ sources: config.sources.values(), store: null, platform });
+  const limiter = makeLimiter({ sources: config.sources.values(), store: null, digests: platform });
   const gateway = makeGateway({
     config,
     schemas: () => set,

@@ -6,7 +6,8 @@ import Stripe from 'stripe';
 import { Webhook as SvixWebhook } from 'svix';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
-import { makeSignatureCheck, type SignatureCheck } from '../../src/gateway/signature/check.ts';
+import type { SignatureCheck } from '../../src/gateway/signature/check.ts';
+import { makeSignatureCheck } from '../../src/gateway/signature/schemes.ts';
 import { hmac, type Sent, seconds, slackHeaders, verdictOf } from './signing.ts';
 
 const STORES = 'log: { embedded: {} }\ndedupe: { embedded: {} }\n';

@@ -4,7 +4,8 @@ import { getRequestListener, RequestError } from '@hono/node-server';
 import type { Address } from '../../config/config.ts';
 import { type ErrorCode, problemText } from '../../core/errors.ts';
 import { StartError } from '../../core/lifecycle.ts';
-import { type CloseTimes, type ConnectionLimits, Connections } from './connections.ts';
+import type { CloseTimes } from './closing.ts';
+import { type ConnectionLimits, Connections } from './connections.ts';
 import type { NodeEnv } from './node-platform.ts';
 
 export interface ListenOptions {

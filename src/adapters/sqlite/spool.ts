@@ -1,5 +1,11 @@
 import { pause, within } from '../../core/lifecycle.ts';
-import type { Appender, AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
+import {
+  type Appender,
+  type AppendVerdict,
+  type EventLog,
+  type LogRecord,
+  markUnchecked,
+} from '../../ports/event-log.ts';
 import type { Spooled, SpoolFile } from './spool-file.ts';
 
 export interface SpoolOptions {
@@ -127,7 +133,7 @@ export class Spool implements Appender {
       if (found[i] !== 'failed') verdicts[place] = found[i]!;
       else {
         left.push(place);
-        records[place]!.headers.ce_dedupe = 'unchecked';
+        markUnchecked(records[place]!);
       }
     }
     return { left, late: inTime ? null : work };
@@ -216,7 +222,7 @@ export class Spool implements Appender {
     try {
       const batch = file.first(topic, BATCH, BATCH_BYTES);
       const doubtful = this.#doubtful.get(topic) ?? 0;
-      for (const { id, record } of batch) if (id <= doubtful) record.headers.ce_dedupe = 'unchecked';
+      for (const { id, record } of batch) if (id <= doubtful) markUnchecked(record);
       this.#doubtful.set(topic, batch.at(-1)!.id);
       const verdicts = await log.append(batch.map(({ record }) => record));
       const stored = batch.filter((_, i) => verdicts[i] === 'stored');

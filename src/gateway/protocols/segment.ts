@@ -15,7 +15,7 @@ import type { Input, Protocol, Reading } from './protocol.ts';
 /** `POST /v1/{call}` of the Segment spec; with null for the call `POST /v1/batch`. */
 export function segmentProtocol(keys: WriteKeys, call: Call | null): Protocol {
   return {
-    door: (head) => keys.door(head),
+    sourceOf: (head) => keys.sourceOf(head),
     inspect(head) {
       // SDKs send JSON under many types, such as text/plain or the one of forms: only the charset counts.
       checkCharset(head.header('content-type') ?? '');
@@ -31,7 +31,7 @@ function read(input: Input, keys: WriteKeys, call: Call | null): Reading {
   const key = members.get('writeKey');
   const admission =
     input.admission ?? keys.admit(key === undefined ? undefined : parseBody(bytes, key.start, key.end));
-  const context = input.context(admission.door.source);
+  const context = input.context(admission.guarded.source);
   if (call === null) return { admission, events: readBatch(bytes, members, context) };
   const item = bytes.subarray(whole.start, whole.end);
   return { admission, events: [readItem(item, whole, call, context)] };

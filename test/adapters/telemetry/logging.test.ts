@@ -79,7 +79,7 @@ test('ten lines a second per code, and how many were left out', () => {
   const overload = () => report({ ...REQUEST, status: 503, error: 'overloaded' });
   for (let i = 0; i < 25; i++) overload();
   expect(parsed()).toHaveLength(10);
-  report({ ...REQUEST, status: 503, error: 'stopping' });
+  report({ ...REQUEST, status: 503, error: 'log_unavailable' });
   expect(parsed()).toHaveLength(11);
   time = 1000;
   overload();

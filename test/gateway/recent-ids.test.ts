@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Recent } from '../../src/gateway/commit/recent.ts';
+import { RecentIds } from '../../src/gateway/commit/recent-ids.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] });
@@ -9,7 +9,7 @@ afterEach(() => {
 });
 
 test('knows the checksum of what was stored last under an id', () => {
-  const recent = new Recent({ ids: 10, life: 1000 });
+  const recent = new RecentIds({ ids: 10, life: 1000 });
   recent.add([{ key: 'a', print: 1 }]);
   recent.add([
     { key: 'a', print: 2 },
@@ -19,7 +19,7 @@ test('knows the checksum of what was stored last under an id', () => {
 });
 
 test('keeps the last half of its ids at least, and never more than all of them', () => {
-  const recent = new Recent({ ids: 100, life: 1000 });
+  const recent = new RecentIds({ ids: 100, life: 1000 });
   for (let n = 0; n < 10_000; n++) {
     recent.add([{ key: `${n}`, print: n }]);
     if (n % 37 !== 0) continue;
@@ -40,7 +40,7 @@ test('keeps the last half of its ids at least, and never more than all of them',
 test('keeps an id for half its life at least, and never for longer than it', () => {
   for (const start of [0, 100, 333, 499, 5000]) {
     for (const step of [7, 300, 499, 999]) {
-      const recent = new Recent({ ids: 100, life: 1000 });
+      const recent = new RecentIds({ ids: 100, life: 1000 });
       vi.advanceTimersByTime(start);
       recent.add([{ key: 'a', print: 1 }]);
       for (let age = step; age < 3000; age += step) {

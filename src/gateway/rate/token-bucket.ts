@@ -1,28 +1,29 @@
 import type { TokenAsk, TokenGrant } from '../../ports/rate-store.ts';
 
-/** Part of a second's tokens that a gateway takes from the store ahead of its requests. */
-const AHEAD = 0.1;
-/** Least milliseconds until a store that had not enough is asked again. */
-const PATIENCE = 20;
+/** Part of a second's tokens that a gateway takes from the store in advance. */
+const ADVANCE = 0.1;
+/** Least milliseconds until a store that had too few tokens is asked again. */
+const MIN_WAIT_MS = 20;
 
 /**
- * One bucket of tokens as this gateway sees it: what it may spend without asking, and what it heard of the rest.
- * Times are milliseconds of a monotonic clock.
+ * A token bucket as this gateway sees it: tokens that it may spend without asking the store, and its last news of the
+ * others. Times are milliseconds of a monotonic clock.
  */
-export class Meter {
+export class TokenBucket {
   readonly name: string;
   readonly unit: 'events' | 'bytes';
   /** Tokens a second, and the most that gather. */
   readonly rate: number;
+  /** Its name in the store. */
   readonly key: string;
-  /** Resolves when the answer to a pending ask is in. */
+  /** Resolves when the store has answered a pending ask, or failed to. */
   asking: Promise<void> | null = null;
-  #ahead: number;
-  /** Below 0: owed. */
+  #advance: number;
+  /** Tokens to spend here; below 0: owed. */
   #balance = 0;
-  /** What the store had when it answered last. */
+  /** Tokens that the store had at its last answer. */
   #left: number;
-  /** When tokens were counted last; never before: the bucket is full. */
+  /** Time of the last count. Before the first count the bucket is full. */
   #at = Number.NEGATIVE_INFINITY;
   #emptyUntil = Number.NEGATIVE_INFINITY;
 
@@ -31,16 +32,16 @@ export class Meter {
     this.unit = unit;
     this.rate = rate;
     this.key = key;
-    this.#ahead = Math.max(1, Math.floor(rate * AHEAD));
+    this.#advance = Math.max(1, Math.floor(rate * ADVANCE));
     this.#left = rate;
   }
 
-  /** True when a request may come in, however much it holds: what it takes beyond is owed. */
+  /** True when a request may spend, even more than the balance: the rest is owed. */
   get open(): boolean {
     return this.#balance >= 1;
   }
 
-  /** Counts what has come in since the last time, for want of a store. */
+  /** Adds the tokens of the time since the last count, for a gateway without a store. */
   refill(now: number): void {
     const income = (Math.max(0, now - this.#at) * this.rate) / 1000;
     this.#balance = Math.min(this.rate, this.#balance + income);
@@ -53,38 +54,38 @@ export class Meter {
     this.#balance -= tokens;
   }
 
-  /** Milliseconds until it is worth to try again. */
+  /** Milliseconds until there may be a token again. */
   wait(now: number): number {
     return Math.max(0, this.#emptyUntil - now);
   }
 
-  /** True when it is time to get more from the store. */
+  /** True when it is time to ask the store for more. */
   get low(): boolean {
-    return this.#balance < this.#ahead / 2;
+    return this.#balance < this.#advance / 2;
   }
 
   ask(): TokenAsk {
     const { key, rate } = this;
-    // Whole tokens, so that what is asked for always opens the meter.
+    // Whole tokens, so that a full grant always opens the bucket.
     const balance = Math.floor(this.#balance);
     return {
       key,
       rate,
       owed: Math.max(0, -balance),
-      want: this.#ahead - Math.min(this.#ahead, Math.max(0, balance)),
+      want: this.#advance - Math.min(this.#advance, Math.max(0, balance)),
     };
   }
 
-  /** Takes the answer to an ask; more may have been spent meanwhile. */
+  /** Adds the grant for an ask. Requests may have spent tokens since the ask. */
   receive(ask: TokenAsk, { granted, left, wait }: TokenGrant, now: number): void {
-    // What gathered here while there was no store is not to be had on top.
-    this.#balance = Math.min(this.#ahead, this.#balance + ask.owed + granted);
+    // Tokens that gathered here during an outage of the store do not come on top of the grant.
+    this.#balance = Math.min(this.#advance, this.#balance + ask.owed + granted);
     this.#left = left;
     this.#at = now;
-    this.#emptyUntil = granted < ask.want ? now + Math.max(PATIENCE, wait) : now;
+    this.#emptyUntil = granted < ask.want ? now + Math.max(MIN_WAIT_MS, wait) : now;
   }
 
-  /** Tokens that are left, in the store and here, as far as is known. */
+  /** Estimate of the tokens in the store and here. */
   left(now: number): number {
     if (this.#at === Number.NEGATIVE_INFINITY) return this.rate;
     const income = (Math.max(0, now - this.#at) * this.rate) / 1000;

@@ -3,25 +3,25 @@ import type { Claim } from '../../ports/dedupe-store.ts';
 export interface RecentOptions {
   /** Most ids that are kept. */
   ids: number;
-  /** Milliseconds for which an id is kept at most. */
+  /** Most milliseconds that an id is kept. */
   life: number;
 }
 
-/** Ids that came in one stretch of time; those of `lists` are not in `prints` yet. */
+/** Ids of one stretch of time. Those of `lists` are not in `checksums` yet. */
 interface Half {
-  prints: Map<string, number>;
+  checksums: Map<string, number>;
   lists: (readonly Claim[])[];
-  /** Of all of them. */
+  /** Number of ids in both. */
   size: number;
 }
 
 /**
- * The ids that this process has stored of late, with the checksums of their payloads: stops quick repeats while the
- * dedupe store cannot. Two halves, of which the older is dropped whole when the younger is full or old: so an id
- * is kept for at least half the life unless too many come after it. They are put in order when one is asked for:
- * as long as the store answers none is.
+ * The ids that this process stored lately, with the checksums of their payloads. They stop quick repeats while the
+ * dedupe store does not answer. There are two halves; the older one is dropped as a whole when the younger one is full
+ * or old. So an id is kept for at least half of `life`, unless too many others follow. Ids go into a map at the first
+ * `find` only: while the store answers there is none.
  */
-export class Recent {
+export class RecentIds {
   readonly #options: RecentOptions;
   #young = emptyHalf();
   #old = emptyHalf();
@@ -31,7 +31,7 @@ export class Recent {
     this.#options = options;
   }
 
-  /** Takes a list that nobody changes any more. */
+  /** Keeps the list itself, which must not change any more. */
   add(claims: readonly Claim[]): void {
     const now = this.#turn();
     const most = this.#options.ids / 2;
@@ -48,10 +48,10 @@ export class Recent {
   /** The checksum of the payload stored under an id; undefined when the id is not known. */
   find(key: string): number | undefined {
     this.#turn();
-    return printsOf(this.#young).get(key) ?? printsOf(this.#old).get(key);
+    return checksumsOf(this.#young).get(key) ?? checksumsOf(this.#old).get(key);
   }
 
-  /** Drops what is too old; returns the time. */
+  /** Drops ids that are too old. Returns the time. */
   #turn(): number {
     const now = performance.now();
     const half = this.#options.life / 2;
@@ -71,10 +71,10 @@ export class Recent {
 }
 
 function emptyHalf(): Half {
-  return { prints: new Map(), lists: [], size: 0 };
+  return { checksums: new Map(), lists: [], size: 0 };
 }
 
-function printsOf({ prints, lists }: Half): Map<string, number> {
-  for (const list of lists.splice(0)) for (const { key, print } of list) prints.set(key, print);
-  return prints;
+function checksumsOf({ checksums, lists }: Half): Map<string, number> {
+  for (const list of lists.splice(0)) for (const { key, print } of list) checksums.set(key, print);
+  return checksums;
 }
