@@ -101,13 +101,10 @@ function textOf(env: Bindings, name: string): string | null {
 }
 
 /** Runtimes count requests and statuses themselves. Only bugs are logged. */
-const report: Report = {
-  request({ source, error, cause }) {
-    if (cause === undefined) return;
-    log(`${error} at source ${source}: ${cause instanceof Error ? cause.stack : String(cause)}`);
-  },
-  group() {},
-  delivery() {},
+const report: Report = (fact) => {
+  if (fact.kind !== 'request' || fact.cause === undefined) return;
+  const { source, error, cause } = fact;
+  log(`${error} at source ${source}: ${cause instanceof Error ? cause.stack : String(cause)}`);
 };
 
 function log(message: string): void {

@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Listener } from '../adapters/runtime/listen.ts';
 import { nodePlatform } from '../adapters/runtime/node-platform.ts';
-import { combineReports, logReport, logWarnings, makeLogger } from '../adapters/telemetry/logging.ts';
+import { combineReports } from '../adapters/telemetry/combine.ts';
+import { logReport, logWarnings, makeLogger } from '../adapters/telemetry/logging.ts';
 import { prometheusReport } from '../adapters/telemetry/prometheus.ts';
 import { streamMetrics } from '../adapters/telemetry/prometheus-streams.ts';
 import { workflowMetrics } from '../adapters/telemetry/prometheus-workflows.ts';
@@ -134,7 +135,7 @@ export async function run(options: RunOptions): Promise<void> {
       log: tracing === null ? (spool ?? log) : tracedAppender(spool ?? log, tracing, system),
       tracing,
       dedupe: dedupe.store,
-      limiter: makeLimiter({ sources: config.sources.values(), store: rates, platform }),
+      limiter: makeLimiter({ sources: config.sources.values(), store: rates, digests: platform }),
       platform,
       report,
     });

@@ -42,7 +42,7 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
   const context = {
     source,
     limits: config.gateway.limits,
-    platform,
+    digests: platform,
     receivedAt: new Date().toISOString(),
     header: () => undefined,
     grow: () => {},

@@ -41,7 +41,8 @@ export function makeHttp(options: HttpOptions): Http {
   function refuse(c: Context, error: RequestError): Response {
     const reply = problemReply(error);
     const { status } = reply;
-    report.request({ source: 'unknown', who: null, status, ms: 0, verdicts: NO_VERDICTS, error: error.code });
+    const fact = { source: 'unknown', who: null, status, ms: 0, verdicts: NO_VERDICTS, error: error.code };
+    report({ kind: 'request', ...fact });
     return respond(c, reply, null);
   }
 

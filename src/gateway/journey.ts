@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { RequestError } from '../core/errors.ts';
 import type { IncomingEvent } from '../core/event.ts';
 import type { Relay } from '../ports/relay.ts';
-import type { Report, RequestFacts } from '../ports/report.ts';
+import type { Report, RequestFact } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import type { Admission, GuardedSource } from './admission/admit.ts';
 import { type Head, headOf } from './body/head.ts';
@@ -65,7 +65,8 @@ export class Journey {
     const signature = state.signature ?? fault?.reason;
     state.hold?.leave();
     const { guarded, admission } = state;
-    const facts: RequestFacts = {
+    const fact: RequestFact = {
+      kind: 'request',
       source: guarded?.source.name ?? 'unknown',
       who: admission?.who ?? null,
       status: reply.status,
@@ -75,8 +76,8 @@ export class Journey {
       ...(signature === undefined ? {} : { signature }),
       ...(fault?.cause === undefined ? {} : { cause: fault.cause }),
     };
-    report.request(facts);
-    if (state.span !== null) endRequestSpan(state.span, facts);
+    report(fact);
+    if (state.span !== null) endRequestSpan(state.span, fact);
     return { reply, guarded, admission };
   }
 

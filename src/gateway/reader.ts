@@ -163,7 +163,7 @@ export class RequestReader {
     return {
       source,
       limits,
-      platform,
+      digests: platform,
       receivedAt: this.#clock.now(),
       header,
       grow: (bytes) => state.hold!.grow(bytes),

@@ -1,4 +1,4 @@
-import type { Platform } from '../ports/platform.ts';
+import type { Digests } from '../ports/platform.ts';
 import type { GuardedSource } from './admission/admit.ts';
 import { EVENT_TYPES } from './decode.ts';
 import { eventsProtocol } from './protocols/events.ts';
@@ -8,12 +8,12 @@ import type { Route } from './route.ts';
 import { segmentRoutes } from './segment-routes.ts';
 
 /** The paths that take events of the sources there are. */
-export function makeRoutes(sources: Map<string, GuardedSource>, platform: Platform): Route[] {
+export function makeRoutes(sources: Map<string, GuardedSource>, digests: Digests): Route[] {
   const used = new Set([...sources.values()].map(({ source }) => source.config.protocol));
-  return allRoutes(sources, platform).filter(({ takes }) => used.has(takes));
+  return allRoutes(sources, digests).filter(({ takes }) => used.has(takes));
 }
 
-function allRoutes(sources: Map<string, GuardedSource>, platform: Platform): Route[] {
+function allRoutes(sources: Map<string, GuardedSource>, digests: Digests): Route[] {
   return [
     {
       path: '/events/:source',
@@ -44,7 +44,7 @@ function allRoutes(sources: Map<string, GuardedSource>, platform: Platform): Rou
         },
       ],
     },
-    ...segmentRoutes(sources, platform),
+    ...segmentRoutes(sources, digests),
     {
       path: '/webhooks/:source',
       methods: ['POST', 'GET'],

@@ -1,4 +1,4 @@
-import type { Platform } from '../ports/platform.ts';
+import type { Digests } from '../ports/platform.ts';
 import type { GuardedSource } from './admission/admit.ts';
 import { WriteKeys } from './admission/write-keys.ts';
 import { CALLS, type Call } from './formats/segment.ts';
@@ -15,8 +15,8 @@ const IMAGE = { status: 200, description: STORED, type: 'image/gif' };
 const DOCUMENT = { status: 200, description: 'The document.', type: 'application/json' };
 
 /** The paths of Segment's and RudderStack's SDKs. The write key names the source. */
-export function segmentRoutes(sources: Map<string, GuardedSource>, platform: Platform): Route[] {
-  const keys = new WriteKeys(sources, platform);
+export function segmentRoutes(sources: Map<string, GuardedSource>, digests: Digests): Route[] {
+  const keys = new WriteKeys(sources, digests);
   const post = (path: string, call: Call | null, summary: string, protocol: Protocol): Route => ({
     path,
     methods: ['POST'],

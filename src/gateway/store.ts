@@ -1,7 +1,7 @@
 import type { EventError, IncomingEvent } from '../core/event.ts';
 import { claimKey } from '../ports/dedupe-store.ts';
 import type { LogRecord } from '../ports/event-log.ts';
-import type { Platform } from '../ports/platform.ts';
+import type { Digests } from '../ports/platform.ts';
 import type { CommitGroups } from './commit/group.ts';
 import { type Item, makeItem } from './commit/item.ts';
 import { eventError } from './formats/event.ts';
@@ -27,12 +27,12 @@ export async function store(
   events: IncomingEvent[],
   source: Source,
   groups: CommitGroups,
-  platform: Platform,
+  digests: Digests,
 ): Promise<Outcome> {
   const refused = refusedBatch(events, source);
   if (refused !== null) return refused;
   const items = events.map((event) =>
-    isGood(event) ? itemOf(event, source, platform) : rejectedItem(event, source),
+    isGood(event) ? itemOf(event, source, digests) : rejectedItem(event, source),
   );
   if (items.length > 0) await groups.submit(items);
   const counts = { ...NO_VERDICTS };
@@ -53,10 +53,10 @@ function outcomeOf(event: IncomingEvent, { verdict, code, changed }: Item): Even
   return eventOutcome(event, verdict!, code === 'event_too_large' ? [...errors, TOO_LARGE] : errors);
 }
 
-function itemOf(event: IncomingEvent, source: Source, platform: Platform): Item {
+function itemOf(event: IncomingEvent, source: Source, digests: Digests): Item {
   const claim = {
-    key: claimKey(platform.digest(event.identity)),
-    print: event.payloadChecksum ?? (event.data === null ? 0 : platform.checksum(event.data)),
+    key: claimKey(digests.digest(event.identity)),
+    print: event.payloadChecksum ?? (event.data === null ? 0 : digests.checksum(event.data)),
   };
   return makeItem(recordOf(event, source), claim, 'accepted');
 }

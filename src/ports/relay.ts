@@ -8,7 +8,7 @@ export interface ForwardedRequest {
   target: string;
   /** With lower-case names. */
   headers: Iterable<[string, string]>;
-  /** As sent, in its content-encoding; null or empty: none. */
+  /** As sent, in its content-encoding; null or empty when there is none. */
   body: Uint8Array | null;
 }
 

@@ -130,7 +130,7 @@ sources: { s: { protocol: events, topic: s, id: [/id], origins: ['${pages.origin
         dedupe: { claim: fail, confirm: fail, release: fail, close: fail },
         limiter: null,
         platform,
-        report: { request: part === 'report' ? fail : () => {}, group: fail, delivery: fail },
+        report: part === 'report' ? fail : () => {},
       }).app;
     for (const part of ['schemas', 'report'] as const) {
       const app = broken(part);

@@ -9,7 +9,7 @@ import {
   StoreUnavailable,
 } from '../../src/ports/dedupe-store.ts';
 import type { AppendVerdict, LogRecord } from '../../src/ports/event-log.ts';
-import type { GroupFacts } from '../../src/ports/report.ts';
+import type { GroupFact } from '../../src/ports/report.ts';
 
 /** A dedupe store in memory whose calls are recorded and can be made to fail. */
 function memoryStore() {
@@ -71,13 +71,13 @@ function memoryLog() {
 function setup(options: { outage?: 'accept' | 'refuse'; timeout?: number; lease?: number } = {}) {
   const memory = memoryStore();
   const log = memoryLog();
-  const facts: GroupFacts[] = [];
+  const facts: GroupFact[] = [];
   const groups = new CommitGroups({
     topic: 't',
     log,
     dedupe: memory.store,
     recent: new RecentIds({ ids: 1000, life: 60_000 }),
-    report: { group: (group) => facts.push(group), request: () => {}, delivery: () => {} },
+    report: (fact) => fact.kind === 'group' && facts.push(fact),
     outage: options.outage ?? 'refuse',
     timeout: options.timeout ?? 5000,
     lease: options.lease ?? 30_000,

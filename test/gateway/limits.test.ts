@@ -18,7 +18,7 @@ const from = (who: string | null): Admission => ({ guarded: { source: { name: 's
 function limiterOf(all: Rate | null, key: Rate | null = null, store: RateStore | null = null) {
   const clock = { now: 1_000_000 };
   const sources = [{ name: 's', rate: { all, key } } as SourceConfig];
-  const limiter = makeLimiter({ sources, store, platform: { digest }, now: () => clock.now })!;
+  const limiter = makeLimiter({ sources, store, digests: { digest }, now: () => clock.now })!;
   return { limiter, clock };
 }
 
@@ -46,7 +46,7 @@ async function accepted(limiter: Limiter, who: string | null, requests: number, 
 describe('rates of one gateway', () => {
   it('are none when no source has one', () => {
     const sources = [{ name: 's', rate: { all: null, key: null } } as SourceConfig];
-    expect(makeLimiter({ sources, store: null, platform: { digest } })).toBeNull();
+    expect(makeLimiter({ sources, store: null, digests: { digest } })).toBeNull();
   });
 
   it('let in a burst of one second, then the rate, and never more', async () => {

@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../core/errors.ts';
-import { type BodyHold, type BodyLimits, slowness } from '../../ports/platform.ts';
+import type { BodyHold, BodyLimits } from '../../ports/platform.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
+import { slowness } from './slowness.ts';
 
 /** Bytes of the first block that chunks are copied into. */
 const BLOCK = 16 * 1024;
 
-/** Reads the body of a request that Node's HTTP server has parsed; see `Platform.readBody`. */
+/** Reads the body of a request that Node's HTTP server has parsed; see `RequestConnection.readBody`. */
 export function readNodeBody(
   incoming: IncomingMessage,
   limits: BodyLimits,

@@ -1,13 +1,8 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { toBase64, toHex } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
-import {
-  type BodyHold,
-  type BodyLimits,
-  type Coding,
-  type Platform,
-  slowness,
-} from '../../ports/platform.ts';
+import type { BodyHold, BodyLimits, Coding, Platform } from '../../ports/platform.ts';
+import { slowness } from './slowness.ts';
 
 /** The platform on runtimes that have web APIs only, such as Workers. */
 export function webPlatform(): Platform {

@@ -2,7 +2,7 @@ import type { Config } from '../../config/config.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
 import { bearerToken } from '../../core/bearer.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
 import { makeSource, type Source } from '../formats/source.ts';
 import type { SignatureCheck } from '../signature/check.ts';
@@ -30,15 +30,12 @@ export interface Admission {
   who: string | null;
 }
 
-export function guardSources(
-  config: Pick<Config, 'sources'>,
-  platform: Platform,
-): Map<string, GuardedSource> {
+export function guardSources(config: Pick<Config, 'sources'>, digests: Digests): Map<string, GuardedSource> {
   const sources = new Map<string, GuardedSource>();
   for (const source of config.sources.values()) {
     sources.set(source.name, {
       source: makeSource(source),
-      keys: source.keys.map(({ id, key }) => ({ id, digest: platform.digest(key) })),
+      keys: source.keys.map(({ id, key }) => ({ id, digest: digests.digest(key) })),
       known: new Map(),
       token: source.jwt === null ? null : makeTokenCheck(source.jwt),
       signature: source.verify === null ? null : makeSignatureCheck(source.verify),
@@ -67,17 +64,13 @@ export function sourceInPath(
  * Checks the key or token of a request. Throws or rejects with RequestError `unauthorized`, the same for all failures;
  * a token may also give `keys_unavailable` and `overloaded`.
  */
-export function admit(
-  guarded: GuardedSource,
-  head: Head,
-  platform: Platform,
-): Admission | Promise<Admission> {
+export function admit(guarded: GuardedSource, head: Head, digests: Digests): Admission | Promise<Admission> {
   if (!needsKeyInHead(guarded)) return { guarded, who: null };
   const presented = presentedKey(head);
   if (presented === undefined) throw unauthorized();
   const known = guarded.known.get(presented);
   if (known !== undefined) return known;
-  const id = keyOf(guarded, presented, platform);
+  const id = keyOf(guarded, presented, digests);
   if (id !== null) {
     const admission = { guarded, who: id };
     guarded.known.set(presented, admission);
@@ -91,8 +84,8 @@ export function admit(
 }
 
 /** The id of the key, or null when it is not a key of the source. Digests are compared in constant time. */
-export function keyOf(guarded: GuardedSource, presented: string, platform: Platform): string | null {
-  const digest = platform.digest(presented);
+export function keyOf(guarded: GuardedSource, presented: string, digests: Digests): string | null {
+  const digest = digests.digest(presented);
   let found: string | null = null;
   for (const key of guarded.keys) if (sameText(digest, key.digest)) found = key.id;
   return found;

@@ -1,6 +1,6 @@
 import type { Rate } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import type { Reply } from '../reply.ts';
@@ -13,14 +13,14 @@ const ORIGIN = /^[A-Za-z0-9_.:*-]{1,253}$/;
  * Consent to deliveries (CloudEvents webhook section 4), for senders with a key. The reply consents at once, so
  * `WebHook-Request-Callback` is never called. Rejects with RequestError when it does not consent.
  */
-export async function consent(protocol: Protocol, head: Head, platform: Platform): Promise<Reply> {
+export async function consent(protocol: Protocol, head: Head, digests: Digests): Promise<Reply> {
   const guarded = protocol.sourceOf(head);
   if (guarded === null || guarded.signature !== null) {
     const detail =
       'only senders with a key in the head get consent; here the key or the signature belongs to a body';
     throw new RequestError('method_not_allowed', detail, { allow: 'POST' });
   }
-  await admit(guarded, head, platform);
+  await admit(guarded, head, digests);
   const origin = head.header('webhook-request-origin')!;
   if (!ORIGIN.test(origin))
     throw new RequestError('bad_request', 'WebHook-Request-Origin must be a DNS name');

@@ -1,17 +1,17 @@
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
 import { type Admission, type GuardedSource, keyOf, presentedKey, unauthorized } from './admit.ts';
 
 /** Finds Segment sources by their keys: no path names these sources. */
 export class WriteKeys {
-  readonly #platform: Platform;
+  readonly #digests: Digests;
   /** By digest of a key. */
   readonly #sources = new Map<string, GuardedSource>();
   /** By keys that were right before, so no more than the config has. */
   readonly #found = new Map<string, GuardedSource>();
 
-  constructor(sources: Map<string, GuardedSource>, platform: Platform) {
-    this.#platform = platform;
+  constructor(sources: Map<string, GuardedSource>, digests: Digests) {
+    this.#digests = digests;
     for (const guarded of sources.values()) {
       if (guarded.source.config.protocol !== 'segment') continue;
       for (const { digest } of guarded.keys) this.#sources.set(digest, guarded);
@@ -30,13 +30,13 @@ export class WriteKeys {
     const guarded = this.#find(key);
     // A signature is checked before the body is read, so the source must be known from the head.
     if (guarded.signature !== null) throw unauthorized();
-    return { guarded, who: keyOf(guarded, key, this.#platform) };
+    return { guarded, who: keyOf(guarded, key, this.#digests) };
   }
 
   #find(key: string): GuardedSource {
     const known = this.#found.get(key);
     if (known !== undefined) return known;
-    const guarded = this.#sources.get(this.#platform.digest(key));
+    const guarded = this.#sources.get(this.#digests.digest(key));
     if (guarded === undefined) throw unauthorized();
     this.#found.set(key, guarded);
     return guarded;

@@ -5,7 +5,7 @@ import {
   StoreUnavailable,
 } from '../../ports/dedupe-store.ts';
 import { type Appender, type AppendVerdict, type LogRecord, markUnchecked } from '../../ports/event-log.ts';
-import type { GroupFacts } from '../../ports/report.ts';
+import type { GroupFact } from '../../ports/report.ts';
 import { Backlog, type Stored } from './backlog.ts';
 import { type Item, settle } from './item.ts';
 import type { RecentIds } from './recent-ids.ts';
@@ -35,7 +35,7 @@ export class Committer {
   }
 
   /** Settles every item; items differ in id. Stored ids are confirmed with the next group, or by `confirm`. */
-  async commit(items: Item[], owner: string, facts: GroupFacts): Promise<void> {
+  async commit(items: Item[], owner: string, facts: GroupFact): Promise<void> {
     const stored: Claim[] = [];
     const kept = await this.#claim(items, owner, facts, stored);
     await this.#append(kept, owner, facts, stored);
@@ -64,7 +64,7 @@ export class Committer {
    * Claims the ids, and confirms the last group in the same round trip. Returns the items to append. Adds to `stored`
    * the claims of items that this process stored before, but that the store did not know.
    */
-  async #claim(items: Item[], owner: string, facts: GroupFacts, stored: Claim[]): Promise<Item[]> {
+  async #claim(items: Item[], owner: string, facts: GroupFact, stored: Claim[]): Promise<Item[]> {
     const claims = claimsOf(items);
     if (claims.length === 0) return items;
     const started = performance.now();
@@ -103,7 +103,7 @@ export class Committer {
   }
 
   /** May we append an item whose claim failed? Marks the record if so, and settles the item if not. */
-  #mayAppendUnchecked(item: Item, outcome: 'pending' | null, facts: GroupFacts): boolean {
+  #mayAppendUnchecked(item: Item, outcome: 'pending' | null, facts: GroupFact): boolean {
     if (outcome === 'pending') settle(item, 'retry', 'id_in_flight');
     else if (this.#options.outage === 'refuse') settle(item, 'retry', 'dedupe_unavailable');
     else {
@@ -115,7 +115,7 @@ export class Committer {
   }
 
   /** Appends and settles items. Adds the claims of stored items to `stored`, and releases the claims of the others. */
-  async #append(items: Item[], owner: string, facts: GroupFacts, stored: Claim[]): Promise<void> {
+  async #append(items: Item[], owner: string, facts: GroupFact, stored: Claim[]): Promise<void> {
     // An item that got `retry` while the claim took too long is not stored after all.
     const live: Item[] = [];
     const failed: Claim[] = [];
@@ -143,7 +143,7 @@ export class Committer {
   }
 
   /** Appends, and renews the claims meanwhile. All is `failed` when the log throws: nothing is known then. */
-  async #appendRenewing(items: Item[], owner: string, facts: GroupFacts): Promise<AppendVerdict[]> {
+  async #appendRenewing(items: Item[], owner: string, facts: GroupFact): Promise<AppendVerdict[]> {
     const { dedupe, lease, log } = this.#options;
     const renew = setInterval(() => void dedupe.claim(claimsOf(items), owner).catch(() => {}), lease / 3);
     try {

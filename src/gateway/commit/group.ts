@@ -1,4 +1,4 @@
-import type { GroupFacts, Report } from '../../ports/report.ts';
+import type { GroupFact, Report } from '../../ports/report.ts';
 import { type CommitOptions, Committer } from './commit.ts';
 import { firstOfEach, type Item, isLate, settle, whenSettled } from './item.ts';
 
@@ -129,7 +129,7 @@ export class CommitGroups {
       facts[item.verdict!]++;
       if (item.changed) facts.changed++;
     }
-    this.#options.report.group(facts);
+    this.#options.report(facts);
   }
 
   /** Settles late items with `retry`. Open ones leave the group; those in flight may still be stored. */
@@ -141,8 +141,9 @@ export class CommitGroups {
   }
 }
 
-function emptyFacts(topic: string, events: number): GroupFacts {
+function emptyFacts(topic: string, events: number): GroupFact {
   return {
+    kind: 'group',
     topic,
     events,
     accepted: 0,

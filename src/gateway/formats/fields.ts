@@ -73,13 +73,13 @@ const noId = (code: ErrorCode, detail: string, pointer?: Pointer): EventId => ({
 });
 
 function idOf(parsed: ParsedEvent, context: DecodeContext): EventId {
-  const { source, idempotencyKey, platform } = context;
+  const { source, idempotencyKey, digests } = context;
   if (idempotencyKey !== null) {
     const id = parsed.soleEvent ? idempotencyKey : `${idempotencyKey}/${parsed.index}`;
     return checkedId(id, `h${id}`, undefined, context);
   }
   if (source.id === 'content') {
-    const id = platform.sha256(context.content ?? parsed.bytes);
+    const id = digests.sha256(context.content ?? parsed.bytes);
     return checkedId(id, `c${id}`, undefined, context);
   }
   if (source.id !== null) return joinedId(parsed, source.id, context);

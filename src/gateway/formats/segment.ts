@@ -55,7 +55,7 @@ export function segmentEvent(
   const { index, line, bytes, json, fault } = parsed;
   if (fault !== null) return refusedEvent(parsed, keptBytes(bytes, fault), [fault], context.trace);
   if (!isObject(json)) return refusedEvent(parsed, bytes, [NOT_AN_OBJECT], context.trace);
-  const { source, limits, platform, trace } = context;
+  const { source, limits, digests, trace } = context;
   const draft = new JsonMerge(bytes, json);
   draft.drop(WRITE_KEY);
   const kind = kindOf(json.type, path, context);
@@ -89,7 +89,7 @@ export function segmentEvent(
     },
     identity: id === '' ? '' : identityOf(source, source.uri, `s${id}`),
     key: fieldText(key),
-    payloadChecksum: platform.checksum(bytes),
+    payloadChecksum: digests.checksum(bytes),
     errors: [
       ...errorsIn(kind),
       ...errors,
@@ -178,7 +178,7 @@ function idAt(item: Item, pointer: Pointer): Field {
 function messageIdOf(
   { messageId }: Record<string, unknown>,
   { index, soleEvent, bytes }: ParsedEvent,
-  { idempotencyKey, limits, platform, source }: DecodeContext,
+  { idempotencyKey, limits, digests, source }: DecodeContext,
 ): Field {
   if (messageId !== undefined && messageId !== null && messageId !== '') {
     const bad = typeof messageId === 'string' ? unusable(messageId, limits.id) : 'must be a string';
@@ -186,7 +186,7 @@ function messageIdOf(
   }
   if (idempotencyKey !== null) return soleEvent ? idempotencyKey : `${idempotencyKey}/${index}`;
   // A signed item that is sent again must not be a new event.
-  return source.config.verify === null ? crypto.randomUUID() : platform.sha256(bytes);
+  return source.config.verify === null ? crypto.randomUUID() : digests.sha256(bytes);
 }
 
 /** The limits hold for the stored item, too, which has the batch's defaults. */

@@ -131,7 +131,7 @@ function resolve(record: SenmlRecord, base: Base, receivedAt: string): Resolved 
 
 function eventOf({ index, bytes, name, device, time, errors }: Resolved, pack: Pack): DecodedEvent {
   const { source, sent, soleEvent } = pack;
-  const { idempotencyKey, limits, platform, trace } = pack.context;
+  const { idempotencyKey, limits, digests, trace } = pack.context;
   const at = { index, line: null };
   const fault = sizeFault(bytes.length, pack.context);
   if (errors.length > 0 || time === null || fault !== null)
@@ -146,8 +146,8 @@ function eventOf({ index, bytes, name, device, time, errors }: Resolved, pack: P
   else {
     // The value counts too: a coarse clock gives two readings one time.
     const id = time.relative
-      ? `${platform.sha256(sent)}/${index}`
-      : `${name}:${time.text}:${platform.sha256(bytes).slice(0, 16)}`;
+      ? `${digests.sha256(sent)}/${index}`
+      : `${name}:${time.text}:${digests.sha256(bytes).slice(0, 16)}`;
     decoded = plainEvent({ ...parsed, soleEvent: true }, { ...context, idempotencyKey: id });
   }
   const { event } = decoded;

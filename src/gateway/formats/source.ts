@@ -2,7 +2,7 @@ import type { Limits } from '../../config/config.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
 import type { DecodedEvent } from '../../core/event.ts';
 import { makePointer, type Pointer } from '../../json/pointer.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 
 /** A source of the config with its pointers parsed. */
 export interface Source {
@@ -36,7 +36,7 @@ export function makeSource(config: SourceConfig): Source {
 export interface DecodeContext {
   source: Source;
   limits: Limits;
-  platform: Platform;
+  digests: Digests;
   /** RFC 3339 text. */
   receivedAt: string;
   header(name: string): string | undefined;

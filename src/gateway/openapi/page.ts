@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests, Inflater } from '../../ports/platform.ts';
 import type { SchemaSet } from '../../schema/registry.ts';
 import type { Reply } from '../reply.ts';
 import type { Route } from '../route.ts';
@@ -12,7 +12,7 @@ export function makeOpenApiPage(
   routes: Route[],
   config: Pick<Config, 'gateway' | 'sources'>,
   schemas: () => SchemaSet,
-  platform: Platform,
+  platform: Digests & Inflater,
 ): OpenApiPage {
   let from: SchemaSet | null = null;
   let body = '';

@@ -1,6 +1,6 @@
 import type { SourceConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 import type { RateStore } from '../../ports/rate-store.ts';
 import type { Admission } from '../admission/admit.ts';
 import type { Limiter } from './limiter.ts';
@@ -11,7 +11,7 @@ export interface LimiterOptions {
   sources: Iterable<SourceConfig>;
   /** The store that all gateways share; null: this gateway counts alone. */
   store: RateStore | null;
-  platform: Pick<Platform, 'digest'>;
+  digests: Pick<Digests, 'digest'>;
   /** Milliseconds of a monotonic clock. */
   now?: () => number;
 }
@@ -25,7 +25,7 @@ const RETRY_MS = 1_000;
 export function makeLimiter(options: LimiterOptions): Limiter | null {
   const limits = new Map<string, SourceLimits>();
   for (const source of options.sources) {
-    const one = new SourceLimits(source, options.platform);
+    const one = new SourceLimits(source, options.digests);
     if (one.policy !== '') limits.set(source.name, one);
   }
   return limits.size === 0 ? null : new RateLimiter(limits, options);

@@ -1,5 +1,5 @@
 import type { Rate, SourceConfig } from '../../config/source/types.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 import type { Admission } from '../admission/admit.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -11,15 +11,15 @@ export class SourceLimits {
   /** The RateLimit-Policy field; empty when the source has no rate. */
   readonly policy: string;
   readonly #source: string;
-  readonly #platform: Pick<Platform, 'digest'>;
+  readonly #digests: Pick<Digests, 'digest'>;
   readonly #keyRate: Rate | null;
   readonly #shared: TokenBucket[];
   /** By key or subject: its own buckets, then those of the source. */
   readonly #byKey = new Map<string, TokenBucket[]>();
 
-  constructor({ name, rate }: SourceConfig, platform: Pick<Platform, 'digest'>) {
+  constructor({ name, rate }: SourceConfig, digests: Pick<Digests, 'digest'>) {
     this.#source = name;
-    this.#platform = platform;
+    this.#digests = digests;
     this.#keyRate = rate.key;
     this.#shared = this.#make(rate.all, '', null);
     this.policy = [...this.#make(rate.key, 'key-', ''), ...this.#shared].map(policyOf).join(', ');
@@ -43,7 +43,7 @@ export class SourceLimits {
       const tokens = rate?.[unit] ?? null;
       if (tokens === null) continue;
       const name = `${prefix}${unit}`;
-      const key = this.#platform.digest(`${this.#source}\n${name}\n${who ?? ''}`);
+      const key = this.#digests.digest(`${this.#source}\n${name}\n${who ?? ''}`);
       buckets.push(new TokenBucket(name, unit, tokens, key));
     }
     return buckets;

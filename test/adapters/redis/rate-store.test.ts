@@ -89,7 +89,7 @@ describe('gateways that share a rate', { timeout: 60_000 }, () => {
     return makeLimiter({
       sources,
       store,
-      platform: { digest: (text) => Buffer.from(text).toString('base64url') },
+      digests: { digest: (text) => Buffer.from(text).toString('base64url') },
     })!;
   }
 
