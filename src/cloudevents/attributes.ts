@@ -1,5 +1,5 @@
 import { isDateTime } from '../core/date-time.ts';
-import type { EventError } from '../core/event.ts';
+import { type EventError, eventError } from '../core/event.ts';
 import { unusable } from '../core/header-text.ts';
 import { textOf } from '../json/scan.ts';
 
@@ -49,7 +49,7 @@ export function headerAttributes(headers: Iterable<[string, string]>): {
     const text = percentDecode(value);
     const problem = headerProblem(name, text) ?? (Object.hasOwn(attributes, name) ? 'is there twice' : null);
     if (problem === null) attributes[name] = text;
-    else errors.push({ code: 'bad_cloudevent', detail: `header ${header} ${problem}` });
+    else errors.push(eventError('bad_cloudevent', `header ${header} ${problem}`));
   }
   return { attributes, errors };
 }
@@ -86,12 +86,12 @@ export function checkAttributes(
   const errors: EventError[] = [];
   const bad = (name: string, why: string) => {
     if (errors.length < MAX_ERRORS)
-      errors.push({ code: 'bad_cloudevent', pointer: `#/${name}`, detail: `${nameOf(name)} ${why}` });
+      errors.push(eventError('bad_cloudevent', `${nameOf(name)} ${why}`, `#/${name}`));
   };
   const names = Object.keys(attributes).filter((name) => !dropReserved || !isReserved(name));
   if (names.length > MAX_ATTRIBUTES) {
     const detail = `event has ${names.length} attributes; the limit is ${MAX_ATTRIBUTES}`;
-    return { headers, errors: [{ code: 'bad_cloudevent', pointer: '#', detail }] };
+    return { headers, errors: [eventError('bad_cloudevent', detail, '#')] };
   }
   for (const name of ['id', 'source', 'specversion', 'type']) {
     const value = attributes[name];

@@ -1,5 +1,5 @@
 import { fromBase64 } from '../core/encoding.ts';
-import type { EventError } from '../core/event.ts';
+import { type EventError, eventError } from '../core/event.ts';
 import { unusable } from '../core/header-text.ts';
 import { locate } from '../json/pointer.ts';
 import { type Attributes, checkAttributes, headerAttributes, type ReadRules } from './attributes.ts';
@@ -28,6 +28,8 @@ export function binaryHeader(has: (name: string) => boolean): string | undefined
 // Readers of the record would take such data for the event, with the attributes that a client made up.
 const CLAIMS_EVENT = 'must not say that the data is itself a CloudEvent';
 
+const DATA = '#/data_base64';
+
 /** Binary mode (3.1): the attributes are in `ce-` headers, and the body is the data. */
 export function readBinary(
   sent: Iterable<[string, string]>,
@@ -39,7 +41,7 @@ export function readBinary(
   const { headers, errors: bad } = checkAttributes(attributes, rules, (name) => `header ce-${name}`);
   const errors = [...unread, ...bad];
   if (contentType !== null && isEventType(contentType))
-    errors.push({ code: 'unsupported_type', detail: `header Content-Type ${CLAIMS_EVENT}` });
+    errors.push(eventError('unsupported_type', `header Content-Type ${CLAIMS_EVENT}`));
   else if (contentType !== null) headers['content-type'] = contentType;
   return { attributes, headers, data: body.length === 0 ? null : body, json: undefined, errors };
 }
@@ -60,10 +62,12 @@ export function readStructured(
   const type = contentType as string;
   const event: ReceivedEvent = { attributes, headers, data: null, json: undefined, errors };
   if (data !== undefined && base64 !== undefined && base64 !== null)
-    errors.push(badData('event has both data and data_base64; they exclude each other'));
+    errors.push(
+      eventError('bad_cloudevent', 'event has both data and data_base64; they exclude each other', DATA),
+    );
   else if (base64 !== undefined && base64 !== null) {
     event.data = strictBase64(base64);
-    if (event.data === null) errors.push(badData('data_base64 must be base64'));
+    if (event.data === null) errors.push(eventError('bad_cloudevent', 'data_base64 must be base64', DATA));
   } else if (data !== undefined) {
     event.data = memberData(bytes, data, type);
     if (isJsonType(type) || typeof data !== 'string') event.json = data;
@@ -90,13 +94,9 @@ function contentTypeError(contentType: unknown, rules: ReadRules): EventError | 
     contentType === '' ||
     unusable(contentType, rules.contentType) !== null
   )
-    return { code: 'bad_cloudevent', pointer, detail: 'attribute datacontenttype must be a media type' };
+    return eventError('bad_cloudevent', 'attribute datacontenttype must be a media type', pointer);
   if (!isEventType(contentType)) return null;
-  return { code: 'unsupported_type', pointer, detail: `attribute datacontenttype ${CLAIMS_EVENT}` };
-}
-
-function badData(detail: string): EventError {
-  return { code: 'bad_cloudevent', pointer: '#/data_base64', detail };
+  return eventError('unsupported_type', `attribute datacontenttype ${CLAIMS_EVENT}`, pointer);
 }
 
 /** Base64 with its padding (RFC 4648 section 4); null for anything else. */

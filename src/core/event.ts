@@ -10,6 +10,10 @@ export interface EventError {
 /** What became of one event. There is exactly one for each event received. */
 export type Verdict = 'accepted' | 'duplicate' | 'rejected' | 'retry';
 
+export function eventError(code: ErrorCode, detail: string, pointer?: string): EventError {
+  return pointer === undefined ? { code, detail } : { code, pointer, detail };
+}
+
 /** The errors of an event that has none. */
 export const NO_ERRORS: readonly EventError[] = [];
 

@@ -1,5 +1,4 @@
-import type { EventError, IncomingEvent, Verdict } from '../core/event.ts';
-import { eventError } from './formats/event.ts';
+import { type EventError, eventError, type IncomingEvent, type Verdict } from '../core/event.ts';
 import type { Source } from './formats/source.ts';
 
 export type Counts = Readonly<Record<Verdict, number>>;

@@ -1,10 +1,9 @@
-import type { EventError, IncomingEvent } from '../core/event.ts';
+import { type EventError, eventError, type IncomingEvent } from '../core/event.ts';
 import { claimKey } from '../ports/dedupe-store.ts';
 import type { LogRecord } from '../ports/event-log.ts';
 import type { Digests } from '../ports/platform.ts';
 import type { CommitGroups } from './commit/group.ts';
 import { type Item, makeItem } from './commit/item.ts';
-import { eventError } from './formats/event.ts';
 import type { Source } from './formats/source.ts';
 import {
   type EventOutcome,

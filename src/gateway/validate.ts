@@ -1,7 +1,7 @@
-import { type DecodedEvent, type EventError, NO_ERRORS } from '../core/event.ts';
+import { type DecodedEvent, type EventError, eventError, NO_ERRORS } from '../core/event.ts';
 import { fragment, parsePointer, resolvePointer } from '../json/pointer.ts';
 import type { ErrorBudget, SchemaSet } from '../schema/registry.ts';
-import { eventError, type Field, isError } from './formats/event.ts';
+import { type Field, isError } from './formats/event.ts';
 import type { Source } from './formats/source.ts';
 
 /** The errors of an event's data by the schema that its source, type or dataschema names; none when there is no schema. */

@@ -2,13 +2,12 @@ import { ATTRIBUTE_BYTES, type ReadRules } from '../../cloudevents/attributes.ts
 import { isJsonType } from '../../cloudevents/content-type.ts';
 import { type ReceivedEvent, readBinary, readStructured } from '../../cloudevents/read.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { DecodedEvent, EventError } from '../../core/event.ts';
+import { type DecodedEvent, type EventError, eventError } from '../../core/event.ts';
 import { unusable } from '../../core/header-text.ts';
 import { isObject } from '../../json/parse.ts';
 import { skipSpace } from '../../json/scan.ts';
 import {
   errorsIn,
-  eventError,
   type Field,
   fieldText,
   identityOf,

@@ -1,5 +1,4 @@
-import type { ErrorCode } from '../../core/errors.ts';
-import { type DecodedEvent, type EventError, NO_ERRORS } from '../../core/event.ts';
+import { type DecodedEvent, type EventError, eventError, NO_ERRORS } from '../../core/event.ts';
 import type { DecodeContext, Source } from './source.ts';
 
 /** The bytes of one event, and their value: undefined when `fault` says why they were not parsed. */
@@ -28,10 +27,6 @@ export function refusedEvent(
   return { event: { index, line, ...found }, json: undefined, name: null };
 }
 
-export function eventError(code: ErrorCode, detail: string, pointer?: string): EventError {
-  return pointer === undefined ? { code, detail } : { code, pointer, detail };
-}
-
 export function isError(field: Field): field is EventError {
   return typeof field === 'object' && field !== null;
 }
@@ -56,7 +51,7 @@ export function identityOf(source: Source, uri: string, id: string): string {
 /** Why an event of so many bytes is too large; null when it is not. */
 export function sizeFault(size: number, { limits }: DecodeContext): EventError | null {
   if (size <= limits.event) return null;
-  return { code: 'event_too_large', detail: `event has ${size} bytes; the limit is ${limits.event}` };
+  return eventError('event_too_large', `event has ${size} bytes; the limit is ${limits.event}`);
 }
 
 /** Why an event of this nesting and this number of values is refused; null when both are within the limits. */
@@ -65,8 +60,8 @@ export function shapeFault(
   { limits }: DecodeContext,
 ): EventError | null {
   if (depth > limits.depth)
-    return { code: 'too_deep', detail: `event nests ${depth} levels deep; the limit is ${limits.depth}` };
+    return eventError('too_deep', `event nests ${depth} levels deep; the limit is ${limits.depth}`);
   if (values > limits.values)
-    return { code: 'too_many_values', detail: `event has ${values} values; the limit is ${limits.values}` };
+    return eventError('too_many_values', `event has ${values} values; the limit is ${limits.values}`);
   return null;
 }

@@ -1,11 +1,11 @@
 import { isEventTime } from '../../cloudevents/attributes.ts';
 import type { ErrorCode } from '../../core/errors.ts';
-import type { DecodedEvent, EventError } from '../../core/event.ts';
+import { type DecodedEvent, type EventError, eventError, NO_ERRORS } from '../../core/event.ts';
 import { unusable } from '../../core/header-text.ts';
 import { NO_TRACE } from '../../core/trace-context.ts';
 import { fragment, locate, type Pointer, resolvePointer } from '../../json/pointer.ts';
 import { textOf } from '../../json/scan.ts';
-import { errorsIn, eventError, type Field, fieldText, identityOf, type ParsedEvent } from './event.ts';
+import { errorsIn, type Field, fieldText, identityOf, isError, type ParsedEvent } from './event.ts';
 import type { DecodeContext } from './source.ts';
 
 /** JSON data, and its bytes. */
@@ -43,6 +43,7 @@ export function plainEvent(parsed: ParsedEvent, context: DecodeContext): Decoded
     'content-type': 'application/json',
   };
   if (id === '') delete headers.ce_id;
+  const isGood = error === null && !isError(type) && !isError(time) && !isError(subject) && !isError(key);
   const subjectText = fieldText(subject);
   if (subjectText !== null) headers.ce_subject = subjectText;
   const event = {
@@ -54,7 +55,7 @@ export function plainEvent(parsed: ParsedEvent, context: DecodeContext): Decoded
     identity,
     key: fieldText(key),
     payloadChecksum: null,
-    errors: errorsIn(error, type, time, subject, key),
+    errors: isGood ? NO_ERRORS : errorsIn(error, type, time, subject, key),
   };
   return { event, json: parsed.json, name: null };
 }

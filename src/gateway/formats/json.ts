@@ -1,9 +1,9 @@
 import { EVENT_COST, VALUE_COST } from '../../config/gateway/limits.ts';
 import { type ErrorCode, RequestError } from '../../core/errors.ts';
-import type { DecodedEvent } from '../../core/event.ts';
+import { type DecodedEvent, eventError } from '../../core/event.ts';
 import { isObject, parseJson } from '../../json/parse.ts';
 import { eachElement, ScanError, type Span, skipSpace, textOf, valueSpan } from '../../json/scan.ts';
-import { eventError, type ParsedEvent, refusedEvent, shapeFault, sizeFault } from './event.ts';
+import { type ParsedEvent, refusedEvent, shapeFault, sizeFault } from './event.ts';
 import { plainEvent } from './fields.ts';
 import type { DecodeContext, Decoding } from './source.ts';
 

@@ -1,11 +1,10 @@
-import type { DecodedEvent, EventError } from '../../core/event.ts';
+import { type DecodedEvent, type EventError, eventError } from '../../core/event.ts';
 import { unusable } from '../../core/header-text.ts';
 import { type FieldDefaults, JsonMerge, withoutMember } from '../../json/merge.ts';
 import { isObject } from '../../json/parse.ts';
 import { makePointer, type Pointer } from '../../json/pointer.ts';
 import {
   errorsIn,
-  eventError,
   type Field,
   fieldText,
   identityOf,

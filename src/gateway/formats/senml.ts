@@ -1,9 +1,9 @@
 import { RequestError } from '../../core/errors.ts';
-import type { DecodedEvent, EventError } from '../../core/event.ts';
+import { type DecodedEvent, type EventError, eventError } from '../../core/event.ts';
 import { parseJson } from '../../json/parse.ts';
 import { fragment, makePointer } from '../../json/pointer.ts';
 import { skipSpace, textOf } from '../../json/scan.ts';
-import { errorsIn, eventError, fieldText, refusedEvent, sizeFault } from './event.ts';
+import { errorsIn, fieldText, refusedEvent, sizeFault } from './event.ts';
 import { plainEvent, usableKey } from './fields.ts';
 import { cutArray, decodeElements } from './json.ts';
 import {

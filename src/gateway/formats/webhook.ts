@@ -1,11 +1,11 @@
 import { isEventType, isJsonType } from '../../cloudevents/content-type.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { DecodedEvent } from '../../core/event.ts';
+import { type DecodedEvent, eventError } from '../../core/event.ts';
 import { unusable } from '../../core/header-text.ts';
 import { skipSpace, textOf } from '../../json/scan.ts';
 import type { Signed } from '../signature/check.ts';
 import { type ParsedData, parseData } from './cloudevents.ts';
-import { eventError, sizeFault } from './event.ts';
+import { sizeFault } from './event.ts';
 import { plainEvent, timeText } from './fields.ts';
 import { formFields, formJson } from './form.ts';
 import { withoutMark } from './json.ts';

@@ -25,7 +25,7 @@ export interface DecodedBody {
  * Reads a body; finds an admission when there is none. A Reply answers a request that holds no events. Throws
  * RequestError when the body as a whole is wrong.
  */
-export type ReadBody = (received: ReceivedBody) => DecodedBody | Reply;
+type ReadBody = (received: ReceivedBody) => DecodedBody | Reply;
 
 /** How the requests of some paths are read and answered. */
 export interface Protocol {
