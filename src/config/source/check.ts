@@ -1,9 +1,10 @@
 import { fromBase64 } from '../../core/encoding.ts';
-import type { Findings, Path } from '../text/text.ts';
-import { checkOrigin } from '../values.ts';
+import type { Findings } from '../text/findings.ts';
+import type { Path } from '../text/path.ts';
+import { checkOrigin } from '../values/check.ts';
 import type { SourceConfig, VerifyConfig } from './types.ts';
 
-/** Checks what several settings of one source, or several sources, can tell together. */
+/** Checks settings against each other, in one source and across sources. */
 export function checkSources(sources: SourceConfig[], findings: Findings): void {
   checkKeys(sources, findings);
   for (const source of sources) checkSource(source, findings);
@@ -13,24 +14,24 @@ function checkSource(source: SourceConfig, findings: Findings): void {
   const { name, protocol, keys, jwt, verify, origins, batch, identity } = source;
   const base = ['sources', name];
   if (protocol === 'webhook' && verify === null && keys.length === 0 && jwt === null) {
-    findings.error(base, 'a webhook needs verify (or keys, for a sender that cannot sign)');
+    findings.error(base, 'a webhook needs verify, or keys if the sender cannot sign');
   }
   if (protocol === 'segment' && keys.length === 0) {
-    findings.error(base, 'a Segment source is chosen by its write key: it needs keys');
+    findings.error(base, 'needs keys: the write key of a request selects the source of protocol segment');
   }
   if (protocol === 'segment') {
     for (const field of ['id', 'type', 'time', 'subject'] as const) {
-      if (source[field] !== null) findings.error([...base, field], 'is fixed for protocol segment');
+      if (source[field] !== null) findings.error([...base, field], 'cannot be set for protocol segment');
     }
   }
   if (protocol !== 'webhook' && verify !== null && verify.scheme !== 'hmac' && verify.scheme !== 'device') {
-    findings.error([...base, 'verify', 'scheme'], `${verify.scheme} is for protocol webhook`);
+    findings.error([...base, 'verify', 'scheme'], `${verify.scheme} is only for protocol webhook`);
   }
   if (protocol === 'webhook' && batch === 'all-or-nothing') {
-    findings.error([...base, 'batch'], 'must be each: a webhook is one event, and a refused one is kept');
+    findings.error([...base, 'batch'], 'must be each, because a webhook is one event');
   }
   if (identity === 'key' && keys.length === 0 && jwt === null && verify?.scheme !== 'device') {
-    findings.error([...base, 'identity'], 'key needs keys, jwt, or verify of scheme device');
+    findings.error([...base, 'identity'], 'key needs keys, jwt, or verify with scheme device');
   }
   if (verify !== null) {
     checkVerify(verify, [...base, 'verify'], findings);
@@ -41,7 +42,7 @@ function checkSource(source: SourceConfig, findings: Findings): void {
   }
 }
 
-/** Only what is signed makes an id of events; of webhooks the id header counts where there is no other. */
+/** Warns of ids and times that the signature does not cover. */
 function checkSignedIds(
   { protocol, id }: SourceConfig,
   verify: VerifyConfig,
@@ -52,7 +53,7 @@ function checkSignedIds(
   if (protocol === 'events' && id === null && (format === 'json' || format === 'lines')) {
     findings.warn(
       base,
-      'has no id: Idempotency-Key is not signed, so events without a place for it are refused',
+      'has no id: Idempotency-Key is not signed, so it does not count, and events without an id are rejected',
     );
   }
   if (
@@ -64,31 +65,28 @@ function checkSignedIds(
   ) {
     findings.warn(
       [...base, 'verify', 'id'],
-      'is not signed: template has no {id}; a body that is sent again under another id is a new event',
+      'is not signed, because template has no {id}: a body that is sent again with another id is a new event',
     );
   }
   if (scheme === 'device' && verify.timestamp === null) {
     findings.warn(
       [...base, 'verify', 'timestamp'],
-      'none: what a device has signed can be sent again at any time, and is a new event after dedupe.window',
+      'none: a signed body can be sent again at any time, and is a new event after dedupe.window',
     );
   }
 }
 
 function checkVerify({ scheme, secrets, timestamp, template }: VerifyConfig, path: Path, findings: Findings) {
   if (scheme === 'hmac' && timestamp !== null && !template.includes('{timestamp}')) {
-    findings.error(
-      [...path, 'timestamp'],
-      'protects nothing: template has no {timestamp}, so it is not signed',
-    );
+    findings.error([...path, 'timestamp'], 'is not signed, because template has no {timestamp}');
   }
   if (scheme !== 'standard' && scheme !== 'svix') return;
   for (const [index, secret] of secrets.entries()) {
     const at = [...path, 'secrets', index];
     const bytes = fromBase64(secret.replace(/^wh(?:sec|pk)_/, ''));
     if (secret.startsWith('whsk_'))
-      findings.error(at, "is the sender's private key; take the one with whpk_");
-    else if (bytes === null) findings.error(at, 'must be base64, mostly after whsec_ or whpk_');
+      findings.error(at, "is the sender's private key; use the public key, which begins with whpk_");
+    else if (bytes === null) findings.error(at, 'must be base64, usually after whsec_ or whpk_');
     else if (secret.startsWith('whpk_') && bytes.length !== 32) {
       findings.error(at, `must be a public key of 32 bytes; it has ${bytes.length}`);
     }
