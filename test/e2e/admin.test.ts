@@ -111,7 +111,7 @@ it('a token is also taken from the environment, and before it from the command l
   expect(await command(['show', 'order', 'o-2'], reading)).toMatchObject({ code: 0 });
   expect(await command(['cancel', 'order', 'o-2'], reading)).toEqual({
     code: 1,
-    output: '403: this token may only read; admin.tokens.operate has those that may\n',
+    output: '403: this token may only read; use one of admin.tokens.operate\n',
   });
   expect(await command(['cancel', 'order', 'o-2', '--token', OPERATE], reading)).toMatchObject({ code: 0 });
   // An empty variable is none.
