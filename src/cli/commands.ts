@@ -103,7 +103,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'replay',
     summary: "calls a subscription's function again with the events since --from, which is required",
-    options: { ...SUBSCRIPTION, ...TIMES, rate: ['N', 'at most N calls a second'], ...JSON_LINES },
+    options: { ...SUBSCRIPTION, ...TIMES, rate: ['N', 'makes at most N calls a second'], ...JSON_LINES },
     run: async (line) => (await import('./replay.ts')).replayEvents(await open(line)),
   },
   {

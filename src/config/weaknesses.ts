@@ -1,10 +1,10 @@
 import { isLoopback } from '../core/host.ts';
-import { adminWeaknesses } from './admin/weaknesses.ts';
+import { adminWeaknesses } from './admin/check.ts';
 import type { Config } from './config.ts';
-import { dedupeWeaknesses } from './dedupe/weaknesses.ts';
-import { functionWeaknesses } from './function/weaknesses.ts';
-import { logWeaknesses } from './log/weaknesses.ts';
-import { sourceWeaknesses } from './source/weaknesses.ts';
+import { dedupeWeaknesses } from './dedupe/check.ts';
+import { functionWeaknesses } from './function/check.ts';
+import { logWeaknesses } from './log/check.ts';
+import { sourceWeaknesses } from './source/check.ts';
 import type { Weakness } from './values/weakness.ts';
 import { callsOf } from './workflow/types.ts';
 

@@ -50,7 +50,9 @@ test('topics must not go round', async () => {
     expect.stringContaining("workflow.order is only for the workflow's progress"),
   ]);
   const wait = '{ name: w, waitFor: { topics: [workflow.order], filter: event.data.o == workflow.id } }';
-  expect(await problems(flow(wait))).toEqual([expect.stringContaining("is the workflow's own progress topic")]);
+  expect(await problems(flow(wait))).toEqual([
+    expect.stringContaining("is the workflow's own progress topic"),
+  ]);
 });
 
 test('a step is one event, and its outcome must be known', async () => {

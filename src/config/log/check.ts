@@ -1,5 +1,6 @@
 import { formatDuration } from '../../core/units.ts';
 import type { Findings } from '../text/findings.ts';
+import { note, type Weakness, weak, weakTls } from '../values/weakness.ts';
 import type { LogConfig } from './types.ts';
 
 /** Checks settings of the log against each other. */
@@ -13,4 +14,16 @@ export function checkLog({ spool, store, timeout }: LogConfig, findings: Finding
       `must be less than log.timeout (${formatDuration(timeout)}), after which requests get 503`,
     );
   }
+}
+
+export function logWeaknesses({ store }: LogConfig): Weakness[] {
+  if (!('kafka' in store)) return [];
+  const { tls, sasl } = store.kafka;
+  const path = ['log', 'kafka', 'sasl'];
+  const found = weakTls(['log', 'kafka', 'tls'], tls);
+  if (sasl === null || tls !== null) return found;
+  if (sasl.mechanism === 'plain')
+    found.push(weak(path, 'plain without tls sends the password readable; add tls: {}'));
+  else found.push(note(path, 'without tls others on the network can read the events; add tls: {}'));
+  return found;
 }
