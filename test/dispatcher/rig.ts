@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
-import type { HttpFunction, SubscriptionConfig } from '../../src/config/subscription/types.ts';
+import type { HttpFunction } from '../../src/config/function/types.ts';
+import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
 import {
   type Dispatcher,
   type DispatcherOptions,

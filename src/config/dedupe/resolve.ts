@@ -1,35 +1,35 @@
-import type { Address, TlsConfig } from '../config.ts';
-import type { Reader } from '../resolve.ts';
-import type { ConfigDocument } from '../shape.ts';
-import type { Path } from '../text/text.ts';
-import { readAddress, readTls } from '../values.ts';
+import type { Path } from '../text/path.ts';
+import { type Address, readAddress } from '../values/address.ts';
+import type { Reader } from '../values/reader.ts';
+import { readTls } from '../values/tls.ts';
+import type { DedupeDocument } from './shape.ts';
+import type { DedupeConfig, RedisConfig, RedisLogin, RedisServers } from './types.ts';
 
-export interface RedisLogin {
-  username: string | null;
-  password: string | null;
-  tls: TlsConfig | null;
+type RedisDocument = NonNullable<DedupeDocument['redis']>;
+
+/** Longest time in milliseconds that an id is remembered: a year. */
+const MAX_WINDOW = 366 * 86_400_000;
+
+/** Makes the config of the dedupe store of its document, and checks each value on its own. */
+export function readDedupe(raw: DedupeDocument, reader: Reader): DedupeConfig {
+  const { redis, embedded } = raw;
+  if (!redis === !embedded) reader.findings.error(['dedupe'], 'needs one of redis and embedded');
+  return {
+    store: redis ? { redis: readRedis(redis, reader) } : { embedded: { path: embedded?.path ?? '.postern' } },
+    window: reader.time(['dedupe', 'window'], raw.window, 1000, MAX_WINDOW),
+    lease: reader.time(['dedupe', 'lease'], raw.lease, 1000, MAX_WINDOW),
+    outage: raw.outage,
+  };
 }
 
-/** One server, the nodes of a cluster, or whichever server the sentinels call the primary. */
-export type RedisServers =
-  | { url: string }
-  | { cluster: RedisLogin & { nodes: Address[] } }
-  | { sentinel: RedisLogin & { nodes: Address[]; name: string; sentinelPassword: string | null } };
-
-/** `prefix` goes before every key; `timeout`: milliseconds in which each call settles. */
-export type RedisConfig = RedisServers & { prefix: string; timeout: number };
-
-type Raw = NonNullable<ConfigDocument['dedupe']['redis']>;
-
-/** The config of Redis, each value checked. */
-export function readRedis(raw: Raw, reader: Reader): RedisConfig {
+function readRedis(raw: RedisDocument, reader: Reader): RedisConfig {
   const { prefix } = raw;
   const timeout = reader.time(at('timeout'), raw.timeout);
-  // With empty braces Redis takes the whole key for its place: nothing could be kept together.
+  // With empty braces Redis hashes the whole key, so keys that belong together would land in different slots.
   if (raw.cluster && /^[^{]*\{\}/.test(prefix)) {
     reader.findings.error(
       at('prefix'),
-      'must not hold {} in a cluster; a name in braces puts all keys in one slot',
+      'must not have {} in a cluster; a name in braces puts all keys in one slot',
     );
   }
   return { ...readServers(raw, reader), prefix, timeout };
@@ -39,7 +39,7 @@ function at(...rest: (string | number)[]): Path {
   return ['dedupe', 'redis', ...rest];
 }
 
-function readServers({ url, cluster, sentinel }: Raw, reader: Reader): RedisServers {
+function readServers({ url, cluster, sentinel }: RedisDocument, reader: Reader): RedisServers {
   const { findings, secret } = reader;
   if ([url, cluster, sentinel].filter((one) => one !== undefined).length !== 1) {
     findings.error(at(), 'needs one of url, cluster and sentinel');
@@ -81,15 +81,16 @@ function readNodes(
 
 function readLogin(
   kind: 'cluster' | 'sentinel',
-  { username, password, tls }: Pick<NonNullable<Raw['cluster']>, 'username' | 'password' | 'tls'>,
-  { findings, secret }: Reader,
+  { username, password, tls }: Pick<NonNullable<RedisDocument['cluster']>, 'username' | 'password' | 'tls'>,
+  reader: Reader,
 ): RedisLogin {
+  const { findings, secret } = reader;
   if (username !== undefined && password === undefined)
     findings.error(at(kind, 'username'), 'needs a password');
   return {
     username: username ?? null,
     password: optional(password, (text) => secret(at(kind, 'password'), text)),
-    tls: optional(tls, (raw) => readTls(at(kind, 'tls'), raw, secret)),
+    tls: readTls(at(kind, 'tls'), tls, reader),
   };
 }
 

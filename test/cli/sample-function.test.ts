@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { expect, test } from 'vitest';
-import { startSampleFunction } from '../../src/cli/dev.ts';
+import { startSampleFunction } from '../../src/cli/sample-function.ts';
 import { freePort } from '../services/free-port.ts';
 
 /** Calls the sample function as the dispatcher does; resolves with what it prints for it. */

@@ -1,24 +1,25 @@
 import { Ajv, type ErrorObject } from 'ajv';
-import { type ConfigDocument, configShape } from '../shape.ts';
+import { editDistance } from '../../core/edit-distance.ts';
+import type { Findings } from './findings.ts';
+import type { Path } from './path.ts';
 import { describeValue, isKeyShown, type ShapeNode } from './shown.ts';
-import type { Findings, Path } from './text.ts';
 
 /**
- * Holds a document against the config's shape and fills in defaults, both in place. What does not fit is
- * reported and then removed (what is required is replaced by something empty), so that the rest can be
- * checked in the same run. Null when nothing sensible is left.
+ * Checks a document against `findings.shape` and fills in defaults. Changes the document: a value that does not fit is
+ * reported and removed, or replaced by an empty one where it is required, so that one run finds all errors. Null when
+ * no document of this shape can be made.
  */
-export function checkShape(document: unknown, findings: Findings): ConfigDocument | null {
+export function checkShape<T>(document: unknown, findings: Findings): T | null {
   const ajv = new Ajv({
     allErrors: true,
     verbose: true,
     useDefaults: true,
     allowUnionTypes: true,
     validateSchema: false,
-    // It runs once: making it quicker takes longer than it takes.
+    // The check runs once: optimizing its code takes longer than running it.
     code: { optimize: false },
   });
-  const validate = ajv.compile<ConfigDocument>(shapeFor(document));
+  const validate = ajv.compile<T>(shapeFor(document, findings.shape));
   const root = { document };
   if (validate(root.document)) return root.document;
   if (validate.errors!.filter((error) => convert(root, error, findings)).length > 0) validate(root.document);
@@ -27,19 +28,17 @@ export function checkShape(document: unknown, findings: Findings): ConfigDocumen
     findings.error(path, message, shown);
   }
   if (typeof document !== 'object' || document === null || Array.isArray(document)) return null;
-  // A pass can uncover the next fault: what was removed may be required, its stand-in may not do either.
+  // A repair can cause the next error: a removed value may be required, and its replacement may not fit either.
   for (let pass = 0; pass < 8 && !validate(root.document); pass++) {
-    for (const error of validate.errors!) mend(root, error, pass < 3);
+    for (const error of validate.errors!) repair(root, error, pass < 3);
   }
-  return validate(root.document) ? (root.document as ConfigDocument) : null;
+  return validate(root.document) ? (root.document as T) : null;
 }
 
-/** The shape without what the members of maps look like that the document does not have. */
-function shapeFor(document: unknown): object {
-  const shape = JSON.parse(JSON.stringify(configShape)) as {
-    properties: Record<string, { additionalProperties?: unknown }>;
-  };
-  for (const [name, part] of Object.entries(shape.properties)) {
+/** The shape without the members of the maps that the document does not have: they take time to compile. */
+function shapeFor(document: unknown, root: ShapeNode): object {
+  const shape = JSON.parse(JSON.stringify(root)) as ShapeNode;
+  for (const [name, part] of Object.entries(shape.properties!)) {
     const isMap = typeof part.additionalProperties === 'object';
     if (isMap && !Object.hasOwn(Object(document), name)) part.additionalProperties = true;
   }
@@ -53,7 +52,7 @@ function pathOf(error: ErrorObject): string[] {
     .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-/** A variable's value is text; where a number or a boolean is wanted it is read as one. */
+/** Turns the text of a variable into a number or a boolean, where the shape wants one. */
 function convert(root: { document: unknown }, error: ErrorObject, findings: Findings): boolean {
   const path = pathOf(error);
   if (error.keyword !== 'type' || !findings.fromEnvironment(path)) return false;
@@ -68,7 +67,7 @@ function convert(root: { document: unknown }, error: ErrorObject, findings: Find
   return true;
 }
 
-function mend(root: { document: unknown }, error: ErrorObject, standIn: boolean): void {
+function repair(root: { document: unknown }, error: ErrorObject, standIn: boolean): void {
   const path = pathOf(error);
   if (error.keyword === 'required' && standIn) {
     const [holder, key] = place(root, [...path, error.params.missingProperty]);
@@ -78,7 +77,7 @@ function mend(root: { document: unknown }, error: ErrorObject, standIn: boolean)
   }
   if (error.keyword === 'additionalProperties') path.push(error.params.additionalProperty);
   const [holder, key] = place(root, path);
-  // All lists here are of texts; a removed item would shift the places of those after it.
+  // Lists here hold texts. Removing an item would change the indexes of the items after it.
   if (Array.isArray(holder) && standIn) holder[Number(key)] = '/';
   else if (Array.isArray(holder)) holder.splice(0);
   else delete holder[key];
@@ -95,7 +94,7 @@ function place(root: object, path: readonly string[]): [Record<string, unknown>,
   return [holder, key];
 }
 
-/** `shown`: the place for people, when the path has a key of the text that is no secret. */
+/** `shown`: the path for people, when it ends in an unknown key that is surely not a secret. */
 function explain(error: ErrorObject, findings: Findings): { path: Path; message: string; shown?: Path } {
   const path = pathOf(error);
   const schema = (error.parentSchema ?? {}) as ShapeNode;
@@ -116,34 +115,18 @@ function explain(error: ErrorObject, findings: Findings): { path: Path; message:
   if (/^(?:min|max)Properties$/.test(keyword))
     message = `needs one of ${Object.keys(schema.properties ?? {}).join(', ')}`;
   if (keyword === 'enum') message = `must be one of ${params.allowedValues.join(', ')}`;
-  // Of a list or an object that is one, the kind is known.
+  // The message already implies that it is a list or an object.
   if (typeof data === 'object' && keyword !== 'type') return { path, message };
   if (findings.fromEnvironment(path)) return { path, message };
   const words: string[] = params.allowedValues ?? [];
-  const value = describeValue(path, schema, data, (text) => nearest(text, words) !== null);
+  const value = describeValue(findings.shape, path, schema, data, (text) => nearest(text, words) !== null);
   return { path, message: `${message}; this is ${value}` };
 }
 
-/** The word that somebody may have meant; null when none is near. */
+/** The word that was probably meant; null when none resembles the text. */
 function nearest(text: string, words: string[]): string | null {
   const near = words
-    .map((word) => ({ word, edits: distance(text.slice(0, 64).toLowerCase(), word.toLowerCase()) }))
+    .map((word) => ({ word, edits: editDistance(text.slice(0, 64).toLowerCase(), word.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)[0];
   return near && near.edits <= Math.max(1, Math.floor(near.word.length / 3)) ? near.word : null;
-}
-
-/** Edits between two words, a swap of neighbours counting as one. */
-function distance(a: string, b: string): number {
-  const rows = Array.from({ length: a.length + 1 }, (_, i) => [i, ...new Array<number>(b.length).fill(0)]);
-  for (let j = 1; j <= b.length; j++) rows[0]![j] = j;
-  for (let i = 1; i <= a.length; i++) {
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1;
-      let edits = Math.min(rows[i - 1]![j]! + 1, rows[i]![j - 1]! + 1, rows[i - 1]![j - 1]! + same);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
-        edits = Math.min(edits, rows[i - 2]![j - 2]! + 1);
-      rows[i]![j] = edits;
-    }
-  }
-  return rows[a.length]![b.length]!;
 }
