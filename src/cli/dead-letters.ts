@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { type OpenLog, openTopics } from '../app/stores.ts';
 import type { Config } from '../config/config.ts';
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
-import { compileLetterFilter, type LetterFilter, readLetters } from '../dispatcher/letters.ts';
+import { compileLetterFilter, type LetterFilter, readLetters } from '../dispatcher/dead-letter-search.ts';
 import { redrive } from '../dispatcher/redrive.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { countOf, subscriptionOf, timesOf, UsageError } from './command-line.ts';

@@ -5,7 +5,7 @@ import type { StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { type Delivery, deliveryOf } from './call.ts';
 import { reportDelivery } from './facts.ts';
-import { redrivenEvent } from './letter.ts';
+import { redrivenEvent } from './dead-letter-record.ts';
 
 export interface ArriveOptions {
   subscription: SubscriptionConfig;

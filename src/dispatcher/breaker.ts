@@ -1,4 +1,4 @@
-import { type Answer, healthOf, reasonOf } from '../function/conclude.ts';
+import { type Answer, healthOf, reasonOf } from '../function/answer.ts';
 import type { BreakerFacts } from '../ports/report.ts';
 import { Search } from './search.ts';
 

@@ -1,5 +1,5 @@
 import type { Holding } from '../consume/commits.ts';
-import type { Answer } from '../function/conclude.ts';
+import type { Answer } from '../function/answer.ts';
 import type { Caller, Invocation } from '../function/invoker.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { recordSize } from '../ports/record-size.ts';

@@ -1,14 +1,14 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
-import { type Answer, conclude, invalidCall, reasonOf } from '../function/conclude.ts';
+import { type Answer, conclude, invalidCall, reasonOf } from '../function/answer.ts';
 import type { Invoker } from '../function/invoker.ts';
 import { retryAfter } from '../function/retry.ts';
 import type { Appender } from '../ports/event-log.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
-import { Again } from './again.ts';
+import { Again } from './retries.ts';
 import type { Breaker } from './breaker.ts';
 import { Call, type Delivery } from './call.ts';
-import { makeReplies, type Replies } from './chain.ts';
-import { DeadLetters, type Letter } from './dead-letter.ts';
+import { makeReplies, type Replies } from './replies.ts';
+import { DeadLetters, type Letter } from './dead-letter-writer.ts';
 import { reportDelivery } from './facts.ts';
 import { holdBack } from './lanes.ts';
 import type { Pace } from './pace.ts';

@@ -1,4 +1,4 @@
-import type { Answer } from '../function/conclude.ts';
+import type { Answer } from '../function/answer.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
 
 /** Reports what became of events; `answer` is null when there was no call. */

@@ -1,4 +1,4 @@
-import { type Answer, healthOf } from '../function/conclude.ts';
+import { type Answer, healthOf } from '../function/answer.ts';
 import { type RetryPolicy, retryWait } from '../function/retry.ts';
 import type { Breaker } from './breaker.ts';
 import type { Call, Delivery } from './call.ts';

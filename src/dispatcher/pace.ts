@@ -1,4 +1,4 @@
-import { type Answer, healthOf } from '../function/conclude.ts';
+import { type Answer, healthOf } from '../function/answer.ts';
 
 export interface PaceOptions {
   /** Most calls at once. */

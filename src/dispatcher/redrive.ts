@@ -2,8 +2,8 @@ import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import type { Appender, ConsumeOptions, StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { recordSize } from '../ports/record-size.ts';
-import { LINEAGE, redrivenRecord, type StoredLetter } from './letter.ts';
-import { type LettersOptions, type PassedOver, readLetters } from './letters.ts';
+import { LINEAGE, redrivenRecord, type StoredLetter } from './dead-letter-record.ts';
+import { type LettersOptions, type PassedOver, readLetters } from './dead-letter-search.ts';
 
 export interface RedriveOptions extends LettersOptions {
   log: Appender;

@@ -1,4 +1,4 @@
-import { type Answer, healthOf } from '../function/conclude.ts';
+import { type Answer, healthOf } from '../function/answer.ts';
 
 const FIRST_MS = 5;
 const LONGEST_MS = 1_000;

@@ -1,4 +1,4 @@
-import { type Answer, conclude, isThrottled } from '../function/conclude.ts';
+import { type Answer, conclude, isThrottled } from '../function/answer.ts';
 import type { RetryPolicy } from '../function/retry.ts';
 import type { Call } from './call.ts';
 

@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici';
 import type { StoredRecord } from '../ports/event-log.ts';
-import type { CallFault, FunctionReply } from './conclude.ts';
+import type { CallFault, FunctionReply } from './answer.ts';
 import type { Caller, Invocation } from './invoker.ts';
 import { lostFault } from './lost.ts';
 import { HttpResponse, type Wanted } from './response.ts';

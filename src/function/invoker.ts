@@ -1,5 +1,5 @@
 import type { StoredRecord } from '../ports/event-log.ts';
-import type { Answer } from './conclude.ts';
+import type { Answer } from './answer.ts';
 
 /** Who is told how a call ended. */
 export interface Caller {

@@ -2,7 +2,7 @@ import type { InvokeCommandOutput } from '@aws-sdk/client-lambda';
 import { asBuffer, parseJson } from '../cloudevents/record.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { failedOf } from './batch-reply.ts';
-import type { Answer, FunctionReply } from './conclude.ts';
+import type { Answer, FunctionReply } from './answer.ts';
 import type { WantsReply } from './invoker.ts';
 import { TransportError } from './lambda-transport.ts';
 

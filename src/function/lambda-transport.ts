@@ -1,5 +1,5 @@
 import { Agent, type Dispatcher } from 'undici';
-import type { CallFault } from './conclude.ts';
+import type { CallFault } from './answer.ts';
 import { lostFault } from './lost.ts';
 
 /** A request of the AWS SDK. */

@@ -1,7 +1,7 @@
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import type { LambdaFunction } from '../config/subscription/types.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
-import type { CallFault } from './conclude.ts';
+import type { CallFault } from './answer.ts';
 import type { Caller, Invocation, Invoker, WantsReply } from './invoker.ts';
 import { answerOf, type LambdaAnswer, lambdaAnswer, refusedAnswer } from './lambda-answer.ts';
 import { kafkaEvent, kafkaEventSize } from './lambda-event.ts';

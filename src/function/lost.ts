@@ -1,4 +1,4 @@
-import type { CallFault } from './conclude.ts';
+import type { CallFault } from './answer.ts';
 
 type LostError = Error & { code?: string; socket?: { bytesRead?: number } };
 

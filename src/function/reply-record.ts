@@ -2,7 +2,7 @@ import { HOPS } from '../cloudevents/attributes.ts';
 import { asBuffer, cloudEvent, contentTypeOf, headerText, isStructured } from '../cloudevents/record.ts';
 import { traceHeaders } from '../core/trace-context.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
-import type { FunctionReply } from './conclude.ts';
+import type { FunctionReply } from './answer.ts';
 import { type ReplyEvent, readReply } from './reply.ts';
 
 /** So often may an event and the answers to it be answered; more is a loop. */

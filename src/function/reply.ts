@@ -9,7 +9,7 @@ import { isJsonType, parseJson } from '../cloudevents/record.ts';
 import { unusable } from '../core/header-text.ts';
 import { NO_TRACE, traceHeaders } from '../core/trace-context.ts';
 import { eachElement, locate, ScanError, skipSpace } from '../json/scan.ts';
-import type { FunctionReply } from './conclude.ts';
+import type { FunctionReply } from './answer.ts';
 
 /** An event that a function answered with. */
 export interface ReplyEvent {

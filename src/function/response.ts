@@ -1,6 +1,6 @@
 import type { StoredRecord } from '../ports/event-log.ts';
 import { failedIn } from './batch-reply.ts';
-import type { Answer, CallFault, FunctionReply } from './conclude.ts';
+import type { Answer, CallFault, FunctionReply } from './answer.ts';
 import type { WantsReply } from './invoker.ts';
 
 /** What is looked for in the answers of a function. */

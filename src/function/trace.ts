@@ -3,7 +3,7 @@ import type { FunctionConfig, SubscriptionConfig } from '../config/subscription/
 import { traceHeaders } from '../core/trace-context.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import type { Span, SpanAttributes, TraceHeaders, Tracing } from '../ports/tracing.ts';
-import { type Answer, conclude, type FunctionReply, reasonOf } from './conclude.ts';
+import { type Answer, conclude, type FunctionReply, reasonOf } from './answer.ts';
 import type { Caller, Invoker } from './invoker.ts';
 
 /**

@@ -8,7 +8,7 @@ import { formatChecks } from './formats.ts';
 import { type Document, isObject, Linker, type Place, report, type SchemaObject } from './link.ts';
 import { metaSchema } from './meta.ts';
 import { MetaChecks } from './meta-checks.ts';
-import { Patterns } from './pattern.ts';
+import { Patterns } from './pattern/patterns.ts';
 import { nameOf, plainSchemas } from './plain.ts';
 import { createSchemaSet, createValidator, type Fuel, type SchemaSet, type Validator } from './registry.ts';
 

@@ -3,7 +3,7 @@ import standalone from 'ajv/dist/standalone/index.js';
 import type { Emitted } from './emit.ts';
 import { formatChecks } from './formats.ts';
 import { addKeywords } from './keywords.ts';
-import type { Patterns } from './pattern.ts';
+import type { Patterns } from './pattern/patterns.ts';
 import { addReferences } from './references.ts';
 import type { CheckFunction, Fuel } from './registry.ts';
 

@@ -4,7 +4,7 @@ import { Engine } from './engine.ts';
 import { describe } from './faults.ts';
 import { Linker } from './link.ts';
 import { metaSchema } from './meta.ts';
-import { Patterns } from './pattern.ts';
+import { Patterns } from './pattern/patterns.ts';
 import type { CheckFunction } from './registry.ts';
 
 /** Checks schemas against the schemas of their drafts. */

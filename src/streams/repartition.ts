@@ -4,7 +4,7 @@ import type { ConsumeOptions, LogRecord, Position } from '../ports/event-log.ts'
 import type { LogReader } from '../ports/log-reader.ts';
 import type { StreamFacts } from '../ports/report.ts';
 import { keyTopic } from './emitted.ts';
-import { type Keyed, Source } from './source.ts';
+import { type Keyed, Source } from './source-partition.ts';
 import { Stage, type StageOptions } from './stage.ts';
 import type { Values } from './values.ts';
 

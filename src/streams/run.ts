@@ -5,9 +5,9 @@ import type { StreamFacts } from '../ports/report.ts';
 import type { WindowStore } from '../ports/window-store.ts';
 import { keyTopic } from './emitted.ts';
 import { isAtEnd } from './end.ts';
-import { Held } from './held.ts';
+import { Held } from './window-partition.ts';
 import { Stage, type StageOptions } from './stage.ts';
-import { Tables } from './tables.ts';
+import { Tables } from './state-transfer.ts';
 import type { Values } from './values.ts';
 
 export interface StreamRunOptions extends StageOptions {

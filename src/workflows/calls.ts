@@ -1,5 +1,5 @@
 import { Queue } from '../consume/queue.ts';
-import { type Answer, conclude, invalidCall, isThrottled } from '../function/conclude.ts';
+import { type Answer, conclude, invalidCall, isThrottled } from '../function/answer.ts';
 import type { Caller, Invocation, Invoker } from '../function/invoker.ts';
 import { type RetryPolicy, retryAfter, retryWait } from '../function/retry.ts';
 import type { StoredRecord } from '../ports/event-log.ts';

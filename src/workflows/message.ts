@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { HOPS } from '../cloudevents/attributes.ts';
 import { asBuffer, isJsonType, parseJson } from '../cloudevents/record.ts';
-import type { FunctionReply } from '../function/conclude.ts';
+import type { FunctionReply } from '../function/answer.ts';
 import { MOST_HOPS } from '../function/reply-record.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { progressTopic } from './compile.ts';

@@ -5,7 +5,7 @@ import { actionsOf } from './actions.ts';
 import { Calls } from './calls.ts';
 import { type Compiled, progressTopic } from './compile.ts';
 import { makeTeller, type Teller, tellChange } from './facts.ts';
-import { Idle } from './idle.ts';
+import { Idle } from '../consume/idle.ts';
 import { type Instance, Instances } from './instances.ts';
 import { Journal, type Written } from './journal.ts';
 import { storeLetter } from './letter.ts';

@@ -4,7 +4,7 @@ import { Intake } from '../consume/intake.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { recordSize } from '../ports/record-size.ts';
 import { type Compiled, progressTopic } from './compile.ts';
-import { Idle } from './idle.ts';
+import { Idle } from '../consume/idle.ts';
 import { Journal } from './journal.ts';
 import { storeLetter } from './letter.ts';
 import { Reader, type Reading } from './reader.ts';

@@ -1,4 +1,4 @@
-import { reasonOf } from '../function/conclude.ts';
+import { reasonOf } from '../function/answer.ts';
 import { MAX_TIMER } from '../function/retry.ts';
 import type { LogRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';

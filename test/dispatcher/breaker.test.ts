@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Breaker, type Tried } from '../../src/dispatcher/breaker.ts';
-import type { Answer, CallFault } from '../../src/function/conclude.ts';
+import type { Answer, CallFault } from '../../src/function/answer.ts';
 import type { BreakerFacts } from '../../src/ports/report.ts';
 
 const status = (code: number): Answer => ({ ...fault('timeout'), status: code, fault: null });

@@ -4,7 +4,7 @@ import { Breaker } from '../../src/dispatcher/breaker.ts';
 import { deliveryOf } from '../../src/dispatcher/call.ts';
 import { Deliverer } from '../../src/dispatcher/deliver.ts';
 import { Pace } from '../../src/dispatcher/pace.ts';
-import { type Answer, invalidCall } from '../../src/function/conclude.ts';
+import { type Answer, invalidCall } from '../../src/function/answer.ts';
 import type { Caller, Invoker } from '../../src/function/invoker.ts';
 import type { StoredRecord } from '../../src/ports/event-log.ts';
 import { stored } from './records.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
-import { compileLetterFilter } from '../../src/dispatcher/letters.ts';
+import { compileLetterFilter } from '../../src/dispatcher/dead-letter-search.ts';
 import { type RedriveOptions, redrive } from '../../src/dispatcher/redrive.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
 import type { LogReader } from '../../src/ports/log-reader.ts';

@@ -5,7 +5,7 @@ import { Call, type Delivery, deliveryOf, type Lane } from '../../src/dispatcher
 import { advance, holdBack, Lanes } from '../../src/dispatcher/lanes.ts';
 import { halves, partsOf } from '../../src/dispatcher/split.ts';
 import { isFree, isLast, stepAfter } from '../../src/dispatcher/step.ts';
-import { type Answer, type CallFault, invalidCall } from '../../src/function/conclude.ts';
+import { type Answer, type CallFault, invalidCall } from '../../src/function/answer.ts';
 import { stored } from './records.ts';
 
 const commits = new Commits(async () => {});

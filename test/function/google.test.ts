@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CryptoKey, generateKeyPair, jwtVerify, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Answer, conclude } from '../../src/function/conclude.ts';
+import { type Answer, conclude } from '../../src/function/answer.ts';
 import { googleTokens } from '../../src/function/google.ts';
 import type { Invoker } from '../../src/function/invoker.ts';
 import { makeInvoker } from '../../src/function/make.ts';

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { LambdaFunction } from '../../src/config/subscription/types.ts';
-import { type Answer, conclude, healthOf, reasonOf } from '../../src/function/conclude.ts';
+import { type Answer, conclude, healthOf, reasonOf } from '../../src/function/answer.ts';
 import type { Invocation, Invoker } from '../../src/function/invoker.ts';
 import { lambdaInvoker } from '../../src/function/lambda.ts';
 import { kafkaEvent } from '../../src/function/lambda-event.ts';

@@ -1,6 +1,6 @@
 import type { StreamConfig } from '../../src/config/stream/types.ts';
 import type { LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
-import { Part } from '../../src/streams/part.ts';
+import { Part } from '../../src/streams/partition-state.ts';
 import { compileValues } from '../../src/streams/values.ts';
 import { stored } from '../dispatcher/records.ts';
 

@@ -1,7 +1,7 @@
 import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';
-import type { Part } from './part.ts';
-import { Waiting } from './waiting.ts';
+import type { Part } from './partition-state.ts';
+import { Waiting } from './record-queue.ts';
 
 /** What one step makes: appended first, then stored. */
 export interface Pending {

@@ -1,6 +1,6 @@
-import { formatChecks } from './formats.ts';
-import * as checks from './keyword-checks.ts';
-import { type LinearProgram, ProgramMatcher } from './linear-program.ts';
+import { formatChecks } from '../formats.ts';
+import * as checks from '../keyword-checks.ts';
+import { type LinearProgram, ProgramMatcher } from '../pattern/program.ts';
 import {
   type CheckFunction,
   createSchemaSet,
@@ -9,7 +9,7 @@ import {
   FuelSpent,
   type PlainSchemas,
   type SchemaSet,
-} from './registry.ts';
+} from '../registry.ts';
 import * as forms from './short-forms.ts';
 
 /** What the code of compiled schemas needs around it. */

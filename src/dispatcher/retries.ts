@@ -1,10 +1,10 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
-import type { Answer } from '../function/conclude.ts';
+import type { Answer } from '../function/answer.ts';
 import { retryWait } from '../function/retry.ts';
 import type { Breaker } from './breaker.ts';
 import type { Call, Delivery } from './call.ts';
 import { isAwaited, Overtake } from './overtake.ts';
-import { Waiting } from './waiting.ts';
+import { Waiting } from './delayed-calls.ts';
 
 export interface AgainOptions {
   subscription: Pick<SubscriptionConfig, 'retry' | 'retryAge'>;

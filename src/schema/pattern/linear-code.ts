@@ -1,5 +1,5 @@
 import { RE2JS } from 're2js';
-import type { LinearProgram, LinearStep } from './linear-program.ts';
+import type { LinearProgram, LinearStep } from './program.ts';
 
 /** What the library keeps of an expression; its own types do not show it. */
 interface Compiled {

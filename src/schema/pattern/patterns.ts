@@ -1,5 +1,5 @@
 import { LinearMatcher, type Matcher } from './linear.ts';
-import { type PatternFacts, readPattern } from './pattern-syntax.ts';
+import { type PatternFacts, readPattern } from './syntax.ts';
 
 export interface CompiledPattern {
   /** Null when the pattern cannot be used. */

@@ -1,9 +1,9 @@
 import { Queue } from '../consume/queue.ts';
-import { type Answer, reasonOf } from '../function/conclude.ts';
+import { type Answer, reasonOf } from '../function/answer.ts';
 import { retryWait } from '../function/retry.ts';
 import type { Appender, AppendVerdict, LogRecord } from '../ports/event-log.ts';
 import type { Delivery } from './call.ts';
-import { LINEAGE } from './letter.ts';
+import { LINEAGE } from './dead-letter-record.ts';
 
 /** An event that could not be delivered. */
 export interface Letter {

@@ -1,10 +1,10 @@
-import type { Problem } from '../core/problem.ts';
-import { compileSchemas, type MadeValidator, type SchemaFile } from './compile.ts';
-import type { Engine } from './engine.ts';
-import { LinearMatcher, type Matcher } from './linear.ts';
-import { programOf } from './linear-code.ts';
-import { Patterns } from './pattern.ts';
-import type { PlainSchemas, SchemaSet } from './registry.ts';
+import type { Problem } from '../../core/problem.ts';
+import { compileSchemas, type MadeValidator, type SchemaFile } from '../compile.ts';
+import type { Engine } from '../engine.ts';
+import { LinearMatcher, type Matcher } from '../pattern/linear.ts';
+import { programOf } from '../pattern/linear-code.ts';
+import { Patterns } from '../pattern/patterns.ts';
+import type { PlainSchemas, SchemaSet } from '../registry.ts';
 import { shrink } from './shrink.ts';
 
 export interface Precompilation {

@@ -5,9 +5,9 @@ import { Clock, type Origin } from './clock.ts';
 import { lateRecord } from './emitted.ts';
 import { isAtEnd } from './end.ts';
 import { eventTime } from './event-time.ts';
-import { keyedRecord, markRecord } from './origin.ts';
+import { keyedRecord, markRecord } from './source-position.ts';
 import type { Values } from './values.ts';
-import { Waiting } from './waiting.ts';
+import { Waiting } from './record-queue.ts';
 
 /** Records made of a source's, to be stored before its position is committed. */
 export interface Keyed {

@@ -5,8 +5,8 @@ import type { StreamFacts } from '../ports/report.ts';
 import type { StreamPart, WindowStore } from '../ports/window-store.ts';
 import { readMark } from './clock.ts';
 import { isAtEnd } from './end.ts';
-import type { Held } from './held.ts';
-import { Part } from './part.ts';
+import type { Held } from './window-partition.ts';
+import { Part } from './partition-state.ts';
 import type { Values } from './values.ts';
 
 export interface TablesOptions {

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { LinearMatcher } from '../../src/schema/linear.ts';
-import { programOf } from '../../src/schema/linear-code.ts';
-import { ProgramMatcher } from '../../src/schema/linear-program.ts';
-import { readPattern } from '../../src/schema/pattern-syntax.ts';
+import { LinearMatcher } from '../../../src/schema/pattern/linear.ts';
+import { programOf } from '../../../src/schema/pattern/linear-code.ts';
+import { ProgramMatcher } from '../../../src/schema/pattern/program.ts';
+import { readPattern } from '../../../src/schema/pattern/syntax.ts';
 
 const PATTERNS = [
   '^(a+)+$',

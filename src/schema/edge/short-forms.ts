@@ -1,5 +1,5 @@
-import type { SchemaFault } from './faults.ts';
-import type { CheckFunction } from './registry.ts';
+import type { SchemaFault } from '../faults.ts';
+import type { CheckFunction } from '../registry.ts';
 
 /* What the code of schemas compiled ahead says hundreds of times; see shrink.ts. */
 

@@ -7,7 +7,7 @@ import {
   propertyName,
   SPACE,
   timesText,
-} from './pattern-classes.ts';
+} from './re2-text.ts';
 
 /**
  * Reads an ECMAScript pattern once, and tells how it would look in RE2's syntax and how much work a

@@ -7,7 +7,7 @@ import type { WindowChange } from '../ports/window-store.ts';
 import { Clock, type Mark, type Origin, readMark, writeMark } from './clock.ts';
 import { eventTime } from './event-time.ts';
 import { definitionOf, type MadeWindows, makeWindows, spanOf } from './make-windows.ts';
-import { type Came, readCame } from './origin.ts';
+import { type Came, readCame } from './source-position.ts';
 import { Output } from './output.ts';
 import type { Tally } from './tally.ts';
 import type { Values } from './values.ts';

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
-import { makeReplies, type Replies } from '../../src/dispatcher/chain.ts';
-import type { FunctionReply } from '../../src/function/conclude.ts';
+import { makeReplies, type Replies } from '../../src/dispatcher/replies.ts';
+import type { FunctionReply } from '../../src/function/answer.ts';
 import { MOST_HOPS } from '../../src/function/reply-record.ts';
 import type { AppendVerdict, EventLog, StoredRecord } from '../../src/ports/event-log.ts';
 import type { DeliveryFacts, ReplyFacts } from '../../src/ports/report.ts';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, it } from 'vitest';
-import { Patterns } from '../../src/schema/pattern.ts';
-import { readPattern } from '../../src/schema/pattern-syntax.ts';
-import { check, compile, lines } from './compiled.ts';
+import { Patterns } from '../../../src/schema/pattern/patterns.ts';
+import { readPattern } from '../../../src/schema/pattern/syntax.ts';
+import { check, compile, lines } from '../compiled.ts';
 
 const engineOf = (pattern: string) => {
   const { matcher } = new Patterns().compile(pattern);

@@ -1,5 +1,5 @@
 import { Queue } from '../consume/queue.ts';
-import type { FunctionReply } from '../function/conclude.ts';
+import type { FunctionReply } from '../function/answer.ts';
 import { BadReply } from '../function/reply.ts';
 import { replyRecords, TooManyHops } from '../function/reply-record.ts';
 import { retryWait } from '../function/retry.ts';

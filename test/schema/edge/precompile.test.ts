@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { SchemaFile } from '../../src/schema/compile.ts';
-import { readSchemaFiles } from '../../src/schema/load.ts';
-import { precompileSchemas } from '../../src/schema/precompile.ts';
-import { type Precompiled, precompiledSet } from '../../src/schema/precompiled.ts';
-import { ErrorBudget, type SchemaSet } from '../../src/schema/registry.ts';
-import { compile } from './compiled.ts';
-import { fetchSuite } from './fetch-suite.ts';
+import type { SchemaFile } from '../../../src/schema/compile.ts';
+import { readSchemaFiles } from '../../../src/schema/load.ts';
+import { precompileSchemas } from '../../../src/schema/edge/precompile.ts';
+import { type Precompiled, precompiledSet } from '../../../src/schema/edge/precompiled.ts';
+import { ErrorBudget, type SchemaSet } from '../../../src/schema/registry.ts';
+import { compile } from '../compiled.ts';
+import { fetchSuite } from '../fetch-suite.ts';
 
 /** What a bundle's build does with the code. */
 function ahead(files: readonly SchemaFile[]): SchemaSet {
@@ -32,7 +32,7 @@ function compare(schema: unknown, values: unknown[]): void {
 }
 
 it('gives the functions of the sample schemas, which agree with the ones made in place', async () => {
-  const files = await readSchemaFiles(join(import.meta.dirname, '../../schemas'));
+  const files = await readSchemaFiles(join(import.meta.dirname, '../../../schemas'));
   const set = ahead(files);
   const same = precompileSchemas(files).set;
   expect(set.names()).toEqual(same.names());
