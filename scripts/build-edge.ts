@@ -10,8 +10,8 @@ import { formatProblem } from '../src/core/problem.ts';
 import { makeDoors } from '../src/gateway/admission/admit.ts';
 import { makeOpenApiPage } from '../src/gateway/openapi/page.ts';
 import { makeRoutes } from '../src/gateway/routes.ts';
-import { readSchemaFiles } from '../src/schema/load.ts';
 import { type Precompilation, precompileSchemas } from '../src/schema/edge/precompile.ts';
+import { readSchemaFiles } from '../src/schema/load.ts';
 import type { PlainSchemas } from '../src/schema/registry.ts';
 
 const ROOT = join(import.meta.dirname, '..');

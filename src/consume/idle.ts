@@ -7,7 +7,7 @@ export class Idle {
     this.#isIdle = isIdle;
   }
 
-  /** Resolves when nothing is in work, at the latest after `ms` milliseconds. */
+  /** Resolves when nothing is in work, at `end`, or after `ms` milliseconds. */
   async wait(ms: number): Promise<void> {
     if (this.#isIdle()) return;
     await new Promise<void>((resolve) => {
@@ -20,8 +20,13 @@ export class Idle {
     this.#resolve = null;
   }
 
-  /** Something in work may be over. */
+  /** To be called when `isIdle` may have become true. */
   readonly changed = (): void => {
     if (this.#resolve !== null && this.#isIdle()) this.#resolve();
   };
+
+  /** Ends the wait, if there is one. */
+  end(): void {
+    this.#resolve?.();
+  }
 }

@@ -1,10 +1,26 @@
 import { headerText } from '../cloudevents/record.ts';
+import { type Answer, reasonOf } from '../function/answer.ts';
+import { excerpt } from '../function/excerpt.ts';
 import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
+import type { Delivery } from './call.ts';
 
-/** A dead letter as it lies in its topic. */
+/** An event that could not be delivered, on its way to the dead-letter topic. */
+export interface DeadLetter {
+  delivery: Delivery;
+  attempts: number;
+  /** Milliseconds since 1970. */
+  firstTime: number;
+  /** Milliseconds since 1970. */
+  lastTime: number;
+  answer: Answer;
+  /** The parts left out because the record was too large: 1 the value, 2 all but our own headers. */
+  cut: 0 | 1 | 2;
+}
+
+/** A dead letter as it is stored in its topic. */
 export interface StoredLetter {
   record: StoredRecord;
-  /** Whose it is. */
+  /** The name of the subscription that could not deliver it. */
   subscription: string;
   reason: string;
   status: number | null;
@@ -13,16 +29,16 @@ export interface StoredLetter {
   firstTime: string;
   lastTime: string;
   error: string;
-  /** Where the event was at first, and its time in milliseconds since 1970. */
+  /** The event's first position, and its time in milliseconds since 1970. */
   origin: Position & { timestamp: number };
-  /** What was left out because the record was too large, or null. */
+  /** The names of the parts left out because the record was too large, or null. */
   cut: string | null;
-  /** The dead letters that this event was before, oldest first. */
+  /** The earlier dead letters of this event, oldest first. */
   lineage: string[];
 }
 
-/** What a dead letter says in headers of its own. */
-const SAID = new Set(
+/** The headers that a dead letter adds. */
+const OWN_HEADERS = new Set(
   [
     'reason',
     'status',
@@ -37,8 +53,8 @@ const SAID = new Set(
     'error',
   ].map((name) => `postern_${name}`),
 );
-/** What a redriven record says of its origin, so that the function gets it as it was. */
-const PLACED = new Set([
+/** The headers that a redriven record adds, so that the function gets the event as it was at first. */
+const REDRIVE_HEADERS = new Set([
   'postern_topic',
   'postern_partition',
   'postern_offset',
@@ -46,10 +62,39 @@ const PLACED = new Set([
   'postern_group',
 ]);
 export const LINEAGE = 'postern_lineage';
-/** Of an event that was redriven that often only the newest are named. */
-const LONGEST_LINEAGE = 50;
+/** Of an event that was redriven more often, only the newest dead letters are named. */
+const MAX_LINEAGE = 50;
 
-/** Reads a record of a dead-letter topic; null when it is something else. */
+/** The record as it was, with the reason and history of its failure in `postern_` headers. Times are RFC 3339. */
+export function deadLetterRecord(letter: DeadLetter, topic: string, subscription: string): LogRecord {
+  const { answer, attempts, cut } = letter;
+  const { record } = letter.delivery;
+  const before = record.headers[LINEAGE];
+  const lineage = before === undefined ? {} : { [LINEAGE]: before };
+  return {
+    topic,
+    key: cut < 2 ? record.key : null,
+    value: cut === 0 ? record.value : null,
+    headers: {
+      ...(cut < 2 ? record.headers : lineage),
+      postern_reason: reasonOf(answer),
+      postern_status: answer.status === null ? '' : String(answer.status),
+      postern_attempts: String(attempts),
+      postern_subscription: subscription,
+      postern_topic: record.topic,
+      postern_partition: String(record.partition),
+      postern_offset: String(record.offset),
+      // As a number: not every timestamp of a record is a date.
+      postern_timestamp: String(record.timestamp),
+      postern_first_time: new Date(letter.firstTime).toISOString(),
+      postern_last_time: new Date(letter.lastTime).toISOString(),
+      postern_error: excerpt(answer.detail),
+      ...(cut > 0 ? { postern_truncated: cut === 1 ? 'value' : 'value, key and headers' } : {}),
+    },
+  };
+}
+
+/** Reads a record of a dead-letter topic; null when it is no dead letter. */
 export function readLetter(record: StoredRecord): StoredLetter | null {
   const text = (name: string) => headerText(record, `postern_${name}`) ?? '';
   const origin = originOf(record);
@@ -66,19 +111,19 @@ export function readLetter(record: StoredRecord): StoredLetter | null {
     lastTime: text('last_time'),
     error: text('error'),
     origin,
-    // The gateway's mark of what it refused is a number, and part of the record as it was.
+    // The gateway writes a number in this header of a rejected event. That is part of the event, not ours.
     cut: truncated.startsWith('value') ? truncated : null,
     lineage: lineageOf(record),
   };
 }
 
-/** Names a record of a topic for good: with its time, as a topic that is made anew counts from 0 again. */
+/** A lasting name of a record. It has the time, because a topic that is created again counts from 0 again. */
 export function placeName({ topic, partition, offset, timestamp }: StoredRecord): string {
   const time = new Date(timestamp);
   return `${topic}/${partition}/${offset}@${Number.isNaN(time.getTime()) ? timestamp : time.toISOString()}`;
 }
 
-/** The dead letters that a record was before, oldest first. */
+/** The earlier dead letters of a record's event, oldest first. */
 export function lineageOf(record: StoredRecord): string[] {
   return (headerText(record, LINEAGE) ?? '').split(' ').filter((name) => name !== '');
 }
@@ -87,7 +132,7 @@ export function lineageOf(record: StoredRecord): string[] {
 export function eventOf({ record, origin, cut }: StoredLetter): StoredRecord {
   const headers: Record<string, Uint8Array> = {};
   for (const name in record.headers) {
-    if (SAID.has(name) || (cut !== null && name === 'postern_truncated')) continue;
+    if (OWN_HEADERS.has(name) || (cut !== null && name === 'postern_truncated')) continue;
     headers[name] = record.headers[name]!;
   }
   return { ...record, ...origin, headers };
@@ -108,14 +153,14 @@ export function redrivenRecord(letter: StoredLetter, topic: string, group: strin
       postern_offset: String(origin.offset),
       postern_timestamp: String(origin.timestamp),
       postern_group: group,
-      [LINEAGE]: [...lineage, placeName(record)].slice(-LONGEST_LINEAGE).join(' '),
+      [LINEAGE]: [...lineage, placeName(record)].slice(-MAX_LINEAGE).join(' '),
     },
   };
 }
 
 /**
- * The event of a redriven record, as it was at first, so that its identity is the same; only its lineage is
- * added. Null when it is for another group. What somebody else wrote to the topic is taken as it is.
+ * The event of a redriven record, as it was at first, so that its identity is the same; only its lineage is added.
+ * Null when it is for another group. A record that somebody else wrote to the topic is taken as it is.
  */
 export function redrivenEvent(record: StoredRecord, group: string): StoredRecord | null {
   const origin = originOf(record);
@@ -123,16 +168,16 @@ export function redrivenEvent(record: StoredRecord, group: string): StoredRecord
   if (addressee !== null && addressee !== group) return null;
   if (addressee === null || origin === null) return record;
   const headers: Record<string, Uint8Array> = {};
-  for (const name in record.headers) if (!PLACED.has(name)) headers[name] = record.headers[name]!;
+  for (const name in record.headers) if (!REDRIVE_HEADERS.has(name)) headers[name] = record.headers[name]!;
   return { ...record, ...origin, headers };
 }
 
-/** The consumer group that a redriven record is for; null when it says nothing of it. */
+/** The consumer group that a redriven record is for; null when it names none. */
 export function groupOf(record: StoredRecord): string | null {
   return headerText(record, 'postern_group');
 }
 
-/** Where a record says that it was at first; null when it does not. */
+/** The first position of a record's event, by its headers; null when they do not say it. */
 function originOf(record: StoredRecord): StoredLetter['origin'] | null {
   const topic = headerText(record, 'postern_topic');
   const partition = wholeNumber(headerText(record, 'postern_partition'));

@@ -1,12 +1,19 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import { compileFilter } from '../filter/filter.ts';
 import type { LogReader, Range } from '../ports/log-reader.ts';
-import { eventOf, groupOf, lineageOf, placeName, readLetter, type StoredLetter } from './dead-letter-record.ts';
+import {
+  eventOf,
+  groupOf,
+  lineageOf,
+  placeName,
+  readLetter,
+  type StoredLetter,
+} from './dead-letter-record.ts';
 
 export interface LettersOptions {
   subscription: SubscriptionConfig;
   reader: LogReader;
-  /** True for the letters that are wanted. */
+  /** Null: all letters are wanted. */
   wanted: LetterFilter | null;
   /** Milliseconds since 1970: only letters of this time or later, and before that one. */
   from: number | null;
@@ -15,9 +22,9 @@ export interface LettersOptions {
   only?: Omit<Range, 'topic'>;
 }
 
-/** What was passed over. */
+/** The records that were passed over. */
 export interface PassedOver {
-  /** Names of other subscriptions with the same dead-letter topic, and how many letters each has. */
+  /** Counts of letters by the names of other subscriptions with the same dead-letter topic. */
   others: Map<string, number>;
   /** Records that are no dead letters. */
   foreign: number;
@@ -25,8 +32,8 @@ export interface PassedOver {
 }
 
 /**
- * Reads the dead letters of one subscription that are there now, partition by partition; `visit` says
- * whether to go on. `redriven`: it has been sent again already.
+ * Reads the present dead letters of one subscription, partition by partition, until `visit` resolves with false.
+ * `redriven`: the letter has been sent again already.
  */
 export async function readLetters(
   { subscription, reader, wanted, from, to, only }: LettersOptions,
@@ -57,8 +64,8 @@ function shared(range: Range, only: Omit<Range, 'topic'>): Range[] {
 }
 
 /**
- * Names of the letters that were sent again. What is in the redrive topic is the only account of it: nothing
- * else has to be stored in step with it, whenever a process dies.
+ * Names of the letters that were sent again. The redrive topic is the only account of that, so a process that dies
+ * cannot leave two accounts that differ.
  */
 async function readLedger(
   { redrive, group }: SubscriptionConfig,
@@ -78,7 +85,7 @@ async function readLedger(
 
 export interface LetterFilter {
   match(letter: StoredLetter): boolean;
-  /** How often the expression failed so far. */
+  /** How often the expression has failed. */
   readonly errors: number;
 }
 

@@ -1,12 +1,12 @@
 import { Queue } from '../consume/queue.ts';
 import type { Call } from './call.ts';
-import { holdBack } from './lanes.ts';
+import { returnToLane } from './lanes.ts';
 import { firstOf } from './split.ts';
 
-/** Calls between two attempts; they hold no place meanwhile. */
-export class Waiting {
+/** Calls between two attempts. They do not count against the concurrency. */
+export class DelayedCalls {
   readonly #waiting = new Set<Call>();
-  /** Their time has come. */
+  /** Calls whose wait is over. */
   readonly #due = new Queue<Call>();
   readonly #whenDue: () => void;
   #events = 0;
@@ -40,7 +40,7 @@ export class Waiting {
     return call;
   }
 
-  /** Takes the first call of those whose wait is over that is wanted, or returns undefined. */
+  /** Takes the first call that is wanted of those whose wait is over, or returns undefined. */
   take(isWanted: (call: Call) => boolean): Call | undefined {
     let taken: Call | undefined;
     for (let left = this.#due.length; left > 0; left--) {
@@ -51,10 +51,10 @@ export class Waiting {
     return taken;
   }
 
-  /** Parts a call that was waiting: returns the one event that is not to wait any more. */
+  /** Splits a call that was waiting: returns a call with one event. The others go on waiting. */
   part(call: Call): Call {
     const { one, other, after } = firstOf(call);
-    if (after) holdBack(other);
+    if (after) returnToLane(other);
     else this.push(other);
     return one;
   }

@@ -6,22 +6,10 @@ import { retryWait } from '../function/retry.ts';
 import type { Appender, AppendVerdict, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { ReplyOutcome, Report } from '../ports/report.ts';
 
-/** Why an answer did not become events in a topic, as a call's answer says it. */
+/** Why a function's reply did not become events in a topic. It replaces the fault of the call's answer. */
 interface ReplyFault {
   fault: 'bad_reply' | 'too_large' | 'too_many_hops' | 'aborted';
   detail: string;
-}
-
-/** Keeps what functions answer. */
-export interface Replies {
-  /**
-   * Stores the events of an answer to these records, as long as it takes. Resolves with null when all are
-   * stored, or there are none; else with what is wrong: `bad_reply`, `too_large`, `too_many_hops`, or `aborted`
-   * when it was closed before. Does not reject.
-   */
-  publish(records: readonly StoredRecord[], reply: FunctionReply): Promise<ReplyFault | null>;
-  /** What waits to be stored is given up; what is on its way may end. */
-  close(): void;
 }
 
 export interface RepliesOptions {
@@ -32,8 +20,9 @@ export interface RepliesOptions {
   random: () => number;
 }
 
-/** Who waits for some records to be stored. */
+/** A reply of which some records are not stored yet. */
 interface Publication {
+  /** Records that are not stored yet. */
   left: number;
   fault: ReplyFault | null;
   resolve(fault: ReplyFault | null): void;
@@ -44,22 +33,19 @@ interface Pending {
   publication: Publication;
 }
 
-const AT_ONCE = 100;
-const AGAIN = { attempts: Number.POSITIVE_INFINITY, min: 200, max: 5_000 };
+/** Records in one append. */
+const MAX_RECORDS = 100;
+const RETRY = { attempts: Number.POSITIVE_INFINITY, min: 200, max: 5_000 };
 const ABORTED: ReplyFault = { fault: 'aborted', detail: 'given up before the reply was stored' };
 
 /**
- * Appends replies to their topic: those that come while an append is on its way share the next. One that
- * cannot be stored is tried again, not asked for again: the function has done its work.
+ * Appends the events of replies to their topic. Replies that come during an append share the next one. A reply that
+ * cannot be stored is appended again, and the function is not called again for it: it has done its work.
  */
-export function makeReplies(options: RepliesOptions): Replies {
-  return new Chain(options);
-}
-
-class Chain implements Replies {
+export class Replies {
   readonly #options: RepliesOptions;
   readonly #queue = new Queue<Pending>();
-  /** Could not be stored, and wait for their time. */
+  /** Records that could not be stored, and wait to be appended again. */
   #late: Pending[] = [];
   #timer: NodeJS.Timeout | null = null;
   #failures = 0;
@@ -70,6 +56,10 @@ class Chain implements Replies {
     this.#options = options;
   }
 
+  /**
+   * Stores the events of the reply to these records, however long it takes. Resolves with null when all are stored, or
+   * there are none; else with the fault, `aborted` when it was closed before. Does not reject.
+   */
   publish(records: readonly StoredRecord[], reply: FunctionReply): Promise<ReplyFault | null> {
     let made: LogRecord[];
     try {
@@ -87,6 +77,7 @@ class Chain implements Replies {
     });
   }
 
+  /** Gives up the records that wait; an append in flight may end. */
   close(): void {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -98,7 +89,7 @@ class Chain implements Replies {
   async #write(): Promise<void> {
     this.#writing = true;
     while (this.#queue.length > 0) {
-      const length = Math.min(AT_ONCE, this.#queue.length);
+      const length = Math.min(MAX_RECORDS, this.#queue.length);
       const all = Array.from({ length }, () => this.#queue.shift()!);
       this.#conclude(all, await this.#append(all));
     }
@@ -136,7 +127,7 @@ class Chain implements Replies {
     this.#report('failed', failed);
     if (failed === 0) this.#failures = 0;
     else if (!this.#closed) {
-      const wait = retryWait(++this.#failures, AGAIN, null, this.#options.random);
+      const wait = retryWait(++this.#failures, RETRY, null, this.#options.random);
       this.#timer ??= setTimeout(this.#again, wait);
     }
   }
@@ -156,7 +147,7 @@ class Chain implements Replies {
 }
 
 function settle({ publication }: Pending, fault: ReplyFault | null): void {
-  // What is wrong with one is said of all, and the worst of it lasts: a record that is too large stays so.
+  // One fault stands for the whole reply. `too_large` wins, because a retry cannot mend it.
   if (fault !== null && publication.fault?.fault !== 'too_large') publication.fault = fault;
   if (--publication.left === 0) publication.resolve(publication.fault);
 }

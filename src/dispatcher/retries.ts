@@ -3,31 +3,31 @@ import type { Answer } from '../function/answer.ts';
 import { retryWait } from '../function/retry.ts';
 import type { Breaker } from './breaker.ts';
 import type { Call, Delivery } from './call.ts';
+import { DelayedCalls } from './delayed-calls.ts';
 import { isAwaited, Overtake } from './overtake.ts';
-import { Waiting } from './delayed-calls.ts';
 
-export interface AgainOptions {
+export interface RetriesOptions {
   subscription: Pick<SubscriptionConfig, 'retry' | 'retryAge'>;
   breaker: Breaker;
   now: () => number;
   random: () => number;
   makeCall(delivery: Delivery): Call;
-  /** Begins a call that is part of the breaker's search. */
+  /** Begins a call as part of the breaker's search. */
   begin(call: Call): void;
   giveUp(call: Call): void;
   changed(): void;
 }
 
-/** Calls that have failed, until they are made again, and which of them is the next. */
-export class Again {
-  readonly #options: AgainOptions;
-  readonly #waiting: Waiting;
+/** Holds calls that have failed until they are made again, and says which of them is the next. */
+export class Retries {
+  readonly #options: RetriesOptions;
+  readonly #waiting: DelayedCalls;
   readonly #overtake: Overtake;
   #closing = false;
 
-  constructor(options: AgainOptions) {
+  constructor(options: RetriesOptions) {
     this.#options = options;
-    this.#waiting = new Waiting(options.changed);
+    this.#waiting = new DelayedCalls(options.changed);
     const { retry } = options.subscription;
     this.#overtake = new Overtake({ ...options, retry, resume: (call) => this.resume(call) });
   }
@@ -42,7 +42,7 @@ export class Again {
     yield* this.#overtake;
   }
 
-  /** A call whose next attempt may begin, or undefined. Those that have become too old are given up. */
+  /** A call whose next attempt may begin, or undefined. Gives up calls that have become too old. */
   due(): Call | undefined {
     for (;;) {
       const call = this.#waiting.shift();
@@ -51,15 +51,15 @@ export class Again {
     }
   }
 
-  /** As `due`, but with one event: any other may be what a call with several fails for. */
+  /** As `due`, but a call with one event: with several, any of them may be the cause of a failure. */
   dueAlone(): Call | undefined {
     const call = this.due();
     return call === undefined || call.isAlone ? call : this.#waiting.part(call);
   }
 
-  /** Looks past an event that others wait for, when that is due: may begin a call. */
+  /** Tries the event behind one that keeps others waiting, when that is due. True when it began a call. */
   overtakes(): boolean {
-    // What becomes too old is given up without that.
+    // With `retryAge` an event that fails is given up in time anyway.
     if (this.#closing || this.#options.subscription.retryAge !== null) return false;
     if (this.#overtake.isActive) return this.#overtake.begin();
     const head = this.#waiting.take(isAwaited);
@@ -67,30 +67,30 @@ export class Again {
     return false;
   }
 
-  /** The function is up: nothing is overtaken any more. */
+  /** The function is up: events no longer overtake others. */
   keepOrder(): void {
     this.#overtake.release();
   }
 
-  /** A call ended. True when nothing more is to be done for it now. */
-  concluded(call: Call, answer: Answer, told: number | null): boolean {
-    return this.#overtake.concluded(call, answer, told);
+  /** A call ended. True when the caller has nothing more to do for it. */
+  concluded(call: Call, answer: Answer, retryAfterMs: number | null): boolean {
+    return this.#overtake.concluded(call, answer, retryAfterMs);
   }
 
-  /** The call's wait for its turn is over. */
+  /** The call may be made again now. */
   resume(call: Call): void {
     if (!this.#closing) this.#waiting.push(call);
   }
 
-  /** The call may be made again in `ms` milliseconds. When this is over, whoever owns the partition next reads it again. */
+  /** The call may be made again in `ms` milliseconds. Dropped when closed: the next owner of the partition reads it again. */
   delay(call: Call, ms: number): void {
     if (!this.#closing) this.#waiting.delay(call, ms);
   }
 
-  /** Milliseconds. */
-  backOff({ failures }: Call, told: number | null): number {
+  /** Milliseconds until the call's next attempt. */
+  backOff({ failures }: Call, retryAfterMs: number | null): number {
     const { subscription, random } = this.#options;
-    return retryWait(failures, subscription.retry, told, random);
+    return retryWait(failures, subscription.retry, retryAfterMs, random);
   }
 
   /** Whether an attempt after `ms` milliseconds would begin too long after the first. */
@@ -98,7 +98,7 @@ export class Again {
     return deadline !== Number.POSITIVE_INFINITY && this.#options.now() + ms > deadline;
   }
 
-  /** Drops all, also what comes later. */
+  /** Drops all calls, also those that are added later. */
   close(): void {
     this.#closing = true;
     this.#waiting.clear();

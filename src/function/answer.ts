@@ -1,4 +1,4 @@
-/** Why a call got no answer. */
+/** Why a call got no usable answer. */
 export type CallFault =
   | 'timeout'
   | 'unreachable'
@@ -11,9 +11,9 @@ export type CallFault =
   | 'too_many_hops'
   | 'aborted';
 
-/** What came of one call. */
+/** The outcome of one call. */
 export interface Answer {
-  /** Null when no whole answer came. */
+  /** Null when no complete answer arrived. */
   status: number | null;
   fault: CallFault | null;
   retryAfter: string | string[] | null;
@@ -21,19 +21,22 @@ export interface Answer {
   detail: string;
   /** Milliseconds of the call. */
   ms: number;
-  /** Of a call that is done: the places of the events that it lists as failed (`batchItemFailures`); null: none. */
+  /** For a call that is done: indexes of the events that the function lists as failed (`batchItemFailures`); null: none. */
   failed: readonly number[] | null;
-  /** Of a call that is done: what the function answered, when the subscription wants it; null: nothing. */
+  /** For a call that is done: the function's reply, when the subscription wants it; null: none. */
   reply: FunctionReply | null;
 }
 
-/** What a function answered: header names are in lower case. */
+/** An answer without its time, which the call adds when it ends. */
+export type UntimedAnswer = Omit<Answer, 'ms'>;
+
+/** A function's reply. Header names are in lower case. */
 export interface FunctionReply {
   headers: Record<string, string | string[] | undefined>;
   body: Uint8Array;
 }
 
-/** Of a call that cannot be made with these events. */
+/** The answer for a call that cannot be made with these events. */
 export function invalidCall(detail: string): Answer {
   return { status: null, fault: 'invalid_call', retryAfter: null, detail, ms: 0, failed: null, reply: null };
 }
@@ -43,7 +46,7 @@ export type Conclusion = 'done' | 'retry' | 'again' | 'refused';
 
 const RETRIED = new Set([404, 408, 409, 425, 429]);
 
-/** What follows from an answer: 3xx and most 4xx will not get better, everything else may. */
+/** Whether to try again after an answer. A retry cannot mend a 3xx and most 4xx; anything else it may. */
 export function conclude({ status, fault }: Answer): Conclusion {
   if (fault === 'stale_connection') return 'again';
   if (fault === 'invalid_call' || fault === 'too_large' || fault === 'too_many_hops') return 'refused';
@@ -52,17 +55,17 @@ export function conclude({ status, fault }: Answer): Conclusion {
   return status >= 500 || RETRIED.has(status) ? 'retry' : 'refused';
 }
 
-/** Too many calls are no event's doing. */
+/** Whether the function asks for fewer calls, which no event causes. */
 export function isThrottled({ status }: Answer): boolean {
   return status === 429;
 }
 
-/** What an answer says about the function, whatever the event was. */
+/** The state of the function that an answer shows. */
 export type Health = 'up' | 'failing' | 'unreachable' | 'unknown';
 
 const DOWN = new Set([404, 408, 429]);
 
-/** `failing` may also be the event's doing. An answer that refuses the event comes from a function that is up. */
+/** `failing`: the function or the event is the cause. A function that refuses an event is `up`. */
 export function healthOf({ status, fault }: Answer): Health {
   if (fault === 'stale_connection' || fault === 'aborted') return 'unknown';
   if (fault === 'invalid_call' || fault === 'too_large') return 'unknown';
@@ -72,11 +75,11 @@ export function healthOf({ status, fault }: Answer): Health {
   return status >= 500 || DOWN.has(status) ? 'failing' : 'up';
 }
 
-/** The fixed word for an answer that is not `done`. */
+/** The reason of an answer that is not `done`, as a fixed word. */
 export function reasonOf({ status, fault }: Answer): string {
   if (fault !== null) return fault;
   if (status === null) return 'bad_reply';
-  // Done, but for some events.
+  // Done, except for some events.
   if (status >= 200 && status < 300) return 'item_failed';
   if (status === 429) return 'throttled';
   if (status >= 500) return 'server_error';

@@ -10,13 +10,13 @@ import {
   type Windows,
 } from './windows.ts';
 
-/** Windows of `size` ms, one beginning each `every` ms since 1970: tumbling ones when both are the same. */
+/** Windows of `size` ms. One begins each `every` ms since 1970; they are tumbling windows when both are the same. */
 export class FixedWindows implements Windows {
   readonly #size: number;
   readonly #every: number;
   readonly #aggregates: readonly Aggregate[];
   readonly #events: WindowEvents;
-  /** By start, then by key: those that end together go together. */
+  /** By start, then by key: windows of one start end together. */
   readonly #byStart = new Map<number, Map<string, Window>>();
   readonly #starts = new Heap<number>();
   size = 0;

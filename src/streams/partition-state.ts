@@ -1,33 +1,34 @@
 import { randomBytes } from 'node:crypto';
 import { asBuffer } from '../cloudevents/record.ts';
 import type { StreamConfig } from '../config/stream/types.ts';
-import { hopsOf, MOST_HOPS } from '../function/reply-record.ts';
+import { partitionName } from '../consume/partition-name.ts';
+import { hopsOf, MAX_HOPS } from '../function/reply-record.ts';
 import type { LogRecord, Partition, StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';
 import { Clock, type Mark, type Origin, readMark, writeMark } from './clock.ts';
 import { eventTime } from './event-time.ts';
 import { definitionOf, type MadeWindows, makeWindows, spanOf } from './make-windows.ts';
-import { type Came, readCame } from './source-position.ts';
 import { Output } from './output.ts';
+import { readSourcePosition, type SourcePosition } from './source-position.ts';
 import type { Tally } from './tally.ts';
 import type { Values } from './values.ts';
 import type { Sample, Window, WindowEvents } from './windows.ts';
 
-export interface PartOptions extends Partition {
+export interface PartitionStateOptions extends Partition {
   config: StreamConfig;
   values: Values;
-  /** Partitions that the by-key topic is made from, by `topic/partition`; null: the part reads the events' own topic. */
+  /** Names of the partitions that the by-key topic is made from; null: the stream reads the events' own topic. */
   origins: readonly string[] | null;
 }
 
 const WEEK_MS = 7 * 86_400_000;
 
 /**
- * The state of one partition of a stream, in memory. Records go in, and what must be appended and stored comes out;
- * it is a matter of the records alone, so that whoever reads them again does the same.
+ * The state of one partition of a stream, in memory. Records go in; the records to append and the changes to store come
+ * out. They depend only on the records, so that a process that reads them again makes the same.
  */
-export class Part implements WindowEvents {
-  readonly #options: PartOptions;
+export class PartitionState implements WindowEvents {
+  readonly #options: PartitionStateOptions;
   readonly #definition: string;
   readonly #own: string;
   readonly #epoch: string;
@@ -43,12 +44,17 @@ export class Part implements WindowEvents {
   /** The mark in the store; null when there is none. */
   stored: string | null;
 
-  /** `mark` is what the store knows; null: state begins here, at the offset `next`. Throws when the entries are not ours. */
-  constructor(options: PartOptions, mark: string | null, entries: ReadonlyMap<string, string>, next: number) {
+  /** `mark`: the store's; null: the state begins empty, at the offset `next`. Throws on entries that it did not write. */
+  constructor(
+    options: PartitionStateOptions,
+    mark: string | null,
+    entries: ReadonlyMap<string, string>,
+    next: number,
+  ) {
     this.#options = options;
-    const { config, values, origins, topic, partition } = options;
+    const { config, values, origins } = options;
     this.#definition = definitionOf(config);
-    this.#own = `${topic}/${partition}`;
+    this.#own = partitionName(options);
     this.#life = Math.max(WEEK_MS, 2 * (spanOf(config) + config.lateness + config.idle));
     this.#output = new Output(config, values);
     this.stored = mark;
@@ -68,7 +74,7 @@ export class Part implements WindowEvents {
       for (const [name, { seen }] of known.clock.origins) this.#clock.expect(name).seen = seen;
   }
 
-  /** Whether what the store knew was made by another definition of the stream: its open windows are dropped. */
+  /** Whether the stored state is of another definition of the stream. Then its open windows are dropped. */
   static isForeign(config: StreamConfig, mark: string): boolean {
     return readMark(mark, config.lateness).definition !== definitionOf(config);
   }
@@ -85,7 +91,7 @@ export class Part implements WindowEvents {
     return this.#made.windows.nextEnd;
   }
 
-  /** Takes the next record in the order of offsets; what came before is left out. */
+  /** Takes the next record in the order of offsets. Records that were taken before are left out. */
   take(record: StoredRecord): void {
     if (record.offset < this.next) return;
     this.next = record.offset + 1;
@@ -94,7 +100,7 @@ export class Part implements WindowEvents {
     else this.#takeKeyed(record);
   }
 
-  /** Closes what the watermark closes. */
+  /** Closes the windows that end at the watermark. */
   close(): void {
     this.#made.windows.close(this.#clock.watermark);
     this.#closed = this.#clock.watermark;
@@ -107,17 +113,17 @@ export class Part implements WindowEvents {
     return this.#made.windows.nextEnd <= this.#clock.byClock(now);
   }
 
-  /** Lets time go on by the clock. It must be stored before anything is closed: later records may not undo it. */
+  /** Moves the watermark on by the clock. It must be stored before windows are closed, as records cannot give it again. */
   advance(now: number): void {
     this.#clock.watermark = Math.max(this.#clock.watermark, this.#clock.byClock(now));
   }
 
-  /** What must be appended before the change is made. */
+  /** The records to append before the change is stored. */
   takeOutput(): LogRecord[] {
     return this.#output.takeRecords();
   }
 
-  /** What the store must learn. */
+  /** The change to store. */
   takeChange(): WindowChange {
     const entries = new Map<string, string | null>();
     for (const name of this.#gone) entries.set(name, null);
@@ -131,7 +137,7 @@ export class Part implements WindowEvents {
     return { entries, expected: this.stored, mark: this.mark(), life: this.#life };
   }
 
-  /** Everything, for a store that knows less, whose mark and entries are these. */
+  /** The whole state, for a store that has lost some of it; `expected` and `held`: its mark and entries. */
   wholeChange(expected: string | null, held: ReadonlyMap<string, string>): WindowChange {
     const entries = new Map<string, string | null>();
     for (const name of held.keys()) entries.set(name, null);
@@ -139,7 +145,7 @@ export class Part implements WindowEvents {
     return { entries, expected, mark: this.mark(), life: this.#life };
   }
 
-  /** What was done since it was last asked; null: nothing. */
+  /** The counts since the last call; null: all are 0. */
   takeTally(): Tally | null {
     return this.#output.takeTally();
   }
@@ -167,11 +173,11 @@ export class Part implements WindowEvents {
 
   grew(window: Window): void {
     if (this.#options.config.emit.on === 'threshold' && !window.fired)
-      window.fired = this.#output.tell(window);
+      window.fired = this.#output.emit(window);
   }
 
   closed(window: Window): void {
-    if (this.#options.config.emit.on === 'close') this.#output.tell(window);
+    if (this.#options.config.emit.on === 'close') this.#output.emit(window);
   }
 
   #takeOwn(record: StoredRecord): void {
@@ -191,22 +197,22 @@ export class Part implements WindowEvents {
   }
 
   #takeKeyed(record: StoredRecord): void {
-    const came = readCame(record);
-    if (came === null) return;
-    const origin = this.#clock.expect(came.from);
-    if (came.mark !== null) this.#hear(origin, came);
-    // Sent again by a stage that did not know that it was stored.
-    else if (came.offset > origin.seen) {
-      origin.seen = came.offset;
-      this.#clock.advance(origin, came.time);
+    const source = readSourcePosition(record);
+    if (source === null) return;
+    const origin = this.#clock.expect(source.from);
+    if (source.mark !== null) this.#takeMark(origin, source);
+    // A copy has the offset of a record that was counted.
+    else if (source.offset > origin.seen) {
+      origin.seen = source.offset;
+      this.#clock.advance(origin, source.time);
       const seen = this.#options.values.seen(record);
-      this.#add(record, seen, record.key!, came.time, `${came.from}/${came.offset}`);
+      this.#add(record, seen, record.key!, source.time, `${source.from}/${source.offset}`);
     }
   }
 
-  /** All records of the origin before the mark's offset are before the mark. */
-  #hear(origin: Origin, { offset, time, mark }: Came): void {
-    // A mark of a reader that others have long left behind says nothing.
+  /** All records of the origin before the mark's offset come before the mark. */
+  #takeMark(origin: Origin, { offset, time, mark }: SourcePosition): void {
+    // A mark of a process that lost the partition since then.
     if (offset <= origin.seen) return;
     origin.seen = Math.max(origin.seen, offset - 1);
     if (mark === 'at') this.#clock.advance(origin, time);
@@ -217,22 +223,23 @@ export class Part implements WindowEvents {
     }
   }
 
-  #add(record: StoredRecord, seen: object, key: Uint8Array, time: number, place: string): void {
+  #add(record: StoredRecord, seen: object, key: Uint8Array, time: number, position: string): void {
     this.#output.count('events');
     const hops = hopsOf(record);
     const sample = {
       key: asBuffer(key).toString('utf8'),
       time,
       values: this.#options.values.of(seen),
-      place,
+      position,
       hops,
     };
-    if (hops >= MOST_HOPS) this.#output.late(record, 'too_many_hops', place);
-    else if (this.#isFull(sample)) this.#output.late(record, 'full', place);
-    else if (!this.#made.windows.add(sample, this.#clock.watermark)) this.#output.late(record, 'late', place);
+    if (hops >= MAX_HOPS) this.#output.late(record, 'too_many_hops', position);
+    else if (this.#isFull(sample)) this.#output.late(record, 'full', position);
+    else if (!this.#made.windows.add(sample, this.#clock.watermark))
+      this.#output.late(record, 'late', position);
   }
 
-  /** Whether it wants a window more than there may be. Those that have ended do not count, whether closed yet or not. */
+  /** Whether the event needs a new window but no more may be open. Windows that have ended do not count. */
   #isFull(sample: Sample): boolean {
     const { windows } = this.#made;
     const { watermark } = this.#clock;

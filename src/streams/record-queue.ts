@@ -1,7 +1,7 @@
 import type { StoredRecord } from '../ports/event-log.ts';
 
-/** Records that wait, in the batches that they came in. */
-export class Waiting {
+/** A queue of records, kept in the batches that they were read in. */
+export class RecordQueue {
   #batches: StoredRecord[][] = [];
   #at = 0;
   length = 0;
@@ -11,7 +11,7 @@ export class Waiting {
     this.length += records.length;
   }
 
-  /** Gives up to so many, oldest first. */
+  /** Takes up to `most` records, the oldest first. */
   take(most: number, each: (record: StoredRecord) => void): void {
     for (let left = most; left > 0 && this.#batches.length > 0; ) {
       const batch = this.#batches[0]!;

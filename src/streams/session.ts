@@ -11,14 +11,14 @@ import {
   type Windows,
 } from './windows.ts';
 
-/** A window of a key ends when no event of the key has come for `gap` ms. */
+/** A window of a key ends after `gap` ms without an event of that key. */
 export class SessionWindows implements Windows {
   readonly #gap: number;
   readonly #aggregates: readonly Aggregate[];
   readonly #events: WindowEvents;
-  /** Of each key in the order of their starts; nearly always one. */
+  /** The windows of each key in the order of their starts; nearly always one. */
   readonly #byKey = new Map<string, Window[]>();
-  /** Each window once, under the end that it had when it was put there. */
+  /** Each window once, by the end that it had when it was added. */
   readonly #ends = new Heap<Window>();
   size = 0;
 
@@ -37,7 +37,7 @@ export class SessionWindows implements Windows {
     const end = time + this.#gap;
     if (end <= watermark) return false;
     const windows = this.#byKey.get(key);
-    // What has ended must not grow any more, whether it was told of yet or not.
+    // A window that has ended must not grow, even if its event was not emitted yet.
     for (const one of windows === undefined ? [] : [...windows]) if (one.end <= watermark) this.#end(one);
     const met = (this.#byKey.get(key) ?? []).filter((one) => time < one.end && end > one.start);
     const window = met[0] ?? this.#open(key, time, end);

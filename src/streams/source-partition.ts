@@ -1,32 +1,33 @@
 import type { StreamConfig } from '../config/stream/types.ts';
+import { partitionName } from '../consume/partition-name.ts';
 import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { Clock, type Origin } from './clock.ts';
 import { lateRecord } from './emitted.ts';
 import { isAtEnd } from './end.ts';
 import { eventTime } from './event-time.ts';
+import { RecordQueue } from './record-queue.ts';
 import { keyedRecord, markRecord } from './source-position.ts';
 import type { Values } from './values.ts';
-import { Waiting } from './record-queue.ts';
 
-/** Records made of a source's, to be stored before its position is committed. */
+/** The records made from a source's, to be stored before its position is committed. */
 export interface Keyed {
-  source: Source;
+  source: SourcePartition;
   records: LogRecord[];
   next: number;
   future: number;
   keyless: number;
 }
 
-/** One partition of the stream's topics on its way to the by-key topic. */
-export class Source {
+/** One partition of the stream's topics, whose events go to the by-key topic. */
+export class SourcePartition {
   readonly topic: string;
   readonly partition: number;
-  /** The offset before which everything is in the by-key topic. */
+  /** All records before this offset are in the by-key topic. */
   safe: number;
   committed: number;
   paused = false;
-  /** The mark that is to follow what is taken next: how far the partition is, or that it has ended for now. */
+  /** The mark to write after the next step: how far the partition has come, or that it has no further records now. */
   marksNext: 'at' | 'idle' | null = null;
   /** The offset after the newest record; null before the first ones came. */
   end: number | null = null;
@@ -34,12 +35,12 @@ export class Source {
   readonly #values: Values;
   readonly #clock: Clock;
   readonly #origin: Origin;
-  readonly #waiting = new Waiting();
+  readonly #waiting = new RecordQueue();
   #next: number;
   #active = performance.now();
-  /** The time of the last mark, and when it was made. */
-  #toldTime = Number.NEGATIVE_INFINITY;
-  #toldAt = Number.NEGATIVE_INFINITY;
+  /** The event time of the last mark, and when it was written. */
+  #markedTime = Number.NEGATIVE_INFINITY;
+  #markedAt = Number.NEGATIVE_INFINITY;
 
   constructor(config: StreamConfig, values: Values, { topic, partition, offset }: Position) {
     this.topic = topic;
@@ -54,7 +55,7 @@ export class Source {
   }
 
   get name(): string {
-    return `${this.topic}/${this.partition}`;
+    return partitionName(this);
   }
 
   get waiting(): number {
@@ -84,31 +85,31 @@ export class Source {
     return made;
   }
 
-  /** Whether time has gone on since the last mark, which is some time ago. */
+  /** Whether event time has gone on since the last mark, and that is `every` ms old. */
   mayMark(now: number, every: number): boolean {
-    return this.#origin.time > this.#toldTime && now - this.#toldAt >= every;
+    return this.#origin.time > this.#markedTime && now - this.#markedAt >= every;
   }
 
   mayBeIdle(now: number): boolean {
     const { idle } = this.#config;
-    return this.waiting === 0 && now - this.#active >= idle && now - this.#toldAt >= idle;
+    return this.waiting === 0 && now - this.#active >= idle && now - this.#markedAt >= idle;
   }
 
-  /** Whether the log holds nothing more. */
+  /** Whether the log holds no further record. */
   isAtEnd(reader: LogReader): Promise<boolean> {
     return isAtEnd(reader, this, this.#next);
   }
 
-  /** The mark that is next, of everything before `safe`. */
+  /** The next mark, for all records before `safe`. */
   mark(partition: number): LogRecord {
-    const came = { from: this.name, offset: this.safe, time: this.#origin.time };
-    return markRecord(this.#config.name, partition, came, this.marksNext === 'idle');
+    const position = { from: this.name, offset: this.safe, time: this.#origin.time };
+    return markRecord(this.#config.name, partition, position, this.marksNext === 'idle');
   }
 
   marked(now: number): void {
     this.marksNext = null;
-    this.#toldAt = now;
-    this.#toldTime = this.#origin.time;
+    this.#markedAt = now;
+    this.#markedTime = this.#origin.time;
   }
 
   #make(record: StoredRecord, made: Keyed): void {

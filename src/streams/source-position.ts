@@ -1,41 +1,43 @@
 import { headerText } from '../cloudevents/record.ts';
+import { partitionName } from '../consume/partition-name.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { keyTopic } from './emitted.ts';
 
-/** Where a record of the by-key topic was first, or how far one of the topics that it is made from has come. */
-export interface Came {
+/** The first position of a record of the by-key topic; or a mark, which says how far one partition of its sources has come. */
+export interface SourcePosition {
   /** `topic/partition`. */
   from: string;
-  /** Of the record; of a mark, the next one to be read. */
+  /** The record's offset; in a mark, the next offset to be read. */
   offset: number;
-  /** Of the event, or the greatest so far, in ms since 1970. */
+  /** The event's time; in a mark, the greatest so far. In ms since 1970. */
   time: number;
-  /** No record but a mark: `idle` when its partition has ended and nothing came for a while. */
+  /** Null: this is no mark. `idle`: its partition has no further records now and had none for a while. */
   mark: 'at' | 'idle' | null;
 }
 
+/** Records in by-key topics carry this header, so its name must stay. */
 const HEADER = 'postern_came';
 
-/** The record for the by-key topic: as it was, under its new key. */
+/** The record for the by-key topic: the record as it was, with its new key. */
 export function keyedRecord(
   stream: string,
   record: StoredRecord,
   key: string | Uint8Array,
   time: number,
 ): LogRecord {
-  const { topic, partition, offset, value, headers } = record;
-  const came = `${topic}/${partition} ${offset} ${time}`;
-  return { topic: keyTopic(stream), key, value, headers: { ...headers, [HEADER]: came } };
+  const { offset, value, headers } = record;
+  const position = `${partitionName(record)} ${offset} ${time}`;
+  return { topic: keyTopic(stream), key, value, headers: { ...headers, [HEADER]: position } };
 }
 
-/** A record for one partition of the by-key topic that says how far an origin has come. */
+/** A mark for one partition of the by-key topic: how far an origin has come. */
 export function markRecord(
   stream: string,
   partition: number,
-  came: Omit<Came, 'mark'>,
+  position: Omit<SourcePosition, 'mark'>,
   idle: boolean,
 ): LogRecord {
-  const text = `${came.from} ${came.offset} ${came.time} ${idle ? 'idle' : 'at'}`;
+  const text = `${position.from} ${position.offset} ${position.time} ${idle ? 'idle' : 'at'}`;
   return {
     topic: keyTopic(stream),
     key: null,
@@ -45,8 +47,8 @@ export function markRecord(
   };
 }
 
-/** Null for a record that nobody of us has put there. */
-export function readCame(record: StoredRecord): Came | null {
+/** Null for a record that Postern did not write. */
+export function readSourcePosition(record: StoredRecord): SourcePosition | null {
   const text = headerText(record, HEADER);
   if (text === null) return null;
   const [from, offset, time, mark] = text.split(' ') as [string, string, string, ('at' | 'idle')?];

@@ -1,125 +1,123 @@
 import type { StreamConfig } from '../config/stream/types.ts';
+import { partitionName } from '../consume/partition-name.ts';
 import type { EventLog, LogRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import type { StreamFacts } from '../ports/report.ts';
 import type { StreamPart, WindowStore } from '../ports/window-store.ts';
 import { readMark } from './clock.ts';
-import { isAtEnd } from './end.ts';
-import type { Held } from './window-partition.ts';
-import { Part } from './partition-state.ts';
+import { PartitionState } from './partition-state.ts';
 import type { Values } from './values.ts';
+import type { WindowPartition } from './window-partition.ts';
 
-export interface TablesOptions {
+export interface StateTransferOptions {
   config: StreamConfig;
   values: Values;
   log: EventLog;
   reader: LogReader;
   store: WindowStore;
   isKeyed: boolean;
-  told(facts: Omit<StreamFacts, 'stream'>): void;
+  reported(facts: Omit<StreamFacts, 'stream'>): void;
 }
 
-/** Moves state between memory, the store and the log, so that nothing is lost or counted twice. */
-export class Tables {
-  readonly #options: TablesOptions;
+/** Moves the state of partitions between memory, the store and the log. No event is lost or counted twice. */
+export class StateTransfer {
+  readonly #options: StateTransferOptions;
 
-  constructor(options: TablesOptions) {
+  constructor(options: StateTransferOptions) {
     this.#options = options;
   }
 
-  /** The part as the store knows it. What the store has forgotten of it is read again from the log. */
-  async load(held: Held): Promise<Part> {
-    const { config, store, told } = this.#options;
-    const place = this.#placeOf(held);
-    const { mark, entries } = await store.load(place);
-    if (mark !== null && Part.isForeign(config, mark))
-      told({ state: 'redefined', partition: place.partition });
-    const part = await this.#make(held, mark, entries);
-    if (mark === null && (await this.#hasHistory(held))) told({ state: 'lost', partition: place.partition });
-    if (mark !== null && part.next < held.assignedAt) {
-      // It was stored once, as the group's position says: the store has gone back.
-      told({ state: 'replayed', partition: place.partition });
-      await this.#replay(part, held);
+  /** Loads the state from the store. The part that the store has lost is made again from the log. */
+  async load(held: WindowPartition): Promise<PartitionState> {
+    const { config, store, reported } = this.#options;
+    const key = this.#keyOf(held);
+    const { mark, entries } = await store.load(key);
+    if (mark !== null && PartitionState.isForeign(config, mark))
+      reported({ state: 'redefined', partition: key.partition });
+    const state = await this.#make(held, mark, entries);
+    if (mark === null && (await this.#hasHistory(held)))
+      reported({ state: 'lost', partition: key.partition });
+    if (mark !== null && state.next < held.assignedAt) {
+      // The group's position shows that more was stored before: the store has lost its newest changes.
+      reported({ state: 'replayed', partition: key.partition });
+      await this.#replay(state, held);
     }
-    return part;
+    return state;
   }
 
   /**
-   * Appends what is pending, then makes the changes, and reloads parts that others have taken further. Rejects when the
-   * log or the store gives no good answer: all of it may be asked for again then, and does no harm twice.
+   * Appends the pending output, then changes the store, and loads the states again that another process has taken
+   * further. Rejects when the log or the store fails: then all of it may be done again, and does no harm twice.
    */
-  async store(pending: Held[], isLost: (held: Held) => boolean): Promise<void> {
+  async store(pending: WindowPartition[], isLost: (held: WindowPartition) => boolean): Promise<void> {
     const output = pending.flatMap(({ pending: made }) => made!.output);
     await this.#append(output);
     for (const held of pending) held.pending!.output = [];
     const ours = pending.filter((held) => !isLost(held));
     if (ours.length === 0) return;
     const { store } = this.#options;
-    const changes = ours.map((held) => ({ ...this.#placeOf(held), ...held.pending!.change }));
+    const changes = ours.map((held) => ({ ...this.#keyOf(held), ...held.pending!.change }));
     const made = await store.change(changes);
     const now = performance.now();
     for (const [i, held] of ours.entries()) if (made[i]!) held.stored(now);
     for (const [i, held] of ours.entries()) if (!made[i]! && !isLost(held)) await this.#settle(held);
   }
 
-  /** Those of these partitions behind which the log holds nothing. */
-  async atEnd(held: Held[]): Promise<Held[]> {
-    const found: Held[] = [];
-    for (const one of held) if (await isAtEnd(this.#options.reader, one, one.part!.next)) found.push(one);
-    return found;
-  }
-
-  /** The store has another mark than it should: whoever has read further is right, as both read the same records. */
-  async #settle(held: Held): Promise<void> {
-    const { store, told, config } = this.#options;
-    const place = this.#placeOf(held);
-    const part = held.part!;
-    const { mark, entries } = await store.load(place);
-    const isAhead = mark !== null && readMark(mark, config.lateness).next >= part.next;
+  /** The store has another mark than expected. Both sides read the same records, so the one that has read more is right. */
+  async #settle(held: WindowPartition): Promise<void> {
+    const { store, reported, config } = this.#options;
+    const key = this.#keyOf(held);
+    const state = held.state!;
+    const { mark, entries } = await store.load(key);
+    const isAhead = mark !== null && readMark(mark, config.lateness).next >= state.next;
     if (isAhead) {
-      // What was taken meanwhile is in there, or comes again from where it ends.
-      held.part = await this.#make(held, mark, entries);
+      // Records taken since then are in the loaded state, or are read again after it.
+      held.state = await this.#make(held, mark, entries);
       held.pending = null;
       held.closeNext = true;
       return;
     }
-    const change = part.wholeChange(mark, entries);
-    const [isMade] = await store.change([{ ...place, ...change }]);
-    if (!isMade) throw new Error('the state of a partition is changed by several at once');
-    told({ state: 'restored', partition: place.partition });
+    const change = state.wholeChange(mark, entries);
+    const [isMade] = await store.change([{ ...key, ...change }]);
+    if (!isMade) throw new Error('several processes change the state of one partition');
+    reported({ state: 'restored', partition: key.partition });
     held.pending!.change = change;
     held.stored(performance.now());
   }
 
-  async #make(held: Held, mark: string | null, entries: ReadonlyMap<string, string>): Promise<Part> {
+  async #make(
+    held: WindowPartition,
+    mark: string | null,
+    entries: ReadonlyMap<string, string>,
+  ): Promise<PartitionState> {
     const { config, values, isKeyed } = this.#options;
     const origins = isKeyed ? await this.#origins() : null;
     const { topic, partition, assignedAt } = held;
-    return new Part({ config, values, origins, topic, partition }, mark, entries, assignedAt);
+    return new PartitionState({ config, values, origins, topic, partition }, mark, entries, assignedAt);
   }
 
   async #origins(): Promise<string[]> {
     const { config, reader } = this.#options;
     const ranges = await Promise.all(config.topics.map((topic) => reader.ranges(topic)));
-    return ranges.flat().map(({ topic, partition }) => `${topic}/${partition}`);
+    return ranges.flat().map(partitionName);
   }
 
-  /** Whether events were read before the group's position. With `from: latest` that cannot be told from a first start. */
-  async #hasHistory({ topic, partition, assignedAt }: Held): Promise<boolean> {
+  /** Whether events were read before the group's position. With `from: latest` a first start looks the same. */
+  async #hasHistory({ topic, partition, assignedAt }: WindowPartition): Promise<boolean> {
     const ranges = await this.#options.reader.ranges(topic);
     return assignedAt > (ranges.find((range) => range.partition === partition)?.from ?? 0);
   }
 
-  async #replay(part: Part, { topic, partition, assignedAt }: Held): Promise<void> {
+  async #replay(state: PartitionState, { topic, partition, assignedAt }: WindowPartition): Promise<void> {
     await this.#options.reader.read(
-      [{ topic, partition, from: part.next, end: assignedAt }],
+      [{ topic, partition, from: state.next, end: assignedAt }],
       async (records) => {
-        for (const record of records) part.take(record);
+        for (const record of records) state.take(record);
         return true;
       },
     );
-    // Compaction and transactions leave gaps, also at the end.
-    part.next = Math.max(part.next, assignedAt);
+    // Compaction and transactions leave gaps in the offsets, also at the end.
+    state.next = Math.max(state.next, assignedAt);
   }
 
   async #append(records: LogRecord[]): Promise<void> {
@@ -127,10 +125,10 @@ export class Tables {
     const verdicts = await this.#options.log.append(records);
     const tooLarge = verdicts.filter((verdict) => verdict === 'too_large').length;
     if (verdicts.includes('failed')) throw new Error('the log does not take events of the stream');
-    if (tooLarge > 0) this.#options.told({ tooLarge });
+    if (tooLarge > 0) this.#options.reported({ tooLarge });
   }
 
-  #placeOf({ topic, partition }: Held): StreamPart {
-    return { stream: this.#options.config.name, partition: `${topic}/${partition}` };
+  #keyOf(held: WindowPartition): StreamPart {
+    return { stream: this.#options.config.name, partition: partitionName(held) };
   }
 }

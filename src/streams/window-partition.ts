@@ -1,38 +1,39 @@
 import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';
-import type { Part } from './partition-state.ts';
-import { Waiting } from './record-queue.ts';
+import type { PartitionState } from './partition-state.ts';
+import { RecordQueue } from './record-queue.ts';
 
-/** What one step makes: appended first, then stored. */
+/** The result of one step: the output is appended first, then the change is stored. */
 export interface Pending {
   output: LogRecord[];
   change: WindowChange;
 }
 
-/** Milliseconds after which the store hears of a part again, so that it does not forget it. */
+/** A state that has not changed for so long is stored again, so that the store does not forget it. */
 const TOUCH_MS = 3_600_000;
 
-/** A partition from its assignment to its loss: its state, and the records that wait. */
-export class Held {
+/** A partition whose windows are kept here, from its assignment to its loss: its state, and the records that wait. */
+export class WindowPartition {
   readonly topic: string;
   readonly partition: number;
-  /** Where the group is committed. */
+  /** The group's committed offset when it was assigned. */
   readonly assignedAt: number;
-  part: Part | null = null;
-  /** What is made but not known to be stored: it comes before anything else is taken. */
+  state: PartitionState | null = null;
+  /** A step that is not known to be stored. Nothing else is taken before it is. */
   pending: Pending | null = null;
   paused = false;
   /** The offset after the newest record; null before the first ones came. */
   end: number | null = null;
+  /** The offset that may be committed: all records before it are stored. */
   safe: number;
   committed: number;
-  /** Time is to go on by the clock. */
+  /** The next step lets time go on by the clock. */
   advance = false;
-  /** Time has gone on: what it closes is to be told of. */
+  /** The next step closes windows although no records wait. */
   closeNext = true;
-  /** The store is to hear of the part though nothing has changed. */
+  /** The next step stores the state although it has not changed. */
   touch = false;
-  readonly #waiting = new Waiting();
+  readonly #waiting = new RecordQueue();
   #active = performance.now();
   #storedAt = performance.now();
 
@@ -50,7 +51,7 @@ export class Held {
 
   /** The next offset to be read. */
   get next(): number {
-    return this.part?.next ?? this.assignedAt;
+    return this.state?.next ?? this.assignedAt;
   }
 
   get wantsStep(): boolean {
@@ -63,25 +64,25 @@ export class Held {
     this.#active = performance.now();
   }
 
-  /** Gives up to so many records to the part. */
+  /** Gives up to `most` records to the state. */
   take(most: number): void {
-    const part = this.part!;
-    this.#waiting.take(most, (record) => part.take(record));
+    const state = this.state!;
+    this.#waiting.take(most, (record) => state.take(record));
   }
 
   /** The pending step is stored. */
   stored(now: number): void {
-    this.part!.stored = this.pending!.change.mark;
+    this.state!.stored = this.pending!.change.mark;
     this.pending = null;
-    this.safe = this.part!.next;
+    this.safe = this.state!.next;
     this.#storedAt = now;
   }
 
   isIdle(now: number, idle: number): boolean {
-    return this.part !== null && !this.wantsStep && now - this.#active >= idle;
+    return this.state !== null && !this.wantsStep && now - this.#active >= idle;
   }
 
   touchWhenOld(now: number): void {
-    if (this.part !== null && now - this.#storedAt > TOUCH_MS) this.touch = true;
+    if (this.state !== null && now - this.#storedAt > TOUCH_MS) this.touch = true;
   }
 }

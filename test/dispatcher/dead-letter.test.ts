@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Commits } from '../../src/consume/commits.ts';
 import { deliveryOf } from '../../src/dispatcher/call.ts';
-import { DeadLetters } from '../../src/dispatcher/dead-letter-writer.ts';
+import { DeadLetterWriter } from '../../src/dispatcher/dead-letter-writer.ts';
 import type { LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
 import { stored } from './records.ts';
 import { changedLog, eventRecord, httpAt, numbered, Rig, subscription } from './rig.ts';
@@ -152,7 +152,7 @@ describe('dead letters', () => {
 function lettersOf() {
   const letters: LogRecord[] = [];
   const waiting: (() => void)[] = [];
-  const dead = new DeadLetters({
+  const dead = new DeadLetterWriter({
     log: {
       async append(records) {
         letters.push(...records);

@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
-import { makeReplies, type Replies } from '../../src/dispatcher/replies.ts';
+import { Replies } from '../../src/dispatcher/replies.ts';
 import type { FunctionReply } from '../../src/function/answer.ts';
-import { MOST_HOPS } from '../../src/function/reply-record.ts';
+import { MAX_HOPS } from '../../src/function/reply-record.ts';
 import type { AppendVerdict, EventLog, StoredRecord } from '../../src/ports/event-log.ts';
 import type { DeliveryFacts, ReplyFacts } from '../../src/ports/report.ts';
 import { foreign, stored } from './records.ts';
@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 
 function replies(log: EventLog = rig.log): Replies {
-  const one = makeReplies({
+  const one = new Replies({
     log,
     subscription: 'mail',
     topic: 'answers',
@@ -113,9 +113,9 @@ describe('a reply', () => {
   it('to an event after the most hops is not stored', async () => {
     const all = replies();
     expect(
-      await all.publish([keyed('k', { ce_posternhops: String(MOST_HOPS - 1) })], answer('last')),
+      await all.publish([keyed('k', { ce_posternhops: String(MAX_HOPS - 1) })], answer('last')),
     ).toBeNull();
-    const fault = await all.publish([keyed('k', { ce_posternhops: String(MOST_HOPS) })], answer('loop'));
+    const fault = await all.publish([keyed('k', { ce_posternhops: String(MAX_HOPS) })], answer('loop'));
     expect(fault).toEqual({ fault: 'too_many_hops', detail: expect.stringMatching(/16.*loop/) });
     // A number beyond all is no way round.
     const huge = await all.publish([keyed('k', { ce_posternhops: '9'.repeat(400) })], answer('loop'));

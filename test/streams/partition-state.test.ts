@@ -48,7 +48,7 @@ describe.each(Object.entries(kinds))('%s windows', (_name, window) => {
             .map(lineOf)
             .sort(),
         );
-        expect(steps.entries.size).toBe(steps.part.open);
+        expect(steps.entries.size).toBe(steps.state.open);
       }),
       { numRuns: 60 },
     );
@@ -97,7 +97,7 @@ describe.each(Object.entries({ ...kinds, count: { count: 2 } }))(
           const steps = new Steps(config);
           for (let at = 0; at < records.length; at += size) {
             steps.step(records.slice(at, at + size)).reload();
-            expect(steps.part.open).toBeLessThanOrEqual(5);
+            expect(steps.state.open).toBeLessThanOrEqual(5);
           }
           const shown = ({ out }: Steps) =>
             out.map(
@@ -105,7 +105,7 @@ describe.each(Object.entries({ ...kinds, count: { count: 2 } }))(
             );
           expect(shown(steps).sort()).toEqual(shown(one).sort());
           // No event is nowhere.
-          const { full = 0, events: counted = 0 } = one.part.takeTally()!;
+          const { full = 0, events: counted = 0 } = one.state.takeTally()!;
           expect(counted).toBe(records.length);
           const late = one.out.filter(({ topic }) => topic === 'spend.late');
           expect(late.length).toBe(full);
@@ -128,7 +128,7 @@ describe.each(Object.entries({ ...kinds, count: { count: 2 } }))(
       const origins = steps.out.flatMap(({ headers }) => headers.postern_origin ?? []);
       expect(origins).toEqual(['orders/0/1']);
       expect(steps.data()[0]).toMatchObject({ key: 'a', n: 2 });
-      expect(steps.part.open).toBe(1);
+      expect(steps.state.open).toBe(1);
     });
   },
 );
@@ -163,7 +163,7 @@ test('windows of a count end with their nth event, and are told apart', () => {
     { key: 'a', n: 2 },
   ]);
   expect(new Set(steps.out.map(({ headers }) => headers.ce_id)).size).toBe(2);
-  expect(steps.part.open).toBe(1);
+  expect(steps.state.open).toBe(1);
 });
 
 test('an event from the future closes nothing, and goes to the late topic', () => {
@@ -178,18 +178,18 @@ test('an event from the future closes nothing, and goes to the late topic', () =
       headers: { postern_reason: 'future', postern_origin: 'orders/0/1' },
     },
   ]);
-  expect(steps.part.takeTally()).toMatchObject({ events: 2, future: 1, late: 0 });
+  expect(steps.state.takeTally()).toMatchObject({ events: 2, future: 1, late: 0 });
 });
 
 test('time goes on by the clock once nothing comes, and what is later is late', () => {
   const steps = new Steps(streamConfig());
   steps.step([order(0, 'a', 1)]);
-  expect(steps.part.isDue(T0 + 59_000)).toBe(false);
-  expect(steps.part.isDue(T0 + 60_000)).toBe(true);
-  steps.part.advance(T0 + 60_000);
+  expect(steps.state.isDue(T0 + 59_000)).toBe(false);
+  expect(steps.state.isDue(T0 + 60_000)).toBe(true);
+  steps.state.advance(T0 + 60_000);
   // Stored before anything is closed: whoever takes over closes the same windows.
-  const { mark } = steps.part.takeChange();
-  expect(steps.part.takeOutput()).toEqual([]);
+  const { mark } = steps.state.takeChange();
+  expect(steps.state.takeOutput()).toEqual([]);
   steps.mark = mark;
   steps.reload().step([order(1, 'a', 2)]);
   expect(steps.data()).toMatchObject([{ key: 'a', n: 1 }]);

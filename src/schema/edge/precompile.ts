@@ -1,20 +1,20 @@
 import type { Problem } from '../../core/problem.ts';
-import { compileSchemas, type MadeValidator, type SchemaFile } from '../compile.ts';
+import { compileSchemas, type SchemaFile } from '../compile.ts';
 import type { Engine } from '../engine.ts';
-import { LinearMatcher, type Matcher } from '../pattern/linear.ts';
-import { programOf } from '../pattern/linear-code.ts';
-import { Patterns } from '../pattern/patterns.ts';
+import { LinearMatcher } from '../pattern/linear.ts';
+import { type Matcher, Patterns } from '../pattern/patterns.ts';
 import type { PlainSchemas, SchemaSet } from '../registry.ts';
+import type { MadeValidator } from '../validators.ts';
 import { shrink } from './shrink.ts';
 
 export interface Precompilation {
   set: SchemaSet;
   problems: Problem[];
-  /** Code of a `Precompiled`, an expression. Throws when a pattern cannot be had as a program. */
+  /** A JavaScript expression whose value is a `Precompiled`. Throws an Error when a pattern cannot be a program. */
   code(plain: PlainSchemas): string;
 }
 
-/** Compiles schemas to code, for runtimes that allow none to be made. */
+/** Compiles schemas to code, for runtimes that do not allow a program to make code. */
 export function precompileSchemas(files: readonly SchemaFile[]): Precompilation {
   const patterns = new Patterns();
   const made: MadeValidator[] = [];
@@ -51,7 +51,7 @@ plain: JSON.parse(${JSON.stringify(JSON.stringify({ keys: [...plain.keys], schem
 }
 
 function functionsOf(code: string): string {
-  return `({ regExp, formats, burn, checks: { oneOfValues, areUnique, multipleOf, atMost, atLeast }, forms: { has, isObject, fault, add, fail } }) => {
+  return `({ regExp, formats, burn, checks, forms: { has, isObject, fault, add, fail } }) => {
 const exports = {};
 ${code}
 return exports;
@@ -60,11 +60,11 @@ return exports;
 
 function howOf(pattern: string, matcher: Matcher): string {
   if (!(matcher instanceof LinearMatcher)) {
-    const { source, flags } = matcher as RegExp;
+    const { source, flags } = matcher;
     return `new RegExp(${JSON.stringify(source)}, ${JSON.stringify(flags)})`;
   }
   try {
-    return JSON.stringify(programOf(matcher.expression));
+    return JSON.stringify(matcher.program());
   } catch (error) {
     throw new Error(`pattern ${pattern} cannot be compiled ahead: ${(error as Error).message}`);
   }

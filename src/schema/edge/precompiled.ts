@@ -1,5 +1,5 @@
 import { formatChecks } from '../formats.ts';
-import * as checks from '../keyword-checks.ts';
+import { KEYWORD_CHECKS } from '../keyword-checks.ts';
 import { type LinearProgram, ProgramMatcher } from '../pattern/program.ts';
 import {
   type CheckFunction,
@@ -12,28 +12,28 @@ import {
 } from '../registry.ts';
 import * as forms from './short-forms.ts';
 
-/** What the code of compiled schemas needs around it. */
+/** The names that the code of compiled schemas refers to. */
 interface Surroundings {
   regExp(pattern: string): { test(text: string): boolean };
   formats: Record<string, (text: string) => boolean>;
   burn(): void;
-  checks: typeof checks;
+  checks: typeof KEYWORD_CHECKS;
   forms: typeof forms;
 }
 
 /** Makes the functions of several schemas, by key. */
 type Functions = (surroundings: Surroundings) => Record<string, CheckFunction>;
 
-/** Schemas that were compiled ahead, as the generated module holds them. */
+/** Schemas that were compiled at build time, as the bundle holds them. */
 export interface Precompiled {
   validators: { name: string; id: string | null; key: string; first: number; all: number }[];
   functions: Functions[];
-  /** How each pattern is matched: by an expression of the language, or in time linear to the text. */
+  /** How each pattern is matched: by a regular expression of the language, or by a program in time linear to the text. */
   patterns: [pattern: string, how: RegExp | LinearProgram][];
   plain: { keys: [string, string][]; schemas: [string, Record<string, unknown>][] };
 }
 
-/** The set of schemas for runtimes that allow no code to be made. */
+/** The set of schemas for runtimes that do not allow a program to make code. */
 export function precompiledSet({ validators, functions, patterns, plain }: Precompiled): SchemaSet {
   const fuel: Fuel = { left: 0 };
   const matchers = new Map(
@@ -45,13 +45,13 @@ export function precompiledSet({ validators, functions, patterns, plain }: Preco
     burn() {
       if (--fuel.left < 0) throw new FuelSpent();
     },
-    checks,
+    checks: KEYWORD_CHECKS,
     forms,
   };
   const made: Record<string, CheckFunction>[] = [];
-  const functionOf = (place: number, key: string): CheckFunction => {
-    made[place] ??= functions[place]!(surroundings);
-    return made[place][key]!;
+  const functionOf = (index: number, key: string): CheckFunction => {
+    made[index] ??= functions[index]!(surroundings);
+    return made[index][key]!;
   };
   const known: PlainSchemas = { keys: new Map(plain.keys), schemas: new Map(plain.schemas) };
   return createSchemaSet(
@@ -64,7 +64,7 @@ export function precompiledSet({ validators, functions, patterns, plain }: Preco
         fuel,
       }),
     ),
-    // Only the description of the sources asks, always for the same.
+    // Only the OpenAPI document asks, and always for the same names.
     () => known,
   );
 }

@@ -1,10 +1,13 @@
-import { LinearMatcher, type Matcher } from './linear.ts';
+import { LinearMatcher } from './linear.ts';
 import { type PatternFacts, readPattern } from './syntax.ts';
+
+/** The engine of the language where that is harmless, else one that needs time linear to the text. */
+export type Matcher = RegExp | LinearMatcher;
 
 export interface CompiledPattern {
   /** Null when the pattern cannot be used. */
   matcher: Matcher | null;
-  /** Why it cannot be used, or what is doubtful about it. */
+  /** Why the pattern cannot be used, or a doubt about it; null when all is well. */
   problem: string | null;
 }
 
@@ -21,7 +24,7 @@ export class Patterns {
     return compiled;
   }
 
-  /** All that were asked for and can be used. */
+  /** All patterns that were compiled and can be used. */
   matchers(): [pattern: string, matcher: Matcher][] {
     return [...this.#known].flatMap(([pattern, { matcher }]) =>
       matcher === null ? [] : [[pattern, matcher]],
@@ -67,8 +70,8 @@ function build(pattern: string, flags: string): RegExp | string {
 }
 
 /**
- * A backtracking engine is harmless when it can go on in a small number of ways from each position it
- * comes to: with one loop after `^`, or none after any start, it comes to each position once a way.
+ * Whether a backtracking engine needs only time linear to the text. It does when it can go on in few ways from each
+ * position: with at most one loop after `^`, or without loops, each way leads to a position only once.
  */
 function isLinear(facts: PatternFacts): boolean {
   const work = facts.ways * facts.size;

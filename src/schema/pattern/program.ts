@@ -1,7 +1,4 @@
-/**
- * A compiled pattern as data: for each step where it goes on, or what must be there. Steps are named by their
- * places.
- */
+/** A compiled pattern as data: the steps of a non-deterministic automaton, which name each other by index. */
 export interface LinearProgram {
   start: number;
   steps: LinearStep[];
@@ -9,9 +6,9 @@ export interface LinearProgram {
 
 export type LinearStep =
   | { go: number[] }
-  /** Flags of what must hold between two characters, as RE2 numbers them. */
+  /** Goes on where these conditions hold between two characters: flags, as RE2 numbers them. */
   | { holds: number; go: number[] }
-  /** Pairs of first and last code points. */
+  /** Goes on after one character of these ranges: pairs of first and last code points. */
   | { ranges: number[]; to: number }
   | { match: true };
 
@@ -22,7 +19,7 @@ const END_TEXT = 8;
 const WORD_BOUNDARY = 16;
 const NO_WORD_BOUNDARY = 32;
 
-/** Runs a program over a text in time linear to it: all ways at once, character by character. */
+/** Matches a text in time linear to it: follows all ways through the program at once, character by character. */
 export class ProgramMatcher {
   readonly #program: LinearProgram;
 
@@ -32,7 +29,7 @@ export class ProgramMatcher {
 
   test(text: string): boolean {
     const { start, steps } = this.#program;
-    // Where each step has been taken last, so that none is taken twice at one place.
+    // The position at which each step was taken last, so that no step is taken twice at one position.
     const taken = new Int32Array(steps.length).fill(-1);
     let before = -1;
     let open: number[] = [];
@@ -43,10 +40,10 @@ export class ProgramMatcher {
       open.push(start);
       const next: number[] = [];
       while (open.length > 0) {
-        const place = open.pop()!;
-        if (taken[place] === at) continue;
-        taken[place] = at;
-        const step = steps[place]!;
+        const index = open.pop()!;
+        if (taken[index] === at) continue;
+        taken[index] = at;
+        const step = steps[index]!;
         if ('match' in step) return true;
         if ('ranges' in step) {
           if (isIn(step.ranges, code)) next.push(step.to);

@@ -1,4 +1,4 @@
-/** Insides of RE2 character classes for what JavaScript means by `\s`, `\S`, `.` and the classes of all and none. */
+/** RE2 character classes for JavaScript's `\s`, `\S`, `.` and the classes of all and no characters; some without brackets. */
 export const SPACE =
   '\\t-\\r\\x{20}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}';
 export const NOT_SPACE =
@@ -18,19 +18,19 @@ const CATEGORIES =
   'Sc=Currency_Symbol Sk=Modifier_Symbol So=Other_Symbol Z=Separator Zs=Space_Separator ' +
   'Zl=Line_Separator Zp=Paragraph_Separator C=Other Cc=Control Cf=Format ';
 
-/** What is inside of `\p{…}` as RE2 calls it; scripts have the same names there. */
+/** RE2's name for the inside of `\p{…}`; scripts have the same names there. */
 export function propertyName(name: string): string {
   const plain = name.replace(/^(General_Category|gc|Script|sc)=/, '');
   return new RegExp(`(\\w+)=${plain} `).exec(CATEGORIES)?.[1] ?? plain;
 }
 
-/** One character as RE2 takes it, in and outside of brackets. */
+/** One character in RE2's syntax, both in and outside of brackets. */
 export function codeText(code: number): string {
   const char = String.fromCodePoint(code);
   return /[A-Za-z0-9_]/.test(char) ? char : `\\x{${code.toString(16)}}`;
 }
 
-/** A repetition in RE2's syntax, which counts to 1000 at most: higher counts become several. */
+/** A repetition in RE2's syntax, which counts only to 1000: a higher count becomes several repetitions. */
 export function timesText(body: string, min: number, max: number, lazy: string): string {
   const one = (low: number, high: number) => `${body}{${low},${high === Infinity ? '' : high}}${lazy}`;
   if (min <= 1000 && (max <= 1000 || max === Infinity)) return one(min, max);

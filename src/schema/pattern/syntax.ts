@@ -1,40 +1,31 @@
-import {
-  ALL,
-  codeText,
-  LINE_ENDS,
-  NONE,
-  NOT_SPACE,
-  propertyName,
-  SPACE,
-  timesText,
-} from './re2-text.ts';
+import { ALL, codeText, LINE_ENDS, NONE, NOT_SPACE, propertyName, SPACE, timesText } from './re2-text.ts';
 
 /**
- * Reads an ECMAScript pattern once, and tells how it would look in RE2's syntax and how much work a
- * backtracking engine can have with it.
+ * The result of reading an ECMAScript pattern: the same pattern in RE2's syntax, and how much work a backtracking
+ * engine can have with it.
  */
 export interface PatternFacts {
   /** The same pattern for RE2. */
   re2: string;
   /** Every match begins at the start of the text. */
   anchored: boolean;
-  /** Repetitions without a (small) limit that one attempt can go through. */
+  /** Repetitions without a small limit that one attempt can go through. */
   loops: number;
-  /** In how many ways the rest can be tried, at most. */
+  /** The most ways in which the rest of a pattern can be tried after a position. */
   ways: number;
   /** Length of the pattern with its repetitions written out. */
   size: number;
-  /** What no linear engine can do, such as `a lookahead`; null when there is nothing of the kind. */
+  /** A part that no linear engine can match, such as `a lookahead`; null when it has none. */
   hard: string | null;
 }
 
-type Part = Omit<PatternFacts, 'hard'> & { single: boolean };
+type PatternPart = Omit<PatternFacts, 'hard'> & { single: boolean };
 
 const CONTROLS: Record<string, number> = { t: 9, n: 10, v: 11, f: 12, r: 13, 0: 0 };
-// A variable repetition of one character up to this often counts as ways, over it as a loop.
-const SMALL = 32;
+/** A repetition of one character whose count varies by no more than this counts as ways, any other as a loop. */
+const MAX_WAYS_OF_CHARACTER = 32;
 
-/** `pattern` must be known to compile, with the u flag or without it. */
+/** Reads a pattern that is known to compile, with the u flag or without it. */
 export function readPattern(pattern: string, unicode: boolean): PatternFacts {
   const chars = [...pattern];
   const groups = pattern.match(/\\.|\[(?:\\.|[^\]\\])*\]|\((?!\?)|\(\?<(?![=!])/gsu) ?? [];
@@ -43,7 +34,7 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
   let at = 0;
   let hard: string | null = null;
 
-  const part = (re2: string, more: Partial<Part> = {}): Part => ({
+  const part = (re2: string, more: Partial<PatternPart> = {}): PatternPart => ({
     re2,
     anchored: false,
     loops: 0,
@@ -60,7 +51,7 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
   };
   const literal = (code: number) => part(codeText(code), { single: true });
 
-  function alternatives(): Part {
+  function alternatives(): PatternPart {
     const all = [sequence()];
     while (eat('|')) all.push(sequence());
     if (all.length === 1) return all[0]!;
@@ -72,8 +63,8 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
     });
   }
 
-  function sequence(): Part {
-    const all: Part[] = [];
+  function sequence(): PatternPart {
+    const all: PatternPart[] = [];
     while (at < chars.length && chars[at] !== '|' && chars[at] !== ')') all.push(repeated(term()));
     return part(all.map((one) => one.re2).join(''), {
       anchored: all[0]?.anchored ?? false,
@@ -83,7 +74,7 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
     });
   }
 
-  function repeated(body: Part): Part {
+  function repeated(body: PatternPart): PatternPart {
     const [min, max] = quantifier() ?? [1, 1];
     if (min === 1 && max === 1) return body;
     const lazy = eat('?') ? '?' : '';
@@ -93,7 +84,7 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
     if (max <= 1) return part(re2, { ...body, re2, anchored, ways: body.ways + 1, single: false });
     if (body.loops > 0) return part(re2, { anchored, size, loops: Infinity });
     if (max === Infinity) return part(re2, { anchored, size, loops: body.ways === 1 ? 1 : Infinity });
-    if (body.single && max - min > SMALL) return part(re2, { loops: 1 });
+    if (body.single && max - min > MAX_WAYS_OF_CHARACTER) return part(re2, { loops: 1 });
     let ways = 0;
     if (body.ways === 1) ways = max - min + 1;
     else for (let count = min; count <= max && ways < 1e9; count++) ways += body.ways ** count;
@@ -111,7 +102,7 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
     return [min, braces[2] === undefined ? min : braces[3] ? Number(braces[3]) : Infinity];
   }
 
-  function term(): Part {
+  function term(): PatternPart {
     const char = chars[at++]!;
     if (char === '^') return part('\\A', { anchored: true });
     if (char === '$') return part('\\z');
@@ -122,7 +113,7 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
     return literal(char.codePointAt(0)!);
   }
 
-  function group(): Part {
+  function group(): PatternPart {
     let open = '(?:';
     if (eat('?=') || eat('?!')) hard = 'a lookahead';
     else if (eat('?<=') || eat('?<!')) hard = 'a lookbehind';
@@ -136,7 +127,7 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
     return { ...body, re2: `${open}${body.re2})`, single: false };
   }
 
-  function escaped(): Part {
+  function escaped(): PatternPart {
     const char = chars[at]!;
     if (char === 'b' || char === 'B') {
       at++;
@@ -153,7 +144,7 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
     return literal(codeEscape());
   }
 
-  /** `\d` and its like, as what goes inside of brackets. */
+  /** An escape for a set of characters, such as `\d`, as the inside of RE2's brackets; null for any other. */
   function setEscape(): string | null {
     const char = chars[at]!;
     if (/[dDwW]/.test(char)) {
@@ -172,7 +163,7 @@ export function readPattern(pattern: string, unicode: boolean): PatternFacts {
     return `\\${char}{${name}}`;
   }
 
-  /** An escape for one character; `at` is behind the backslash. */
+  /** The code of an escape for one character; `at` is behind the backslash. */
   function codeEscape(): number {
     const char = chars[at++]!;
     if (char in CONTROLS) return CONTROLS[char]!;

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { LinearMatcher } from '../../../src/schema/pattern/linear.ts';
-import { programOf } from '../../../src/schema/pattern/linear-code.ts';
 import { ProgramMatcher } from '../../../src/schema/pattern/program.ts';
 import { readPattern } from '../../../src/schema/pattern/syntax.ts';
 
@@ -24,7 +23,7 @@ const letters = fc.constantFrom('a', 'b', 'c', 'd', 'x', '/', ' ', '\n', 'é', '
 
 it.each(PATTERNS)('a program of %s matches what the pattern does', (pattern) => {
   const { re2 } = readPattern(pattern, true);
-  const matcher = new ProgramMatcher(programOf(re2));
+  const matcher = new ProgramMatcher(new LinearMatcher(re2).program());
   const engine = new LinearMatcher(re2);
   const native = new RegExp(pattern, 'u');
   fc.assert(
@@ -38,11 +37,11 @@ it.each(PATTERNS)('a program of %s matches what the pattern does', (pattern) => 
 });
 
 it('needs time linear to the text', () => {
-  const matcher = new ProgramMatcher(programOf(readPattern('^(a|a?)+b$', true).re2));
+  const matcher = new ProgramMatcher(new LinearMatcher(readPattern('^(a|a?)+b$', true).re2).program());
   expect(matcher.test('a'.repeat(100_000))).toBe(false);
   expect(matcher.test(`${'a'.repeat(100_000)}b`)).toBe(true);
 });
 
 it('says what it cannot be', () => {
-  expect(() => programOf('(?i:a)')).toThrow('letters in either case');
+  expect(() => new LinearMatcher('(?i:a)').program()).toThrow('letters in either case');
 });
