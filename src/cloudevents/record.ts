@@ -83,13 +83,14 @@ export function cloudEvent(record: StoredRecord): CloudEvent {
   return { attributes: complete(attributes, record), contentType, data: record.value };
 }
 
-/** The attributes of most events by their headers: a look-up costs less than to cut and check the name. */
-const USUAL: ReadonlyMap<string, string> = new Map(
-  [
+/** The headers of most events and the attributes in them: a look-up costs less than to cut and check the name. */
+const USUAL: ReadonlyMap<string, string | null> = new Map([
+  ...['content-type', 'traceparent', 'tracestate'].map((header): [string, null] => [header, null]),
+  ...[
     ...['specversion', 'id', 'source', 'type', 'time', 'subject', 'dataschema', 'partitionkey'],
-    ...['clientip', 'device', 'dedupe', 'posternhops', 'traceparent', 'tracestate'],
-  ].map((name) => [`ce_${name}`, name]),
-);
+    ...['clientip', 'device', 'dedupe', 'posternhops'],
+  ].map((name): [string, string] => [`ce_${name}`, name]),
+]);
 
 /** The attribute that a header holds; null for none. */
 export function attributeIn(header: string): string | null {

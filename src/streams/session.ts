@@ -1,5 +1,5 @@
+import TinyQueue from 'tinyqueue';
 import type { Aggregate } from './aggregate.ts';
-import { Heap } from './heap.ts';
 import {
   addTo,
   mergeInto,
@@ -19,7 +19,7 @@ export class SessionWindows implements Windows {
   /** The windows of each key in the order of their starts; nearly always one. */
   readonly #byKey = new Map<string, Window[]>();
   /** Each window once, by the end that it had when it was added. */
-  readonly #ends = new Heap<Window>();
+  readonly #ends = new TinyQueue<{ end: number; window: Window }>([], (a, b) => a.end - b.end);
   size = 0;
 
   constructor(gap: number, aggregates: readonly Aggregate[], events: WindowEvents) {
@@ -29,7 +29,7 @@ export class SessionWindows implements Windows {
   }
 
   get nextEnd(): number {
-    return this.#ends.first;
+    return this.#ends.peek()?.end ?? Number.POSITIVE_INFINITY;
   }
 
   add(sample: Sample, watermark: number): boolean {
@@ -66,10 +66,10 @@ export class SessionWindows implements Windows {
   }
 
   close(watermark: number): void {
-    while (this.#ends.first <= watermark) {
-      const window = this.#ends.pop();
+    while (this.nextEnd <= watermark) {
+      const { window } = this.#ends.pop()!;
       if (!this.#byKey.get(window.key)?.includes(window)) continue;
-      if (window.end > watermark) this.#ends.push(window.end, window);
+      if (window.end > watermark) this.#ends.push({ end: window.end, window });
       else this.#end(window);
     }
   }
@@ -95,7 +95,7 @@ export class SessionWindows implements Windows {
       windows.push(window);
       windows.sort((a, b) => a.start - b.start);
     }
-    this.#ends.push(end, window);
+    this.#ends.push({ end, window });
     this.size++;
     return window;
   }

@@ -1,9 +1,9 @@
 import type { SchemaFault } from '../faults.ts';
 import type { CheckFunction } from '../registry.ts';
 
-/* What the code of schemas compiled ahead says hundreds of times; see shrink.ts. */
+/* Functions for phrases that the code of compiled schemas repeats hundreds of times: see shrink.ts. */
 
-/** A member that an object has itself. */
+/** Whether an object has an own member of this name that is not undefined. */
 export function has(data: Record<string, unknown>, name: string): boolean {
   return data[name] !== undefined && Object.hasOwn(data, name);
 }
