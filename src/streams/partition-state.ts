@@ -12,6 +12,7 @@ import { Output } from './output.ts';
 import { readSourcePosition, type SourcePosition } from './source-position.ts';
 import type { Tally } from './tally.ts';
 import type { Values } from './values.ts';
+import { WindowChanges } from './window-changes.ts';
 import type { Sample, Window, WindowEvents } from './windows.ts';
 
 export interface PartitionStateOptions extends Partition {
@@ -36,8 +37,7 @@ export class PartitionState implements WindowEvents {
   readonly #made: MadeWindows;
   readonly #life: number;
   #closed: number;
-  #dirty: Window[] = [];
-  #gone: string[] = [];
+  readonly #changes = new WindowChanges();
   readonly #output: Output;
   /** The next offset to be read. */
   next: number;
@@ -68,7 +68,7 @@ export class PartitionState implements WindowEvents {
     this.#made = makeWindows(config, this.#closed, values.aggregates, this);
     for (const [name, value] of entries) {
       if (isOurs) this.#made.windows.restore(name, value);
-      else this.#gone.push(name);
+      else this.#changes.drop(name);
     }
     if (!isOurs && known !== null)
       for (const [name, { seen }] of known.clock.origins) this.#clock.expect(name).seen = seen;
@@ -125,15 +125,7 @@ export class PartitionState implements WindowEvents {
 
   /** The change to store. */
   takeChange(): WindowChange {
-    const entries = new Map<string, string | null>();
-    for (const name of this.#gone) entries.set(name, null);
-    for (const window of this.#dirty) {
-      if (!window.dirty) continue;
-      window.dirty = false;
-      entries.set(window.name, this.#made.write(window));
-    }
-    this.#gone = [];
-    this.#dirty = [];
+    const entries = this.#changes.take(this.#made.write);
     return { entries, expected: this.stored, mark: this.mark(), life: this.#life };
   }
 
@@ -161,14 +153,11 @@ export class PartitionState implements WindowEvents {
   }
 
   touched(window: Window): void {
-    if (window.dirty) return;
-    window.dirty = true;
-    this.#dirty.push(window);
+    this.#changes.touched(window);
   }
 
   removed(window: Window): void {
-    window.dirty = false;
-    this.#gone.push(window.name);
+    this.#changes.removed(window);
   }
 
   grew(window: Window): void {
