@@ -51,16 +51,6 @@ export function compileWait(text: string): WaitFilter {
   };
 }
 
-/** The problem with the filter of a step that waits, or null. */
-export function waitProblem(text: string): string | null {
-  try {
-    compileWait(text);
-    return null;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
 function conjuncts(node: ASTNode): ASTNode[] {
   return node.op === '&&' ? node.args.flatMap(conjuncts) : [node];
 }

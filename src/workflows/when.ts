@@ -29,13 +29,3 @@ export function compileWhen(text: string): (state: State) => boolean | null {
     return filter.errors === errors ? wanted : null;
   };
 }
-
-/** The problem with a `when`, or null. */
-export function whenProblem(text: string): string | null {
-  try {
-    compileWhen(text);
-    return null;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { idsOf } from './records.ts';
 import { eventRecord, numbered, Rig, subscription } from './rig.ts';
 
 let rig: Rig;
@@ -13,7 +14,6 @@ const isBad = (id: string) => id.startsWith('bad');
 const bad = (count: number) => Array.from({ length: count }, (_, i) => `bad${i}`);
 const delivered = () => rig.facts.events('delivered');
 const given = () => rig.facts.events('dead_letter');
-const idsOf = (body: string) => (JSON.parse(body) as { id: string }[]).map(({ id }) => id);
 const RETRY = { attempts: 4, min: 20, max: 200 };
 
 /** A function that answers bad events with 500; keeps when it took each of the others. */

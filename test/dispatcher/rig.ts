@@ -93,7 +93,9 @@ export class TestFunction extends Changes {
   ): Promise<TestFunction> {
     const made = new TestFunction();
     made.server = await httpFunction(async (request, response) => {
-      const body = (await bodyOf(request)).toString();
+      const body = (await bodyOf(request).catch(() => null))?.toString();
+      // The call was aborted.
+      if (body === undefined) return;
       const one = { id: String(request.headers['ce-id'] ?? ''), request, body };
       made.received.push(one);
       await answer(one, response);
