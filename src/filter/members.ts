@@ -1,6 +1,6 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 
-/** The members of a variable that an expression names; null when it may look at any of them. */
+/** The members of a variable that an expression names; null when it may read any of them. */
 export function membersOf(node: ASTNode, variable: string): ReadonlySet<string> | null {
   const members = new Set<string>();
   return collect(node, variable, members) ? members : null;
