@@ -17,8 +17,8 @@ function collect(part: unknown, variable: string, members: Set<string>): boolean
   return true;
 }
 
-/** `name` of `variable.name` and `variable["name"]`. */
-function memberOf({ op, args }: ASTNode, variable: string): string | null {
+/** `name` of `variable.name` and `variable["name"]`; null for all else. */
+export function memberOf({ op, args }: ASTNode, variable: string): string | null {
   if ((op !== '.' && op !== '[]') || !isNode(args[0]) || args[0].op !== 'id' || args[0].args !== variable)
     return null;
   if (op === '.') return args[1];
