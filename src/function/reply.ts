@@ -6,9 +6,9 @@ import { unusable } from '../core/header-text.ts';
 import { NO_TRACE, traceHeaders } from '../core/trace-context.ts';
 import { isObject } from '../json/parse.ts';
 import { eachElement, ScanError, skipSpace } from '../json/scan.ts';
-import type { FunctionReply } from './conclude.ts';
+import type { FunctionReply } from './answer.ts';
 
-/** An event that a function answered with. */
+/** An event in a function's reply. */
 export interface ReplyEvent {
   /** As record headers: `ce_*` and `content-type`. */
   headers: Record<string, string>;
@@ -19,7 +19,7 @@ export interface ReplyEvent {
   trace: Record<string, string>;
 }
 
-/** An answer that claims to be a CloudEvent and is not a valid one. */
+/** A reply that claims to be a CloudEvent but breaks the specification. */
 export class BadReply extends Error {
   override readonly name = 'BadReply';
 }
@@ -41,8 +41,8 @@ const CLOUDEVENTS = 'application/cloudevents';
 const OPEN_ARRAY = 0x5b;
 
 /**
- * The events in a function's answer, in the three modes of the CloudEvents HTTP binding (section 3). None
- * when it is something else: text, JSON, nothing. Throws BadReply.
+ * The events in a function's reply, in the three modes of the CloudEvents HTTP binding (section 3). Empty for any other
+ * reply, such as text or JSON. Throws BadReply.
  */
 export function readReply({ headers, body }: FunctionReply): ReplyEvent[] {
   const contentType = one(headers, 'content-type');
@@ -97,7 +97,7 @@ function batch(body: Uint8Array, start: number, trace: Record<string, string>): 
   return events;
 }
 
-/** One event in the JSON format. `place` says in errors which. */
+/** One event in the JSON format. `place` names it in errors. */
 function structured(bytes: Uint8Array, place: string, trace: Record<string, string>): ReplyEvent {
   const json = parseJson(bytes);
   if (!isObject(json)) throw new BadReply(`${place} is no JSON object`);

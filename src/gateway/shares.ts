@@ -1,4 +1,4 @@
-import type { Limits } from '../config/config.ts';
+import type { Limits } from '../config/gateway/types.ts';
 
 /** A part of the room, with what is taken of it. */
 export interface Share {

@@ -9,7 +9,7 @@ import {
   type Windows,
 } from './windows.ts';
 
-/** A window of a key ends with its nth event. */
+/** A window of a key ends with its nth event of that key. */
 export class CountedWindows implements Windows {
   readonly #count: number;
   readonly #aggregates: readonly Aggregate[];
@@ -32,7 +32,7 @@ export class CountedWindows implements Windows {
     let held = this.#byKey.get(key);
     if (held === undefined) {
       held = { window: openWindow(this.#aggregates, key, key, time, time), count: 0 };
-      held.window.id = sample.place;
+      held.window.id = sample.position;
       this.#byKey.set(key, held);
     }
     const { window } = held;
@@ -55,7 +55,7 @@ export class CountedWindows implements Windows {
 
   close(): void {}
 
-  /** What the store keeps of a window besides its states. */
+  /** The fields that the store keeps of a window beside its states. */
   headOf({ key, id, start, end }: Window): (string | number)[] {
     return [this.#byKey.get(key)!.count, id!, start, end];
   }

@@ -1,5 +1,5 @@
+import TinyQueue from 'tinyqueue';
 import type { Aggregate } from './aggregate.ts';
-import { Heap } from './heap.ts';
 import {
   addTo,
   openWindow,
@@ -10,15 +10,15 @@ import {
   type Windows,
 } from './windows.ts';
 
-/** Windows of `size` ms, one beginning each `every` ms since 1970: tumbling ones when both are the same. */
+/** Windows of `size` ms. One begins each `every` ms since 1970; they are tumbling windows when both are the same. */
 export class FixedWindows implements Windows {
   readonly #size: number;
   readonly #every: number;
   readonly #aggregates: readonly Aggregate[];
   readonly #events: WindowEvents;
-  /** By start, then by key: those that end together go together. */
+  /** By start, then by key: windows of one start end together. */
   readonly #byStart = new Map<number, Map<string, Window>>();
-  readonly #starts = new Heap<number>();
+  readonly #starts = new TinyQueue<number>();
   size = 0;
 
   constructor(span: { size: number; every: number }, aggregates: readonly Aggregate[], events: WindowEvents) {
@@ -29,7 +29,7 @@ export class FixedWindows implements Windows {
   }
 
   get nextEnd(): number {
-    return this.#starts.first + this.#size;
+    return (this.#starts.peek() ?? Number.POSITIVE_INFINITY) + this.#size;
   }
 
   add(sample: Sample, watermark: number): boolean {
@@ -59,8 +59,8 @@ export class FixedWindows implements Windows {
   }
 
   close(watermark: number): void {
-    while (this.#starts.first + this.#size <= watermark) {
-      const start = this.#starts.pop();
+    while (this.nextEnd <= watermark) {
+      const start = this.#starts.pop()!;
       const windows = this.#byStart.get(start)!;
       this.#byStart.delete(start);
       this.size -= windows.size;
@@ -86,7 +86,7 @@ export class FixedWindows implements Windows {
     if (windows === undefined) {
       windows = new Map();
       this.#byStart.set(start, windows);
-      this.#starts.push(start, start);
+      this.#starts.push(start);
     }
     let window = windows.get(key);
     if (window === undefined) {

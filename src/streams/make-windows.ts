@@ -7,7 +7,7 @@ import { SessionWindows } from './session.ts';
 import { SlidingWindows } from './sliding.ts';
 import { type Window, type WindowEvents, type Windows, writeWindow } from './windows.ts';
 
-/** The windows of a part, and how the store keeps one of them. */
+/** The windows of a partition, and the text that the store keeps of one of them. */
 export interface MadeWindows {
   windows: Windows;
   write(window: Window): string;
@@ -36,7 +36,7 @@ export function makeWindows(
     'sliding' in kind
       ? { size: kind.sliding, every: kind.every }
       : { size: kind.tumbling, every: kind.tumbling };
-  // Panes only tell what a window holds when it ends.
+  // With panes the results of a window are known only when it ends.
   const hasPanes = span.size !== span.every && emit.on === 'close';
   const windows = hasPanes
     ? new SlidingWindows(span, closed, aggregates, events)
@@ -44,13 +44,13 @@ export function makeWindows(
   return { windows, write: headless };
 }
 
-/** Tells one definition of a stream from another, as far as its state goes. */
+/** A digest of the parts of a stream's definition that its state depends on. */
 export function definitionOf({ topics, key, window, time, aggregate, emit }: StreamConfig): string {
   const text = JSON.stringify([topics, key, window, time, Object.entries(aggregate), emit.on]);
   return createHash('sha256').update(text).digest('base64url').slice(0, 6);
 }
 
-/** How long a window is open at the most by itself, in ms. */
+/** The longest time that a window is open without further events, in ms. */
 export function spanOf({ window: kind }: StreamConfig): number {
   if ('tumbling' in kind) return kind.tumbling;
   if ('sliding' in kind) return kind.sliding;

@@ -1,5 +1,5 @@
+import TinyQueue from 'tinyqueue';
 import type { Aggregate } from './aggregate.ts';
-import { Heap } from './heap.ts';
 import {
   addTo,
   mergeInto,
@@ -11,15 +11,15 @@ import {
   type Windows,
 } from './windows.ts';
 
-/** A window of a key ends when no event of the key has come for `gap` ms. */
+/** A window of a key ends after `gap` ms without an event of that key. */
 export class SessionWindows implements Windows {
   readonly #gap: number;
   readonly #aggregates: readonly Aggregate[];
   readonly #events: WindowEvents;
-  /** Of each key in the order of their starts; nearly always one. */
+  /** The windows of each key in the order of their starts; nearly always one. */
   readonly #byKey = new Map<string, Window[]>();
-  /** Each window once, under the end that it had when it was put there. */
-  readonly #ends = new Heap<Window>();
+  /** Each window once, by the end that it had when it was added. */
+  readonly #ends = new TinyQueue<{ end: number; window: Window }>([], (a, b) => a.end - b.end);
   size = 0;
 
   constructor(gap: number, aggregates: readonly Aggregate[], events: WindowEvents) {
@@ -29,7 +29,7 @@ export class SessionWindows implements Windows {
   }
 
   get nextEnd(): number {
-    return this.#ends.first;
+    return this.#ends.peek()?.end ?? Number.POSITIVE_INFINITY;
   }
 
   add(sample: Sample, watermark: number): boolean {
@@ -37,7 +37,7 @@ export class SessionWindows implements Windows {
     const end = time + this.#gap;
     if (end <= watermark) return false;
     const windows = this.#byKey.get(key);
-    // What has ended must not grow any more, whether it was told of yet or not.
+    // A window that has ended must not grow, even if its event was not emitted yet.
     for (const one of windows === undefined ? [] : [...windows]) if (one.end <= watermark) this.#end(one);
     const met = (this.#byKey.get(key) ?? []).filter((one) => time < one.end && end > one.start);
     const window = met[0] ?? this.#open(key, time, end);
@@ -66,10 +66,10 @@ export class SessionWindows implements Windows {
   }
 
   close(watermark: number): void {
-    while (this.#ends.first <= watermark) {
-      const window = this.#ends.pop();
+    while (this.nextEnd <= watermark) {
+      const { window } = this.#ends.pop()!;
       if (!this.#byKey.get(window.key)?.includes(window)) continue;
-      if (window.end > watermark) this.#ends.push(window.end, window);
+      if (window.end > watermark) this.#ends.push({ end: window.end, window });
       else this.#end(window);
     }
   }
@@ -95,7 +95,7 @@ export class SessionWindows implements Windows {
       windows.push(window);
       windows.sort((a, b) => a.start - b.start);
     }
-    this.#ends.push(end, window);
+    this.#ends.push({ end, window });
     this.size++;
     return window;
   }

@@ -11,8 +11,8 @@ import {
 } from './windows.ts';
 
 /**
- * Windows of `size` ms, one ending each `every` ms, that are told of when they end. Each event is counted once, in the
- * pane of `every` ms that it belongs to; a window is what its panes come to.
+ * Windows of `size` ms, one of which ends each `every` ms, for `emit.on: close`. Each event is counted once, in a pane of
+ * `every` ms. A window is made of its panes when it ends.
  */
 export class SlidingWindows implements Windows {
   readonly #size: number;
@@ -20,7 +20,7 @@ export class SlidingWindows implements Windows {
   readonly #aggregates: readonly Aggregate[];
   readonly #events: WindowEvents;
   readonly #panes = new Map<number, Map<string, Window>>();
-  /** All windows that end here or before are told of. */
+  /** All windows that end at this time or before are closed. */
   #closed: number;
   size = 0;
 
@@ -47,7 +47,7 @@ export class SlidingWindows implements Windows {
   add(sample: Sample, watermark: number): boolean {
     const start = Math.floor(sample.time / this.#every) * this.#every;
     if (start + this.#size <= watermark) return false;
-    // It is too late for some of its windows, which must not see it.
+    // The event is too late for some of its windows: they are closed before it is added.
     if (start + this.#every <= watermark) this.close(watermark);
     const pane = this.#find(start, sample.key);
     addTo(pane, this.#aggregates, sample);
@@ -63,7 +63,7 @@ export class SlidingWindows implements Windows {
   close(watermark: number): void {
     for (let end = this.nextEnd; end <= watermark; end = this.nextEnd) {
       this.#closed = end;
-      this.#tell(end - this.#size, end);
+      this.#closeWindows(end - this.#size, end);
       const oldest = this.#panes.get(end - this.#size);
       if (oldest === undefined) continue;
       this.#panes.delete(end - this.#size);
@@ -90,7 +90,7 @@ export class SlidingWindows implements Windows {
     return first + (Math.floor((this.#closed - first) / this.#every) + 1) * this.#every;
   }
 
-  #tell(start: number, end: number): void {
+  #closeWindows(start: number, end: number): void {
     const windows = new Map<string, Window>();
     for (let at = start; at < end; at += this.#every) {
       for (const [key, pane] of this.#panes.get(at) ?? []) {

@@ -1,6 +1,6 @@
 import type { Aggregate } from './aggregate.ts';
 
-/** A window of a key that is open, or part of one. */
+/** An open window of a key, or a pane of one. */
 export interface Window {
   key: string;
   /** Milliseconds since 1970. */
@@ -8,53 +8,54 @@ export interface Window {
   end: number;
   /** States of the aggregates. */
   states: unknown[];
-  /** It was told of already: `on: threshold`. */
+  /** Its event was emitted already, with `on: threshold`. */
   fired: boolean;
-  /** Its name in the store, and whether the store has to hear of it. */
+  /** Its name in the store. */
   name: string;
+  /** It has changed since it was stored. */
   dirty: boolean;
-  /** What tells it from other windows of the key; null: its start. */
+  /** Its part of the emitted event's id, different for each window of the key; null: its start. */
   id: string | null;
   /** The most hops of its events. */
   hops: number;
 }
 
-/** An event as the windows take it. */
+/** One event for the windows. */
 export interface Sample {
   key: string;
   /** Milliseconds since 1970. */
   time: number;
-  /** What the aggregates are of. */
+  /** The values for the aggregates, in their order. */
   values: unknown[];
-  /** Where it was read: tells windows of a count apart. */
-  place: string;
-  /** How many answers and windows lie between it and what came in from outside. */
+  /** Its position in the log: the id of a window of a count that begins with it. */
+  position: string;
+  /** How many functions and streams it has been through since it came in from outside. */
   hops: number;
 }
 
-/** The open windows of a part. What becomes of an event depends on the events before it alone, never on when `close` is called. */
+/** The open windows of a partition. The result depends only on the order of the events, never on when `close` is called. */
 export interface Windows {
   /** False when all its windows are closed at this watermark: the event is late. */
   add(sample: Sample, watermark: number): boolean;
-  /** Whether `add` would open a window, after what ends at the watermark is closed. */
+  /** Whether `add` would open a window, once the windows that end at the watermark are closed. */
   opens(sample: Sample, watermark: number): boolean;
-  /** Closes what ends at the watermark or before; those that are due already are told of too. */
+  /** Closes all windows that end at the watermark or before. */
   close(watermark: number): void;
-  /** Milliseconds since 1970 when the next window ends; infinite when none will by itself. */
+  /** When the next window ends, in ms since 1970; Infinity when none ends by time. */
   readonly nextEnd: number;
   /** Windows that are open. */
   readonly size: number;
-  /** Takes an entry of the store. */
+  /** Restores a window from an entry of the store. */
   restore(name: string, value: string): void;
-  /** All windows, for a store that has lost them. */
+  /** All windows, to write them to a store that has lost them. */
   all(): Iterable<Window>;
 }
 
-/** Told of what happens to windows. */
+/** Called when windows change. */
 export interface WindowEvents {
-  /** It has changed: the store must hear of it. */
+  /** The window has changed and must be stored. */
   touched(window: Window): void;
-  /** It goes from the store; nothing else is said of it. */
+  /** The window is to be removed from the store. */
   removed(window: Window): void;
   /** A window has ended, with its states. */
   closed(window: Window): void;
@@ -99,7 +100,7 @@ export function mergeInto(window: Window, aggregates: readonly Aggregate[], late
   for (let i = 0; i < states.length; i++) states[i] = aggregates[i]!.merge(states[i], later.states[i]);
 }
 
-/** A window's states as the store keeps them; `head`: what else must be kept of it. */
+/** A window's states as the store keeps them; `head`: its other fields. */
 export function writeWindow(
   window: Window,
   aggregates: readonly Aggregate[],
@@ -110,13 +111,13 @@ export function writeWindow(
   text += head.join(' ');
   for (let i = 0; i < aggregates.length; i++) {
     const written = aggregates[i]!.write(window.states[i]);
-    // A number is short as it is; JSON holds all others.
+    // A number needs no JSON.
     text += `\t${typeof written === 'number' ? written : JSON.stringify(written)}`;
   }
   return text;
 }
 
-/** The inverse of `writeWindow`. Throws on what that did not write. */
+/** The inverse of `writeWindow`. Throws an Error on a text that it did not write. */
 export function readWindow(
   value: string,
   aggregates: readonly Aggregate[],

@@ -8,7 +8,10 @@ import type {
   StoredRecord,
 } from '../../src/ports/event-log.ts';
 
-/** A sink that keeps what it is given and tells when something has come. */
+/** Milliseconds. */
+const LIMIT_MS = 60_000;
+
+/** A sink that keeps its records, and that can be awaited. */
 export class Collector implements RecordSink {
   readonly seen: StoredRecord[] = [];
   /** What is assigned now, as `topic/partition`. */
@@ -52,11 +55,19 @@ export class Collector implements RecordSink {
     this.#tell();
   }
 
-  /** Resolves as soon as `done` holds; rejects when reading failed. The test's own time limit ends it. */
+  /** Resolves as soon as `done` holds. Rejects when reading failed, and after a minute with the text of the condition. */
   async until(done: () => boolean): Promise<void> {
-    while (!done()) {
-      if (this.error !== null) throw this.error;
-      await new Promise<void>((resolve) => this.#changed.push(resolve));
+    // Made here, so that its stack has the line of the test.
+    const late = new Error(`waited ${LIMIT_MS / 1000} s in vain for: ${done}`);
+    const { promise: limit, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(reject, LIMIT_MS, late);
+    try {
+      while (!done()) {
+        if (this.error !== null) throw this.error;
+        await Promise.race([limit, new Promise<void>((resolve) => this.#changed.push(resolve))]);
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -4,7 +4,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { listen } from '../../src/adapters/runtime/listen.ts';
 import { nodePlatform } from '../../src/adapters/runtime/node-platform.ts';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 import { makeGateway } from '../../src/gateway/app.ts';
 import { startChromium } from '../services/chromium.ts';
 import { type RedisServer, startRedis } from '../services/redis.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodePlatform } from '../../src/adapters/runtime/node-platform.ts';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 import { guardSources } from '../../src/gateway/admission/admit.ts';
 import { describeApi } from '../../src/gateway/openapi/openapi.ts';
 import { makeOpenApiPage } from '../../src/gateway/openapi/page.ts';

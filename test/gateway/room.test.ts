@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { Limits } from '../../src/config/config.ts';
+import type { Limits } from '../../src/config/gateway/types.ts';
 import { RequestError } from '../../src/core/errors.ts';
 import { type Hold, Room } from '../../src/gateway/room.ts';
 

@@ -1,5 +1,5 @@
 import type { Admin } from 'kafkajs';
-import type { KafkaConfig } from '../../config/config.ts';
+import type { KafkaConfig } from '../../config/log/types.ts';
 import { onAbort } from '../../core/lifecycle.ts';
 import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
 import { TopicAppender, type TopicProducer } from './append.ts';

@@ -1,5 +1,5 @@
 import type { Consumer, EachBatchPayload } from 'kafkajs';
-import type { KafkaConfig } from '../../config/config.ts';
+import type { KafkaConfig } from '../../config/log/types.ts';
 import type { ConsumeOptions, Partition, Position, RecordSink } from '../../ports/event-log.ts';
 import { type Client, kafkaClient, type OnLog, withAdmin, within } from './client.ts';
 import { type GroupTiming, RETRY, waitingConsumer } from './consumer.ts';

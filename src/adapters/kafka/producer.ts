@@ -1,5 +1,5 @@
 import kafkajs, { CompressionTypes } from 'kafkajs';
-import type { KafkaConfig } from '../../config/config.ts';
+import type { KafkaConfig } from '../../config/log/types.ts';
 import type { TopicProducer } from './append.ts';
 import { carry } from './carry.ts';
 import { kafkaClient, type OnLog } from './client.ts';

@@ -12,7 +12,7 @@ import {
   ResponseError,
   Writer,
 } from '@platformatic/kafka';
-import type { KafkaConfig } from '../../config/config.ts';
+import type { KafkaConfig } from '../../config/log/types.ts';
 import type { Sending, TopicProducer } from '../kafka/append.ts';
 import {
   encodeRecords,

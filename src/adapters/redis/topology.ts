@@ -1,4 +1,4 @@
-import type { Address } from '../../config/config.ts';
+import type { Address } from '../../config/values/address.ts';
 
 /** Slots `from` to `to`, and the nodes that have them: the primary first, then its replicas. */
 export interface SlotRange {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener, RequestError } from '@hono/node-server';
-import type { Address } from '../../config/config.ts';
+import type { Address } from '../../config/values/address.ts';
 import { type ErrorCode, problemText } from '../../core/errors.ts';
 import { StartError } from '../../core/lifecycle.ts';
 import type { CloseTimes } from './closing.ts';

@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import type { Limits } from '../../config/config.ts';
+import type { Limits } from '../../config/gateway/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { Coding, RequestHeaders } from '../../ports/platform.ts';
 import { checkAnnounced, codingOf } from './body.ts';

@@ -1,4 +1,4 @@
-import type { Limits } from '../../config/config.ts';
+import type { Limits } from '../../config/gateway/types.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
 import type { DecodedEvent } from '../../core/event.ts';
 import { makePointer, type Pointer } from '../../json/pointer.ts';

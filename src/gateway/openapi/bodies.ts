@@ -1,4 +1,4 @@
-import type { Limits } from '../../config/config.ts';
+import type { Limits } from '../../config/gateway/types.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
 import type { JsonObject, Route } from '../route.ts';
 import type { Example } from './examples.ts';
