@@ -84,13 +84,13 @@ test('an event without the attribute meets the expressions that fail on it', () 
   expect(candidates(filters, stored('{}', { ce_tenant: '' }))).toEqual([]);
 });
 
-test('data that cannot be read fail on each filter, as without an index', () => {
+test('data nested very deeply do not hide the type of an event, with an index or without', () => {
   const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
   const record = foreign(`{"type":"a","data":${deep}}`, { 'content-type': 'application/cloudevents+json' });
   const filter = makeFilter(cel('event.type == "b"'))!;
   expect(filter.match(record)).toBe(false);
-  expect(filter.errors).toBe(1);
-  expect(candidates([cel('event.type == "b"'), cel('event.type == "c"')], record)).toEqual([0, 1]);
+  expect(filter.errors).toBe(0);
+  expect(candidates([cel('event.type == "a"'), cel('event.type == "c"')], record)).toEqual([0]);
 });
 
 test('reads only what some filter needs, once for an event', () => {

@@ -449,15 +449,15 @@ describe('the config', () => {
       [{ topic: 't', verify: { ...mac, format: 'senml' } }, []],
       [
         { topic: 't', id: ['/id'], verify: { ...device, timestamp: 'none' } },
-        ['warning /sources/s/verify/timestamp none: what a device has '],
+        ['warning /sources/s/verify/timestamp none: a signed body can '],
       ],
       [
         { topic: 't', protocol: 'webhook', verify: { ...mac, format: 'json' } },
-        ['error /sources/s/verify/format is for protocol events'],
+        ['error /sources/s/verify/format is only for protocol eve'],
       ],
       [
         { topic: 't', protocol: 'webhook', verify: { ...mac, id: 'x-id' } },
-        ['warning /sources/s/verify/id is not signed: template '],
+        ['warning /sources/s/verify/id is not signed, because t'],
       ],
       [{ topic: 't', protocol: 'webhook', verify: { ...mac, id: 'x-id', template: '{id}{body}' } }, []],
     ];

@@ -455,7 +455,7 @@ it('C61 C62 the config refuses what would protect nothing', () => {
   }
   for (const bad of ['whsec_', 'whsec_a b', 'whpk_', 'word!'])
     expect(problems(verify('standard', bad))).toEqual([
-      `${at}: must be base64, mostly after whsec_ or whpk_`,
+      `${at}: must be base64, usually after whsec_ or whpk_`,
     ]);
   expect(problems(verify('svix', `whsk_${KEY}`))).toEqual([expect.stringContaining('private key')]);
   expect(problems(verify('svix', `whpk_${KEY}`))).toEqual([expect.stringContaining('32 bytes; it has 24')]);
