@@ -4,7 +4,7 @@ import type { StreamConfig } from '../config/stream/types.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { Aggregate } from './aggregate.ts';
 import { textOf } from './aggregate.ts';
-import type { Window } from './windows.ts';
+import type { Window } from './windows/windows.ts';
 
 /** The topics that a stream writes to besides `emit.topic`. */
 export const lateTopic = (stream: string): string => `${stream}.late`;

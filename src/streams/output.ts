@@ -3,7 +3,7 @@ import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { emittedRecord, type LateReason, lateRecord, resultsOf } from './emitted.ts';
 import { emptyTally, isEmpty, type Tally } from './tally.ts';
 import type { Values } from './values.ts';
-import type { Window } from './windows.ts';
+import type { Window } from './windows/windows.ts';
 
 /** Collects the records that a state emits, and counts its events. */
 export class Output {

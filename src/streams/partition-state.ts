@@ -7,13 +7,13 @@ import type { LogRecord, Partition, StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';
 import { Clock, type Mark, type Origin, readMark, writeMark } from './clock.ts';
 import { eventTime } from './event-time.ts';
-import { definitionOf, type MadeWindows, makeWindows, spanOf } from './make-windows.ts';
 import { Output } from './output.ts';
 import { readSourcePosition, type SourcePosition } from './source-position.ts';
 import type { Tally } from './tally.ts';
 import type { Values } from './values.ts';
 import { WindowChanges } from './window-changes.ts';
-import type { Sample, Window, WindowEvents } from './windows.ts';
+import { definitionOf, type MadeWindows, makeWindows, spanOf } from './windows/make-windows.ts';
+import type { Sample, Window, WindowEvents } from './windows/windows.ts';
 
 export interface PartitionStateOptions extends Partition {
   config: StreamConfig;

@@ -1,4 +1,4 @@
-import type { Window } from './windows.ts';
+import type { Window } from './windows/windows.ts';
 
 /** Notes which windows the store must write or remove. */
 export class WindowChanges {

@@ -1,4 +1,4 @@
-import type { Aggregate } from './aggregate.ts';
+import type { Aggregate } from '../aggregate.ts';
 import {
   addTo,
   mergeInto,

@@ -1,4 +1,4 @@
-import type { Aggregate } from './aggregate.ts';
+import type { Aggregate } from '../aggregate.ts';
 
 /** An open window of a key, or a pane of one. */
 export interface Window {

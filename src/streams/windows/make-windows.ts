@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { StreamConfig } from '../config/stream/types.ts';
-import type { Aggregate } from './aggregate.ts';
+import type { StreamConfig } from '../../config/stream/types.ts';
+import type { Aggregate } from '../aggregate.ts';
 import { CountedWindows } from './counted.ts';
 import { FixedWindows } from './fixed.ts';
 import { SessionWindows } from './session.ts';

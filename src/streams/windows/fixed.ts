@@ -1,5 +1,5 @@
 import TinyQueue from 'tinyqueue';
-import type { Aggregate } from './aggregate.ts';
+import type { Aggregate } from '../aggregate.ts';
 import {
   addTo,
   openWindow,
