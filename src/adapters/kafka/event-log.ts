@@ -2,12 +2,12 @@ import type { Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../config/config.ts';
 import { onAbort } from '../../core/lifecycle.ts';
 import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
-import { TopicAppender, type TopicProducer } from './append.ts';
-import { type OnLog, withAdmin } from './client.ts';
-import { KafkaConsumption } from './consume.ts';
-import type { GroupTiming } from './consumer.ts';
-import { kafkajsProducer } from './producer.ts';
-import { createMissing, loadTopics, rootCause, type TopicInfo } from './topics.ts';
+import { TopicAppender, type TopicProducer } from './core/topic-appender.ts';
+import { type OnLog, withAdmin } from './kafkajs/client.ts';
+import { KafkaConsumption } from './kafkajs/consumption.ts';
+import type { GroupTiming } from './kafkajs/waiting-consumer.ts';
+import { kafkajsProducer } from './kafkajs/producer.ts';
+import { createMissing, loadTopics, rootCause, type TopicInfo } from './kafkajs/topics.ts';
 
 export interface KafkaEventLogOptions {
   config: KafkaConfig;
@@ -42,7 +42,7 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
 
   // Only when it is wanted: to load it takes half a second and 45 MiB. kafkajs reads in any case: the other's consumer
   // tells of a rebalance when it gives its partitions up, and waits for nobody to finish.
-  const other = config.client === 'platformatic' ? import('../platformatic/producer.ts') : null;
+  const other = config.client === 'platformatic' ? import('./platformatic/producer.ts') : null;
   const open = async (topic: string): Promise<TopicProducer> =>
     other === null
       ? kafkajsProducer(config, topic, onLog)

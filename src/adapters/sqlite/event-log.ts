@@ -11,7 +11,7 @@ import type {
 import type { LogReader, Range } from '../../ports/log-reader.ts';
 import { rangesOf, readRanges } from './log-reader.ts';
 import { durable, openDatabase, transaction } from './open.ts';
-import { Reader } from './reader.ts';
+import { Reader } from './consumption.ts';
 import { type Retention, retain } from './retention.ts';
 import { type Row, toRow } from './rows.ts';
 import { schema, Tables, type Topic } from './tables.ts';

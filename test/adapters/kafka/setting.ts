@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Admin, Kafka, type KafkaMessage, logLevel } from 'kafkajs';
 import { vi } from 'vitest';
-import type { OnLog } from '../../../src/adapters/kafka/client.ts';
+import type { OnLog } from '../../../src/adapters/kafka/kafkajs/client.ts';
 import { kafkaEventLog } from '../../../src/adapters/kafka/event-log.ts';
 import type { KafkaConfig } from '../../../src/config/config.ts';
 import type { EventLog, LogRecord } from '../../../src/ports/event-log.ts';

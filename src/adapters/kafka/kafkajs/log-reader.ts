@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Batch from 'kafkajs/src/consumer/batch.js';
-import type { KafkaConfig } from '../../config/config.ts';
-import type { StoredRecord } from '../../ports/event-log.ts';
-import type { LogReader, Range } from '../../ports/log-reader.ts';
+import type { KafkaConfig } from '../../../config/config.ts';
+import type { StoredRecord } from '../../../ports/event-log.ts';
+import type { LogReader, Range } from '../../../ports/log-reader.ts';
 import { type FetchCluster, fetchCluster, kafkaClient, type OnLog, withAdmin, within } from './client.ts';
 import { startOffsets } from './positions.ts';
 import { stored } from './stored.ts';

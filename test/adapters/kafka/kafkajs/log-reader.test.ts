@@ -1,12 +1,12 @@
 import { Kafka, logLevel } from 'kafkajs';
 import { expect, inject, test } from 'vitest';
-import { kafkaLogReader } from '../../../src/adapters/kafka/log-reader.ts';
-import { replay } from '../../../src/dispatcher/replay.ts';
-import type { Range } from '../../../src/ports/log-reader.ts';
-import { text } from '../../contracts/collector.ts';
-import { logReaderContract } from '../../contracts/log-reader.ts';
-import { subscription, TestFunction } from '../../dispatcher/rig.ts';
-import { kafkaConfig, makeTopic, makeTopics, openLog, withPlainAdmin } from './setting.ts';
+import { kafkaLogReader } from '../../../../src/adapters/kafka/kafkajs/log-reader.ts';
+import { replay } from '../../../../src/dispatcher/replay.ts';
+import type { Range } from '../../../../src/ports/log-reader.ts';
+import { text } from '../../../contracts/collector.ts';
+import { logReaderContract } from '../../../contracts/log-reader.ts';
+import { subscription, TestFunction } from '../../../dispatcher/rig.ts';
+import { kafkaConfig, makeTopic, makeTopics, openLog, withPlainAdmin } from '../setting.ts';
 
 logReaderContract('kafka', async (topics) => {
   const brokers = inject('kafkaBrokers');

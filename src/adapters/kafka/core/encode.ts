@@ -1,4 +1,4 @@
-import type { LogRecord } from '../../ports/event-log.ts';
+import type { LogRecord } from '../../../ports/event-log.ts';
 import { type Crc32c, makeCrc32c } from './crc32c.ts';
 
 /** The part of a record that is encoded. */

@@ -1,7 +1,7 @@
-import type { AppendVerdict, LogRecord } from '../../ports/event-log.ts';
-import { type OnLog, within } from './client.ts';
+import type { AppendVerdict, LogRecord } from '../../../ports/event-log.ts';
+import { type OnLog, within } from '../kafkajs/client.ts';
 import { plan, type Round } from './plan.ts';
-import { rootCause, type TopicInfo } from './topics.ts';
+import { rootCause, type TopicInfo } from '../kafkajs/topics.ts';
 
 /** Milliseconds for one send with all its retries: enough for a leader to move or a broker to start again. */
 const SEND_MS = 12_000;

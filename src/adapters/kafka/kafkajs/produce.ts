@@ -1,6 +1,6 @@
 import Broker from 'kafkajs/src/broker/index.js';
 import Encoder from 'kafkajs/src/protocol/encoder.js';
-import { type ProduceArguments, produceEncoder } from './encode.ts';
+import { type ProduceArguments, produceEncoder } from '../core/encode.ts';
 
 /** More bytes than kafkajs puts before a request: size, API, version, correlation id and client id. */
 const ROOM = 64;

@@ -1,7 +1,7 @@
 import kafkajs, { CompressionTypes } from 'kafkajs';
-import type { KafkaConfig } from '../../config/config.ts';
-import type { TopicProducer } from './append.ts';
-import { carry } from './carry.ts';
+import type { KafkaConfig } from '../../../config/config.ts';
+import type { TopicProducer } from '../core/topic-appender.ts';
+import { carry } from './encoded-messages.ts';
 import { kafkaClient, type OnLog } from './client.ts';
 
 // Node finds only some of kafkajs' names in its CommonJS.

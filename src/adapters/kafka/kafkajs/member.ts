@@ -1,8 +1,8 @@
 import type { Consumer, EachBatchPayload } from 'kafkajs';
-import type { KafkaConfig } from '../../config/config.ts';
-import type { ConsumeOptions, Partition, Position, RecordSink } from '../../ports/event-log.ts';
+import type { KafkaConfig } from '../../../config/config.ts';
+import type { ConsumeOptions, Partition, Position, RecordSink } from '../../../ports/event-log.ts';
 import { type Client, kafkaClient, type OnLog, withAdmin, within } from './client.ts';
-import { type GroupTiming, RETRY, waitingConsumer } from './consumer.ts';
+import { type GroupTiming, RETRY, waitingConsumer } from './waiting-consumer.ts';
 import { startPositions } from './positions.ts';
 import { stored } from './stored.ts';
 import { rootCause } from './topics.ts';

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import type { Consumption, EventLog } from '../../../src/ports/event-log.ts';
-import { Collector, collect, text } from '../../contracts/collector.ts';
-import { type Kafka, startKafka } from '../../services/kafka.ts';
-import { type Line, makeTopic, makeTopics, openLog, record, withPlainAdmin } from './setting.ts';
+import type { Consumption, EventLog } from '../../../../src/ports/event-log.ts';
+import { Collector, collect, text } from '../../../contracts/collector.ts';
+import { type Kafka, startKafka } from '../../../services/kafka.ts';
+import { type Line, makeTopic, makeTopics, openLog, record, withPlainAdmin } from '../setting.ts';
 
 let kafka: Kafka;
 let topic: string;

@@ -7,7 +7,7 @@ import {
   NetworkError,
   parseBroker,
 } from '@platformatic/kafka';
-import type { KafkaConfig } from '../../config/config.ts';
+import type { KafkaConfig } from '../../../config/config.ts';
 
 /** Milliseconds, as with the other client. */
 const CONNECT_MS = 3_000;

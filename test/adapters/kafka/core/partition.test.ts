@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Partitioners } from 'kafkajs';
 import { expect, test } from 'vitest';
-import { murmur2, partitionOf } from '../../../src/adapters/kafka/partition.ts';
+import { murmur2, partitionOf } from '../../../../src/adapters/kafka/core/partition.ts';
 
 test('C44 places keys where the Java client places them', () => {
   // Pairs from Kafka's own test of its murmur2.

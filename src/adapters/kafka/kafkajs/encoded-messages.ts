@@ -1,6 +1,6 @@
 import type { Message } from 'kafkajs';
-import type { LogRecord } from '../../ports/event-log.ts';
-import type { Round } from './plan.ts';
+import type { LogRecord } from '../../../ports/event-log.ts';
+import type { Round } from '../core/plan.ts';
 
 /**
  * Records by partition in the form of a list of messages. kafkajs would ask for each message's partition and

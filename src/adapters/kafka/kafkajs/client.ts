@@ -2,7 +2,7 @@ import { isIP, connect as netConnect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { type Admin, Kafka, type logCreator, logLevel, type RetryOptions, type SASLOptions } from 'kafkajs';
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js';
-import type { KafkaConfig } from '../../config/config.ts';
+import type { KafkaConfig } from '../../../config/config.ts';
 import { registerCodecs } from './codecs.ts';
 import { decodeRecordBatches } from './decode.ts';
 import { encodeProduceRequests } from './produce.ts';

@@ -12,15 +12,15 @@ import {
   ResponseError,
   Writer,
 } from '@platformatic/kafka';
-import type { KafkaConfig } from '../../config/config.ts';
-import type { Sending, TopicProducer } from '../kafka/append.ts';
+import type { KafkaConfig } from '../../../config/config.ts';
+import type { Sending, TopicProducer } from '../core/topic-appender.ts';
 import {
   encodeRecords,
   type PartitionBatch,
   type ProduceArguments,
   produceEncoder,
-} from '../kafka/encode.ts';
-import type { Round } from '../kafka/plan.ts';
+} from '../core/encode.ts';
+import type { Round } from '../core/plan.ts';
 import { Brokers } from './brokers.ts';
 
 /** Some 7 s in all: enough for a leader to move or a broker to start again. */

@@ -1,5 +1,5 @@
 import kafkajs, { type Admin } from 'kafkajs';
-import type { KafkaConfig } from '../../config/config.ts';
+import type { KafkaConfig } from '../../../config/config.ts';
 import type { OnLog } from './client.ts';
 
 // Node finds only some of kafkajs' names in its CommonJS.

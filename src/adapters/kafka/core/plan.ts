@@ -1,6 +1,6 @@
-import type { LogRecord } from '../../ports/event-log.ts';
+import type { LogRecord } from '../../../ports/event-log.ts';
 import { partitionOf } from './partition.ts';
-import type { TopicInfo } from './topics.ts';
+import type { TopicInfo } from '../kafkajs/topics.ts';
 
 /** Bytes of one produce request; brokers take 100 MiB by default and buffer all of it. */
 const REQUEST_BYTES = 8 * 1024 * 1024;

@@ -1,6 +1,6 @@
 import kafkajs from 'kafkajs';
-import type { Consumption, Partition, Position } from '../../ports/event-log.ts';
-import type { GroupTiming } from './consumer.ts';
+import type { Consumption, Partition, Position } from '../../../ports/event-log.ts';
+import type { GroupTiming } from './waiting-consumer.ts';
 import { GroupMember, type MemberOptions } from './member.ts';
 import { rootCause } from './topics.ts';
 

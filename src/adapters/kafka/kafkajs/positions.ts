@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
-import type { ConsumeOptions, Partition, Position, Start } from '../../ports/event-log.ts';
+import type { ConsumeOptions, Partition, Position, Start } from '../../../ports/event-log.ts';
 
 export interface StartOptions extends Pick<ConsumeOptions, 'from' | 'starts'> {
   admin: Admin;

@@ -1,5 +1,5 @@
 import type { KafkaMessage } from 'kafkajs';
-import type { StoredRecord } from '../../ports/event-log.ts';
+import type { StoredRecord } from '../../../ports/event-log.ts';
 import type { Fetched } from './decode.ts';
 
 /** A record as it was fetched, in the log's own form. */
