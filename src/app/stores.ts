@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import type { OnLog } from '../adapters/kafka/kafkajs/client.ts';
+import type { OnLog } from '../adapters/kafka/core/on-log.ts';
 import type { Spool } from '../adapters/sqlite/spool.ts';
 import { type WatchedDedupe, watchDedupe } from '../adapters/watch-dedupe.ts';
 import type { Config } from '../config/config.ts';

@@ -1,4 +1,4 @@
-import type { Partition } from '../ports/event-log.ts';
+import { type Partition, type Position, partitionName } from '../ports/event-log.ts';
 import { OffsetTracker } from './offsets.ts';
 
 /** Milliseconds between commits, unless many events are finished sooner. */
@@ -25,8 +25,6 @@ export function lagOf({ tracker, end }: Holding): number | null {
   return end === null || place === null ? null : Math.max(0, end - place);
 }
 
-export type Position = Partition & { offset: number };
-
 /** The partitions that are ours, and how far they are done. */
 export class Commits {
   readonly #send: (positions: Position[]) => Promise<void>;
@@ -51,7 +49,7 @@ export class Commits {
 
   assign(partitions: readonly Partition[]): void {
     for (const { topic, partition } of partitions) {
-      const key = placeOf(topic, partition);
+      const key = partitionName({ topic, partition });
       const before = this.#holdings.get(key);
       if (before !== undefined) before.lost = true;
       const tracker = new OffsetTracker();
@@ -68,8 +66,8 @@ export class Commits {
     }
   }
 
-  find({ topic, partition }: Partition): Holding | undefined {
-    return this.#holdings.get(placeOf(topic, partition));
+  find(partition: Partition): Holding | undefined {
+    return this.#holdings.get(partitionName(partition));
   }
 
   /** Notes that an event is concluded; its place is committed soon. */
@@ -139,8 +137,4 @@ export class Commits {
 
 function isBehind({ tracker, committed }: Holding): boolean {
   return tracker.next !== null && tracker.next !== committed;
-}
-
-function placeOf(topic: string, partition: number): string {
-  return `${topic}/${partition}`;
 }

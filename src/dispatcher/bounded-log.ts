@@ -1,11 +1,12 @@
-import type {
-  ConsumeOptions,
-  Consumption,
-  EventLog,
-  Partition,
-  Position,
-  RecordSink,
-  StoredRecord,
+import {
+  type ConsumeOptions,
+  type Consumption,
+  type EventLog,
+  type Partition,
+  type Position,
+  partitionName,
+  type RecordSink,
+  type StoredRecord,
 } from '../ports/event-log.ts';
 
 export interface Bounds {
@@ -53,7 +54,7 @@ export class BoundedLog implements EventLog {
       commit: async (positions) => {
         await real.commit(positions);
         for (const position of positions) {
-          const mark = this.#marks.get(keyOf(position));
+          const mark = this.#marks.get(partitionName(position));
           if (mark !== undefined) mark.committed = position.offset;
         }
         this.#check();
@@ -76,12 +77,12 @@ export class BoundedLog implements EventLog {
     return {
       assigned: (positions: Position[]) => {
         for (const one of positions)
-          this.#marks.set(keyOf(one), { next: one.offset, given: 0, committed: 0 });
+          this.#marks.set(partitionName(one), { next: one.offset, given: 0, committed: 0 });
         sink.assigned(positions);
         this.#check();
       },
       records: (partition: Partition, records: StoredRecord[], end: number) => {
-        const mark = this.#marks.get(keyOf(partition));
+        const mark = this.#marks.get(partitionName(partition));
         if (mark === undefined) return;
         const wanted = records.filter((record) => this.#isWanted(record));
         mark.next = records.at(-1)!.offset + 1;
@@ -102,7 +103,7 @@ export class BoundedLog implements EventLog {
   #isWanted(record: StoredRecord): boolean {
     const { from, to, ends } = this.#bounds;
     const isInTime = record.timestamp >= from && (to === null || record.timestamp < to);
-    return isInTime && record.offset < (ends.get(keyOf(record)) ?? 0);
+    return isInTime && record.offset < (ends.get(partitionName(record)) ?? 0);
   }
 
   #check(): void {
@@ -113,9 +114,4 @@ export class BoundedLog implements EventLog {
     this.isDone = true;
     this.#done.resolve();
   }
-}
-
-/** One name for a partition. */
-export function keyOf({ topic, partition }: Partition): string {
-  return `${topic}/${partition}`;
 }

@@ -1,8 +1,8 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
-import type { EventLog } from '../ports/event-log.ts';
+import { type EventLog, partitionName } from '../ports/event-log.ts';
 import type { LogReader, Range } from '../ports/log-reader.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
-import { BoundedLog, keyOf } from './bounded-log.ts';
+import { BoundedLog } from './bounded-log.ts';
 import { startDispatcher } from './subscriptions.ts';
 
 export interface ReplayOptions {
@@ -46,7 +46,7 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
   for (const topic of subscription.topics) {
     const ranges = await reader.ranges(topic, from);
     if (ranges.length === 0) throw new Error(`there is no topic ${topic}`);
-    for (const range of ranges) ends.set(keyOf(range), (await lastOffset(reader, range)) + 1);
+    for (const range of ranges) ends.set(partitionName(range), (await lastOffset(reader, range)) + 1);
   }
   const report: Report = {
     group: (facts) => options.report.group(facts),

@@ -87,3 +87,8 @@ export interface EventLog extends Appender {
   problem(): string | null;
   close(): Promise<void>;
 }
+
+/** A name of a partition for maps and messages: `topic/partition`. */
+export function partitionName({ topic, partition }: Partition): string {
+  return `${topic}/${partition}`;
+}

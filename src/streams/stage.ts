@@ -1,12 +1,13 @@
 import { retryWait } from '../function/retry.ts';
-import type {
-  ConsumeOptions,
-  Consumption,
-  EventLog,
-  Partition,
-  Position,
-  RecordSink,
-  StoredRecord,
+import {
+  type ConsumeOptions,
+  type Consumption,
+  type EventLog,
+  type Partition,
+  type Position,
+  partitionName,
+  type RecordSink,
+  type StoredRecord,
 } from '../ports/event-log.ts';
 
 export interface StageOptions {
@@ -87,12 +88,12 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
 
   assigned(positions: Position[]): void {
     if (this.#over) return;
-    for (const position of positions) this.#held.set(keyOf(position), this.hold(position));
+    for (const position of positions) this.#held.set(partitionName(position), this.hold(position));
     this.turn();
   }
 
   records(partition: Partition, records: StoredRecord[], end: number): void {
-    const held = this.#held.get(keyOf(partition));
+    const held = this.#held.get(partitionName(partition));
     if (held === undefined || this.isClosing) return;
     held.push(records, end);
     this.#regulate();
@@ -127,7 +128,7 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
 
   /** It is somebody else's now: nothing more may be done for it. */
   protected isLost(held: H): boolean {
-    return this.#held.get(keyOf(held)) !== held;
+    return this.#held.get(partitionName(held)) !== held;
   }
 
   /** Begins the next step, unless one is on its way. */
@@ -211,8 +212,4 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
       };
     });
   }
-}
-
-function keyOf({ topic, partition }: Partition): string {
-  return `${topic}/${partition}`;
 }

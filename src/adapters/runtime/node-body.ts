@@ -42,7 +42,7 @@ export function readNodeBody(
       }
     }
 
-    // They are left in place when the body has come: taking them off costs more than they do.
+    // The listeners stay after the end: removing them costs more than they do.
     incoming.on('data', onData);
     incoming.on('end', () => {
       if (settled) return;
@@ -54,14 +54,14 @@ export function readNodeBody(
       if (!settled) fail(new RequestError('body_aborted', 'the connection ended before the body did'));
     };
     incoming.on('close', onClose);
-    // It may have ended while its token was checked: nothing would be heard of it any more.
+    // The connection may have closed while the token was checked: then there is no event any more.
     if (incoming.destroyed) onClose();
   });
 }
 
 /**
- * The bytes that have come. A body in one chunk is taken as it is. More are copied together: a chunk of one byte,
- * kept for itself, takes a hundred times its size.
+ * The bytes of a body so far. The first chunk is kept as it is; with the next ones it is copied into one block, because a
+ * chunk of one byte takes a hundred times its size.
  */
 class Collected {
   size = 0;
@@ -70,7 +70,7 @@ class Collected {
   readonly #limit: number;
   readonly #grow: (bytes: number) => void;
 
-  /** `most`: bytes of the whole body, as far as that is known. */
+  /** `most`: upper bound of the body's bytes. */
   constructor(most: number, { limit, grow }: ReadOptions) {
     this.#most = Math.min(most, limit);
     this.#limit = limit;

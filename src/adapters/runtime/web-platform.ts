@@ -3,7 +3,7 @@ import { RequestError } from '../../core/errors.ts';
 import { type Coding, type Platform, type ReadOptions, slowness } from '../../ports/platform.ts';
 import { makeSha256 } from './sha256.ts';
 
-/** The platform on runtimes that have the web's own interfaces only, such as Workers. */
+/** The platform on runtimes with only the web's own interfaces, such as Workers. */
 export function webPlatform(): Platform {
   const sha256 = makeSha256();
   const encoder = new TextEncoder();
@@ -15,12 +15,12 @@ export function webPlatform(): Platform {
     inflate,
     readBody: (request, _env, options) => readBody(request, options),
     header: (request, _env, name) => request.headers.get(name) ?? undefined,
-    // Told by headers only, which the gateway that stores reads.
+    // Only headers have it, and the gateway that stores the events reads them.
     peer: () => undefined,
     headers: (request) => request.headers,
     headerCount: (request) => [...request.headers.keys()].length,
     isGone: (request) => request.signal.aborted,
-    // A worker may not wait for what another request does.
+    // A worker's request may not wait for another request.
     enter: () => null,
     turn: () => new Promise((resolve) => setTimeout(resolve, 0)),
   };
@@ -70,7 +70,7 @@ async function readBody(request: Request, options: ReadOptions): Promise<Uint8Ar
   }
 }
 
-/** Reads to the end; `take` is told of each chunk's bytes before it is kept. */
+/** Reads to the end. `take` gets each chunk's size before the chunk is kept. */
 async function collect(
   read: () => Promise<{ done: boolean; value?: Uint8Array | undefined }>,
   take: (bytes: number) => void,
@@ -99,11 +99,11 @@ async function inflate(
   bytes: Uint8Array,
   grow: (bytes: number) => void,
 ): Promise<Uint8Array> {
-  // HTTP's deflate is the zlib format (RFC 9110 8.4.1.2), but some clients send it raw.
+  // HTTP's `deflate` is the zlib format (RFC 9110 section 8.4.1.2), but some clients send raw deflate.
   const isZlib = bytes.length > 1 && (bytes[0]! & 0x0f) === 8 && ((bytes[0]! << 8) | bytes[1]!) % 31 === 0;
   const stream = new DecompressionStream(coding === 'gzip' ? coding : isZlib ? 'deflate' : 'deflate-raw');
   const writer = stream.writable.getWriter();
-  // What goes wrong is seen where it is read.
+  // Its errors are also errors of the reader.
   writer
     .write(bytes as Uint8Array<ArrayBuffer>)
     .then(() => writer.close())

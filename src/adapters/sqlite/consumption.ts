@@ -1,51 +1,50 @@
-import type { Consumption, Partition, RecordSink } from '../../ports/event-log.ts';
+import type { Consumption, Partition, Position, RecordSink } from '../../ports/event-log.ts';
 import type { Tables, Topic } from './tables.ts';
 
-/** One delivery holds the event loop for a few ms at most. */
+/** Limits of one delivery, so that it holds the event loop for a few ms at most. */
 const BATCH_RECORDS = 500;
 const BATCH_BYTES = 4 * 1024 * 1024;
 
-interface Held {
+/** A topic that this reader of its group has. */
+interface HeldTopic {
   topic: Topic;
   partition: Partition;
   /** The next offset to deliver. */
   next: number;
   paused: boolean;
+  /** Whether the sink knows of it. */
   announced: boolean;
 }
 
-/** What a reader needs of its log. */
-export interface ReaderHost {
+export interface SqliteConsumptionOptions {
+  group: string;
+  sink: RecordSink;
   tables: Tables;
   commit(group: string, positions: { topic: Topic; next: number }[]): void;
-  /** The reader no longer wants its topics: they go to the next of the group. */
-  released(reader: Reader): void;
+  /** Called when the reader has given its topics up: they go to the group's next reader. */
+  released(): void;
   onError(error: Error): void;
 }
 
-/** One running consumer. Holds each topic that no reader of its group held before; the rest when they are given up. */
-export class Reader implements Consumption {
-  readonly group: string;
-  readonly #sink: RecordSink;
-  readonly #host: ReaderHost;
-  readonly #held = new Map<string, Held>();
+/** One running reader of a group. It gets each topic that no other reader of its group has, now or later. */
+export class SqliteConsumption implements Consumption {
+  readonly #options: SqliteConsumptionOptions;
+  readonly #held = new Map<string, HeldTopic>();
   #scheduled = false;
   #stopping: Promise<void> | null = null;
 
-  constructor(group: string, sink: RecordSink, host: ReaderHost) {
-    this.group = group;
-    this.#sink = sink;
-    this.#host = host;
+  constructor(options: SqliteConsumptionOptions) {
+    this.#options = options;
   }
 
-  /** Makes the topic this reader's own; it is delivered from `next` on. */
+  /** Gives the topic to this reader, from the offset `next` on. */
   hold(topic: Topic, next: number): void {
     const partition = { topic: topic.name, partition: 0 };
     this.#held.set(topic.name, { topic, partition, next, paused: false, announced: false });
     this.wake();
   }
 
-  /** There may be something to deliver. */
+  /** Delivers new records soon, if there are any. */
   wake(): void {
     if (this.#scheduled || this.#stopping !== null) return;
     this.#scheduled = true;
@@ -55,12 +54,13 @@ export class Reader implements Consumption {
     });
   }
 
-  async commit(positions: (Partition & { offset: number })[]): Promise<void> {
-    this.#host.commit(
-      this.group,
+  async commit(positions: Position[]): Promise<void> {
+    const { group, commit } = this.#options;
+    commit(
+      group,
       positions.map(({ topic: name, offset }) => {
         const held = this.#held.get(name);
-        if (held === undefined) throw new Error(`Topic ${name} is not held by this reader of ${this.group}`);
+        if (held === undefined) throw new Error(`Topic ${name} is not held by this reader of ${group}`);
         return { topic: held.topic, next: offset };
       }),
     );
@@ -82,10 +82,10 @@ export class Reader implements Consumption {
 
   async #stop(): Promise<void> {
     try {
-      if ([...this.#held.values()].some((held) => held.announced)) await this.#sink.revoked();
+      if ([...this.#held.values()].some((held) => held.announced)) await this.#options.sink.revoked();
     } finally {
       this.#held.clear();
-      this.#host.released(this);
+      this.#options.released();
     }
   }
 
@@ -98,30 +98,32 @@ export class Reader implements Consumption {
 
   /** Announces new topics, then delivers one batch of each topic that has something. */
   #deliver(): void {
+    const { sink } = this.#options;
     try {
       const fresh = [...this.#held.values()].filter((held) => !held.announced);
       for (const held of fresh) held.announced = true;
       if (fresh.length > 0)
-        this.#sink.assigned(fresh.map(({ partition, next }) => ({ ...partition, offset: next })));
+        sink.assigned(fresh.map(({ partition, next }) => ({ ...partition, offset: next })));
       for (const held of this.#held.values()) {
         if (this.#stopping === null && !held.paused && held.next < held.topic.next) this.#deliverOne(held);
       }
     } catch (error) {
       for (const held of this.#held.values()) held.paused = true;
-      this.#sink.failed(error as Error);
+      sink.failed(error as Error);
     }
   }
 
-  #deliverOne(held: Held): void {
+  #deliverOne(held: HeldTopic): void {
+    const { group, sink, tables, onError } = this.#options;
     const { topic, partition } = held;
-    const records = this.#host.tables.read(topic, partition, held.next, BATCH_RECORDS, BATCH_BYTES);
+    const records = tables.read(topic, partition, held.next, BATCH_RECORDS, BATCH_BYTES);
     const first = records[0]?.offset ?? topic.next;
     if (first > held.next) {
-      const lost = `Group ${this.group} missed ${first - held.next} records of topic ${topic.name}`;
-      this.#host.onError(new Error(`${lost}: retention removed them before they were read`));
+      const lost = `Group ${group} missed ${first - held.next} records of topic ${topic.name}`;
+      onError(new Error(`${lost}: retention removed them before they were read`));
     }
     held.next = (records.at(-1)?.offset ?? topic.next - 1) + 1;
-    if (records.length > 0) this.#sink.records(partition, records, topic.next);
+    if (records.length > 0) sink.records(partition, records, topic.next);
     if (held.next < topic.next && !held.paused) this.wake();
   }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
@@ -11,6 +11,7 @@ import { makeLimiter } from '../../../src/gateway/rate/rate.ts';
 import { StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import type { RateStore, TokenAsk, TokenGrant } from '../../../src/ports/rate-store.ts';
 import { type RedisServer, startRedis } from '../../services/redis.ts';
+import { answered } from './store.ts';
 
 const admission = { door: { source: { name: 's' } }, who: null } as Admission;
 
@@ -35,17 +36,8 @@ async function open(url = server.url): Promise<RateStore> {
   return store;
 }
 
-async function answering(store: RateStore): Promise<void> {
-  for (;;) {
-    try {
-      await store.take([{ key: randomUUID(), rate: 1, owed: 0, want: 0 }]);
-      return;
-    } catch (error) {
-      expect(error).toBeInstanceOf(StoreUnavailable);
-      await turn();
-    }
-  }
-}
+const answering = (store: RateStore) =>
+  answered(() => store.take([{ key: randomUUID(), rate: 1, owed: 0, want: 0 }]));
 
 describe('redisRateStore', { timeout: 30_000 }, () => {
   /** Rates of one token in 1000 s: nothing comes in while a test runs. */
@@ -144,6 +136,7 @@ describe('gateways that share a rate', { timeout: 60_000 }, () => {
         } catch (error) {
           expect((error as RequestError).code).toBe('rate_limited');
         }
+        // The pace of a client.
         await sleep(1);
       }
     };

@@ -133,6 +133,7 @@ describe('faults', { timeout: 60_000 }, () => {
     rig.sentinels[1]!.kill('SIGKILL');
     const other = openStore({ prefix: 'other:' });
     await answering(other);
+    expect(await other.claim(ids(10), 'a')).toEqual(new Array(10).fill('claimed'));
     await other.close();
     rig.sentinels[0]!.kill('SIGCONT');
     await rig.sentinels[1]!.restart();

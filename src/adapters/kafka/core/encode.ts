@@ -1,40 +1,22 @@
-import type { LogRecord } from '../../../ports/event-log.ts';
 import { type Crc32c, makeCrc32c } from './crc32c.ts';
+import {
+  type Message,
+  maxRecordsSize,
+  maxRequestSize,
+  type PartitionBatch,
+  type ProduceArguments,
+} from './produce-request.ts';
 
-/** The part of a record that is encoded. */
-type Message = Pick<LogRecord, 'key' | 'value' | 'headers'>;
-
-/** What kafkajs hands to its Produce request, which has the messages as they were given to it. */
-export interface ProduceArguments {
-  acks: number;
-  timeout: number;
-  producerId: { toString(): string };
-  producerEpoch: number;
-  topicData: { topic: string; partitions: PartitionBatch[] }[];
-}
-
-export interface PartitionBatch {
-  partition: number;
-  firstSequence: number;
-  messages: Message[];
-  /** The messages as `encodeRecords` gives them, compressed with gzip. */
-  packed?: Buffer;
-}
-
-/** Length, attributes, deltas, sizes and header count of a record at the most. */
-const RECORD_OVERHEAD = 40;
-const BATCH_OVERHEAD = 70;
-/** From the batch's start to what its CRC covers, and to its records. */
+/** Offsets in a batch: of its CRC, and of its records. */
 const CRC_AT = 17;
 const RECORDS_AT = 61;
-/** Attribute of a batch. */
+/** Attribute of a batch: its records are compressed with gzip. */
 const GZIP = 1;
 
 /**
- * Encodes Produce requests (versions 3 to 7, no transaction) and their record batches
- * (magic 2) into one buffer. kafkajs makes a zero-filled buffer for every record and every header, and
- * copies each four times: with the six headers of a CloudEvent that is most of what an event costs.
- * `room`: bytes to leave free before the request.
+ * Makes a function that encodes Produce requests (versions 3 to 7, no transaction) with their record batches (magic 2)
+ * into one buffer; `room` bytes are left free before the request. kafkajs makes a zero-filled buffer for every record
+ * and every header, and copies each four times: with the six headers of a CloudEvent that is most of an event's cost.
  */
 export function produceEncoder(
   crc32c: Crc32c = makeCrc32c(),
@@ -43,7 +25,7 @@ export function produceEncoder(
   return (request, room = 0) => writer.request(request, room);
 }
 
-/** The records of a batch, which are what is compressed of it. */
+/** Encodes only the records of a batch: the part of it that gzip compresses. */
 export function encodeRecords(messages: Message[]): Buffer {
   return new Writer(() => 0).records(messages);
 }
@@ -58,7 +40,7 @@ class Writer {
   }
 
   request({ acks, timeout, producerId, producerEpoch, topicData }: ProduceArguments, room: number): Buffer {
-    this.#buffer = Buffer.allocUnsafe(room + boundOf(topicData));
+    this.#buffer = Buffer.allocUnsafe(room + maxRequestSize(topicData));
     this.#at = room;
     this.#int16(-1);
     this.#int16(acks);
@@ -77,7 +59,7 @@ class Writer {
   }
 
   records(messages: Message[]): Buffer {
-    this.#buffer = Buffer.allocUnsafe(boundOfRecords(messages));
+    this.#buffer = Buffer.allocUnsafe(maxRecordsSize(messages));
     this.#at = 0;
     for (let i = 0; i < messages.length; i++) this.#record(messages[i]!, i);
     return this.#taken();
@@ -115,7 +97,7 @@ class Writer {
   }
 
   #record({ key, value, headers }: Message, offsetDelta: number): void {
-    // Most records need two bytes for their length, which is known at the end only; the others are moved.
+    // The length comes first but is known last. Most need two bytes; a record that needs fewer or more is moved.
     const start = this.#at;
     const body = start + 2;
     this.#at = body;
@@ -194,24 +176,4 @@ function varintSize(value: number): number {
   let size = 1;
   for (let rest = value * 2; rest > 0x7f; rest = Math.floor(rest / 128)) size++;
   return size;
-}
-
-/** Bytes that a request takes at the most: three a character of text. */
-function boundOf(topicData: ProduceArguments['topicData']): number {
-  let bytes = 64;
-  for (const { topic, partitions } of topicData) {
-    bytes += 16 + topic.length * 3;
-    for (const { messages, packed } of partitions)
-      bytes += BATCH_OVERHEAD + (packed === undefined ? boundOfRecords(messages) : packed.length);
-  }
-  return bytes;
-}
-
-function boundOfRecords(messages: Message[]): number {
-  let bytes = 0;
-  for (const { key, value, headers } of messages) {
-    bytes += RECORD_OVERHEAD + (key?.length ?? 0) * 3 + (value?.length ?? 0);
-    for (const name in headers) bytes += 10 + name.length * 3 + headers[name]!.length * 3;
-  }
-  return bytes;
 }

@@ -18,7 +18,7 @@ export function murmur2(bytes: Uint8Array): number {
   return hash ^ (hash >>> 15);
 }
 
-/** The partition of a key, the same as other Kafka clients choose. */
+/** The partition of a key: the one that the Java client and kafkajs choose, too. */
 export function partitionOf(key: Uint8Array, partitions: number): number {
   return (murmur2(key) & 0x7fffffff) % partitions;
 }

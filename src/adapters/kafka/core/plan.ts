@@ -1,87 +1,94 @@
 import type { LogRecord } from '../../../ports/event-log.ts';
 import { partitionOf } from './partition.ts';
-import type { TopicInfo } from '../kafkajs/topics.ts';
 
-/** Bytes of one produce request; brokers take 100 MiB by default and buffer all of it. */
+/** Bytes of one produce request. Brokers take 100 MiB by default, and buffer all of it. */
 const REQUEST_BYTES = 8 * 1024 * 1024;
 /** Header of a record batch (61 bytes), and what gzip may add to data that cannot be compressed. */
 const BATCH_OVERHEAD = 61 + 64;
 /** Upper bound of a record's own fields: length, attributes, time and offset deltas, sizes of key and value, number of headers. */
 const RECORD_OVERHEAD = 5 + 1 + 1 + 3 + 5 + 5 + 3;
 
-/** What one send has for one partition: records, and their places among those of the append. */
+/** The facts of a topic that an append needs. */
+export interface TopicInfo {
+  /** Number of partitions. */
+  partitions: number;
+  /** Bytes of one record batch at the most. */
+  maxBytes: number;
+}
+
+/** Records of one partition, and their indexes among the records of the append. */
 interface Batch {
   records: LogRecord[];
-  places: number[];
-  /** At the most, encoded. */
+  indexes: number[];
+  /** Upper bound of its encoded size. */
   bytes: number;
 }
 
-/** One send: its batches by partition. */
-export type Round = Map<number, Batch>;
+/** The batches of one send, by partition. */
+export type Batches = Map<number, Batch>;
 
 export interface Plan {
-  rounds: Round[];
-  /** Places of the records that alone are over the topic's limit. */
+  sends: Batches[];
+  /** Indexes of the records that are over the topic's limit even alone. */
   tooLarge: number[];
 }
 
 /**
- * Splits the records of one topic into sends whose batches (one per partition) keep to the topic's
- * limit, in order. Compression is not counted on. `sticky` is the partition of records without key: one
- * for the whole append, so that batches stay large.
+ * Splits the records of one topic into sends. Each batch (one per partition) keeps to the topic's limit, whether or
+ * not it will be compressed, and the order is kept. `sticky` is the partition of records without key: one for the
+ * whole append, so that batches stay large.
  */
-export function plan(records: LogRecord[], places: number[], info: TopicInfo, sticky: number): Plan {
-  // Three bytes a character is the most that UTF-8 needs here; only when that is too much the text is measured.
-  const rough = split(records, places, info, sticky, (text) => text.length * 3);
-  if (rough.rounds.length === 1 && rough.tooLarge.length === 0) return rough;
-  return split(records, places, info, sticky, Buffer.byteLength);
+export function plan(records: LogRecord[], indexes: number[], info: TopicInfo, sticky: number): Plan {
+  // Text is measured only when three bytes a character, the most that UTF-8 needs here, are too much.
+  const rough = split(records, indexes, info, sticky, (text) => text.length * 3);
+  if (rough.sends.length === 1 && rough.tooLarge.length === 0) return rough;
+  return split(records, indexes, info, sticky, Buffer.byteLength);
 }
 
 type Measure = (text: string) => number;
 
 function split(
   records: LogRecord[],
-  places: number[],
+  indexes: number[],
   { partitions, maxBytes }: TopicInfo,
   sticky: number,
   measure: Measure,
 ): Plan {
-  let round: Round = new Map();
-  const rounds = [round];
+  let batches: Batches = new Map();
+  const sends = [batches];
   const tooLarge: number[] = [];
   let total = 0;
   for (let i = 0; i < records.length; i++) {
     const record = records[i]!;
     const size = sizeOf(record, measure);
     if (size + BATCH_OVERHEAD > maxBytes) {
-      tooLarge.push(places[i]!);
+      tooLarge.push(indexes[i]!);
       continue;
     }
     const { key } = record;
-    // An empty key is none: otherwise all such records would go to one partition.
+    // An empty key counts as none: otherwise all such records would go to one partition.
     const partition =
       record.toPartition ??
       (key === null || key.length === 0
         ? sticky
         : partitionOf(typeof key === 'string' ? Buffer.from(key) : key, partitions));
-    let batch = round.get(partition);
+    let batch = batches.get(partition);
     if ((batch?.bytes ?? BATCH_OVERHEAD) + size > maxBytes || total + size > REQUEST_BYTES) {
-      round = new Map();
-      rounds.push(round);
+      batches = new Map();
+      sends.push(batches);
       batch = undefined;
       total = 0;
     }
     if (batch === undefined) {
-      batch = { records: [], places: [], bytes: BATCH_OVERHEAD };
-      round.set(partition, batch);
+      batch = { records: [], indexes: [], bytes: BATCH_OVERHEAD };
+      batches.set(partition, batch);
     }
     batch.records.push(record);
-    batch.places.push(places[i]!);
+    batch.indexes.push(indexes[i]!);
     batch.bytes += size;
     total += size;
   }
-  return { rounds: rounds.filter((batches) => batches.size > 0), tooLarge };
+  return { sends: sends.filter((one) => one.size > 0), tooLarge };
 }
 
 function sizeOf({ key, value, headers }: LogRecord, measure: Measure): number {

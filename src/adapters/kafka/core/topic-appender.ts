@@ -1,22 +1,22 @@
 import type { AppendVerdict, LogRecord } from '../../../ports/event-log.ts';
-import { type OnLog, within } from '../kafkajs/client.ts';
-import { plan, type Round } from './plan.ts';
-import { rootCause, type TopicInfo } from '../kafkajs/topics.ts';
+import { rootCause, within } from './failures.ts';
+import type { OnLog } from './on-log.ts';
+import { type Batches, plan, type TopicInfo } from './plan.ts';
 
 /** Milliseconds for one send with all its retries: enough for a leader to move or a broker to start again. */
 const SEND_MS = 12_000;
 const CONNECT_MS = 5_000;
-/** Whoever waits for an append has closed before; what is left is the spool's, which keeps its records. */
+/** Milliseconds that `close` waits: callers of `append` have gone by then, and the spool keeps its own records. */
 const CLOSE_MS = 1_000;
-/** Sequence numbers have 31 bits; kafkajs wraps them one too early, and ours do not wrap. */
+/** Sequence numbers have 31 bits. kafkajs wraps them one too early, our own code never wraps them. */
 const RECORDS_PER_PRODUCER = 1_000_000_000;
 
-/** What sends to one topic. Once a send failed it is thrown away. */
+/** An idempotent producer of one topic. After a send that failed it must be discarded. */
 export interface TopicProducer {
   connect(): Promise<void>;
-  /** Sends each partition's records, after those of the sends before. */
-  send(round: Round): Sending;
-  /** Ends it at once: nothing is sent any more. */
+  /** Sends each partition's batch, after those of the sends before. */
+  send(batches: Batches): Sending;
+  /** Closes the connections at once: nothing is sent any more. */
   discard(): void;
 }
 
@@ -38,21 +38,22 @@ export interface TopicAppenderOptions {
 }
 
 /**
- * Appends to one topic. Each topic has its own producer, for three reasons: kafkajs sends one request at
- * a time to a broker when idempotent, so that topics would wait for each other; one topic that is gone
- * fails its metadata requests for all; and a producer that failed has to be thrown away.
+ * Appends to one topic. Each topic has its own producer, for three reasons. kafkajs sends one request at a time to a
+ * broker when idempotent, so topics would wait for each other. One topic that is gone fails the metadata requests for
+ * all. And a producer is discarded when a send failed.
  *
- * It has to, because it would use the sequence numbers of what failed again, though the broker may have stored the
- * batch: the next one under the same numbers would be acknowledged as a duplicate and not be stored.
+ * It must be discarded because it would use the sequence numbers of the failed batch again. The broker may have stored
+ * that batch; it would then acknowledge the next one as a duplicate and not store it.
  */
 export class TopicAppender {
   readonly #options: TopicAppenderOptions;
   #info: TopicInfo | null = null;
   #open: TopicProducer | null = null;
-  /** That went to the open producer. */
+  /** Records sent by the open producer. */
   #sent = 0;
   #opening: Promise<TopicProducer | null> | null = null;
   #retryAt = 0;
+  /** Partition of the last append's records without key. */
   #sticky = Math.floor(Math.random() * 1000);
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -63,7 +64,7 @@ export class TopicAppender {
     this.#options = options;
   }
 
-  /** Takes what the broker now says about the topic. */
+  /** Takes over the broker's newest answer about the topic. */
   update(info: TopicInfo | Error): void {
     if (info instanceof Error) {
       this.error = info;
@@ -74,46 +75,49 @@ export class TopicAppender {
     this.#retryAt = 0;
   }
 
-  /** Appends records of this topic, after those of the calls before, and writes each verdict at the record's place. */
-  append(records: LogRecord[], places: number[], verdicts: AppendVerdict[]): Promise<void> {
-    const done = this.#last.then(() => this.#append(records, places, verdicts));
+  /**
+   * Appends records of this topic, after those of earlier calls. The verdict of `records[i]` is written to
+   * `verdicts[indexes[i]]`; a record that is not stored keeps the verdict it has there.
+   */
+  append(records: LogRecord[], indexes: number[], verdicts: AppendVerdict[]): Promise<void> {
+    const done = this.#last.then(() => this.#append(records, indexes, verdicts));
     this.#last = done;
     return done;
   }
 
-  /** Waits a moment for the append in flight, which then fails like later ones. */
+  /** Waits a moment for the append in flight. Later appends fail. */
   async close(): Promise<void> {
     this.#closed = true;
     await within(CLOSE_MS, () => Promise.all([this.#last, this.#opening])).catch(() => {});
     this.#discard();
   }
 
-  async #append(records: LogRecord[], places: number[], verdicts: AppendVerdict[]): Promise<void> {
+  async #append(records: LogRecord[], indexes: number[], verdicts: AppendVerdict[]): Promise<void> {
     const open = this.#open ?? (await this.#ready());
     if (open === null) return;
-    const { rounds, tooLarge } = plan(records, places, this.#info!, this.#nextSticky());
-    for (const place of tooLarge) verdicts[place] = 'too_large';
-    // Stops at the first send that fails, so that nothing overtakes.
-    for (const round of rounds) if (!(await this.#send(open, round, verdicts))) return;
+    const { sends, tooLarge } = plan(records, indexes, this.#info!, this.#nextSticky());
+    for (const index of tooLarge) verdicts[index] = 'too_large';
+    // Stops at the first send that fails: otherwise later records would overtake its own.
+    for (const batches of sends) if (!(await this.#send(open, batches, verdicts))) return;
   }
 
-  /** One send; false when it failed, and the producer with it. */
-  async #send(open: TopicProducer, round: Round, verdicts: AppendVerdict[]): Promise<boolean> {
+  /** Sends once; false when that failed, and the producer is discarded. */
+  async #send(open: TopicProducer, batches: Batches, verdicts: AppendVerdict[]): Promise<boolean> {
     const { topic, onLog } = this.#options;
     let left = 0;
-    for (const { records } of round.values()) left += records.length;
+    for (const { records } of batches.values()) left += records.length;
     this.#sent += left;
-    const sending = open.send(round);
+    const sending = open.send(batches);
     let failure: unknown = null;
     try {
       await within(SEND_MS, () => sending.done);
     } catch (error) {
       failure = error;
     }
-    for (const [partition, { places }] of round) {
+    for (const [partition, { indexes }] of batches) {
       if (!sending.isStored(partition)) continue;
-      left -= places.length;
-      for (const place of places) verdicts[place] = 'stored';
+      left -= indexes.length;
+      for (const index of indexes) verdicts[index] = 'stored';
     }
     if (failure !== null) {
       this.#discard();
@@ -128,7 +132,7 @@ export class TopicAppender {
     return true;
   }
 
-  /** The producer, or null when there is none now; between two tries to get one the answer comes at once. */
+  /** The producer, or null when there is none now. Between two attempts to open one the answer comes at once. */
   async #ready(): Promise<TopicProducer | null> {
     if (this.#closed || Date.now() < this.#retryAt) return null;
     this.#opening ??= this.#connect().finally(() => {

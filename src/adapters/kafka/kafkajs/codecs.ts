@@ -7,7 +7,7 @@ const { CompressionCodecs } = kafkajs;
 
 const unzstd = promisify(zstdDecompress);
 
-/** Lets kafkajs read what other clients and brokers compressed; itself it knows gzip only. */
+/** Lets kafkajs read Snappy, LZ4 and Zstandard, which other clients and brokers use. By itself it reads only gzip. */
 export function registerCodecs(): void {
   CompressionCodecs[CompressionTypes.Snappy] = readOnly('snappy', async (bytes) => unsnappy(bytes));
   CompressionCodecs[CompressionTypes.LZ4] = readOnly('lz4', async (bytes) => unlz4(bytes));
@@ -23,7 +23,7 @@ function readOnly(name: string, decompress: (bytes: Buffer) => Promise<Buffer>) 
 
 const XERIAL = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0]);
 
-/** Snappy, bare or in the framing of the Java library. Throws a RangeError when it is damaged. */
+/** Decompresses Snappy, bare or in the framing of the Java library. Throws a RangeError when the data is damaged. */
 export function unsnappy(bytes: Buffer): Buffer {
   if (!bytes.subarray(0, 8).equals(XERIAL)) return snappyBlock(bytes);
   const blocks: Buffer[] = [];
@@ -50,7 +50,7 @@ function snappyBlock(bytes: Buffer): Buffer {
     let length = (tag >> 2) + 1;
     switch (tag & 3) {
       case 0: {
-        // Lengths over 60 stand in the next one to four bytes.
+        // Lengths over 60 are in the next one to four bytes.
         const extra = length - 60;
         if (extra > 0) {
           length = bytes.readUIntLE(at, extra) + 1;
@@ -76,7 +76,7 @@ function snappyBlock(bytes: Buffer): Buffer {
   return output.bytes();
 }
 
-/** One LZ4 frame; its checksums are not verified, as the transport has its own. Throws a RangeError when it is damaged. */
+/** Decompresses one LZ4 frame. Its checksums are not verified: TCP has its own. Throws a RangeError when it is damaged. */
 export function unlz4(bytes: Buffer): Buffer {
   if (bytes.readUInt32LE(0) !== 0x184d2204) throw new RangeError('not an LZ4 frame');
   const flags = bytes.readUInt8(4);
@@ -115,7 +115,7 @@ function lz4Block(bytes: Buffer, output: Output): void {
   }
 }
 
-/** Bytes written so far, to which a copy may point back. */
+/** The decompressed bytes so far; later parts may repeat earlier ones. */
 class Output {
   #buffer: Buffer;
   #length = 0;
@@ -137,7 +137,7 @@ class Output {
     this.#room(length);
     const buffer = this.#buffer;
     const end = this.#length + length;
-    // Byte by byte, because a copy may overlap what it writes.
+    // Byte by byte, because the source may overlap the target.
     for (let to = this.#length; to < end; to++) buffer[to] = buffer[to - distance]!;
     this.#length = end;
   }

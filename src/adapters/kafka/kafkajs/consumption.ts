@@ -1,8 +1,8 @@
 import kafkajs from 'kafkajs';
 import type { Consumption, Partition, Position } from '../../../ports/event-log.ts';
-import type { GroupTiming } from './waiting-consumer.ts';
+import { rootCause } from '../core/failures.ts';
 import { GroupMember, type MemberOptions } from './member.ts';
-import { rootCause } from './topics.ts';
+import type { GroupTiming } from './waiting-consumer.ts';
 
 // Node finds only some of kafkajs' names in its CommonJS.
 const { KafkaJSNotImplemented, KafkaJSSASLAuthenticationError } = kafkajs;
@@ -16,31 +16,30 @@ const TIMING: GroupTiming = {
 };
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
-/** A member that crashes after that long is no repeated failure. */
+/** A crash after so many milliseconds counts as the first one again. */
 const HEALTHY_MS = 30_000;
-/** Crashes in a row that are kept from the sink: brokers are restarted now and then. */
-const PATIENCE = 5;
-/** What the broker says of a member that others have meanwhile gone on without. */
-const LEFT_BEHIND =
-  /^(REBALANCE_IN_PROGRESS|ILLEGAL_GENERATION|UNKNOWN_MEMBER_ID|NOT_COORDINATOR_FOR_GROUP)$/;
+/** Crashes in a row that the sink is not told of: brokers are restarted now and then. */
+const SILENT_CRASHES = 5;
+/** Broker errors that mean: the group went on without this member. */
+const EXPELLED = /^(REBALANCE_IN_PROGRESS|ILLEGAL_GENERATION|UNKNOWN_MEMBER_ID|NOT_COORDINATOR_FOR_GROUP)$/;
 
-export type ConsumptionOptions = Omit<MemberOptions, 'timing' | 'held' | 'onHeld' | 'onCrash'> & {
+export type ConsumptionOptions = Omit<MemberOptions, 'timing' | 'readBefore' | 'onAssigned' | 'onCrash'> & {
   timing: Partial<GroupTiming>;
 };
 
 /**
- * Reads as a member of a group, and as a new one when the one before crashed or got stuck; ends with the
- * sink's `failed` when that does not help.
+ * Reads as a member of a group. When the member crashes or gets stuck a new one takes its place; when that does not
+ * help, reading ends with the sink's `failed`.
  */
 export class KafkaConsumption implements Consumption {
   readonly #options: ConsumptionOptions;
   readonly #timing: GroupTiming;
   readonly #stopping = Promise.withResolvers<void>();
   readonly #started = Promise.withResolvers<void>();
-  readonly #held = new Set<string>();
+  readonly #readBefore = new Set<string>();
   #stopped = false;
   #member: GroupMember | null = null;
-  /** Resolves at the first assignment, or when the first try to get one failed: the next ones go on by themselves. */
+  /** Resolves at the first assignment, or when the first attempt to get one failed; later attempts follow. */
   readonly started: Promise<void>;
   /** Resolves when it has left the group for good. */
   readonly ended: Promise<void>;
@@ -80,7 +79,7 @@ export class KafkaConsumption implements Consumption {
       if (crash === null) return;
       if (Date.now() - begun > HEALTHY_MS) crashes = 1;
       onLog('error', 'reading stopped', { group, topics, error: crash.message });
-      if (isLasting(crash) || crashes > PATIENCE) {
+      if (isLasting(crash) || crashes > SILENT_CRASHES) {
         sink.failed(crash);
         return;
       }
@@ -97,9 +96,9 @@ export class KafkaConsumption implements Consumption {
     const member = new GroupMember({
       ...this.#options,
       timing: this.#timing,
-      held: this.#held,
+      readBefore: this.#readBefore,
       onCrash: crash,
-      onHeld: () => this.#started.resolve(),
+      onAssigned: () => this.#started.resolve(),
     });
     this.#member = member;
     member.run().catch(crash);
@@ -114,7 +113,7 @@ export class KafkaConsumption implements Consumption {
     return end instanceof Error ? rootCause(end) : null;
   }
 
-  /** Milliseconds; longer than any step that makes no progress by rights. */
+  /** Milliseconds without progress after which a member is stuck: a rebalance may take nearly half of it. */
   get #stall(): number {
     return 2 * (this.#timing.rebalance + this.#timing.session);
   }
@@ -127,10 +126,10 @@ export class KafkaConsumption implements Consumption {
   }
 }
 
-/** Whether the same would happen again: a right or a setting is wrong, or the data is. */
+/** Whether a new member would fail in the same way: a permission, a setting or the data is wrong. */
 function isLasting(error: Error): boolean {
   if (error instanceof KafkaJSNotImplemented || error instanceof KafkaJSSASLAuthenticationError) return true;
   if (error instanceof RangeError || error instanceof TypeError) return true;
   const { type, retriable } = error as { type?: string; retriable?: boolean };
-  return type !== undefined && retriable === false && !LEFT_BEHIND.test(type);
+  return type !== undefined && retriable === false && !EXPELLED.test(type);
 }

@@ -1,44 +1,37 @@
 import { createRequire } from 'node:module';
 import kafkajs, { CompressionTypes } from 'kafkajs';
+import type Decoder from 'kafkajs/src/protocol/decoder.js';
 
 // Node finds only some of kafkajs' names in its CommonJS.
 const { CompressionCodecs, KafkaJSError } = kafkajs;
 
-/** Where kafkajs is in the record set of a fetch response. */
-export interface Reading {
-  buffer: Buffer;
-  offset: number;
-  forward(bytes: number): void;
-}
-
-/** A record as read: offset and timestamp are numbers, of a header that is there twice the last one counts. */
-export interface Fetched {
+/** A decoded record. Offset and timestamp are numbers. Of two headers with one name the last one counts. */
+export interface FetchedRecord {
   key: Buffer | null;
   value: Buffer | null;
   headers: Record<string, Buffer>;
   offset: number;
   timestamp: number;
-  /** Of a transaction's end, not of a producer. */
+  /** Written by the broker at the end of a transaction, not by a producer. */
   isControlRecord: boolean;
   batchContext: { producerId: string; inTransaction: boolean };
 }
 
-/** From the batch's start. */
+/** Offsets in a batch. */
 const ATTRIBUTES_AT = 21;
 const COUNT_AT = 57;
 const RECORDS_AT = 61;
-/** Bytes that come before those which the length counts. */
+/** The batch's length counts the bytes after this offset. */
 const LENGTH_END = 12;
 const LOG_APPEND_TIME = 0x08;
 const TRANSACTIONAL = 0x10;
 const CONTROL = 0x20;
 
-let patched = false;
-
-/** Has kafkajs read record batches with `decodeRecordBatch`: it asks for its own module at its first fetch, not before. */
+/**
+ * Makes kafkajs decode record batches with `decodeRecordBatch`. kafkajs requires its own decoder at its first fetch, so
+ * an earlier exchange in the module cache is enough.
+ */
 export function decodeRecordBatches(): void {
-  if (patched) return;
-  patched = true;
   const require = createRequire(import.meta.url);
   const name = require.resolve('kafkajs/src/protocol/recordBatch/v0/decoder.js');
   require(name);
@@ -46,16 +39,18 @@ export function decodeRecordBatches(): void {
 }
 
 /**
- * Decodes a record batch (magic 2) in place of kafkajs, which makes a decoder and several big integers for every
- * record, and a new object for every header. Rejects as kafkajs does when the batch is cut short, which ends a
- * record set whose last batch did not fit.
+ * Decodes the record batch (magic 2) at the decoder's offset, and moves the offset behind it. kafkajs' own function makes
+ * a decoder and several big integers for every record, and an object for every header. Rejects with kafkajs' error when
+ * the batch is cut short: a fetch response may end so. Rejects with a RangeError when the batch is damaged.
  */
-export async function decodeRecordBatch(reading: Reading): Promise<{ records: Fetched[] }> {
-  const start = reading.offset;
-  const bytes = reading.buffer;
+export async function decodeRecordBatch(
+  decoder: Pick<Decoder, 'buffer' | 'offset' | 'forward'>,
+): Promise<{ records: FetchedRecord[] }> {
+  const start = decoder.offset;
+  const bytes = decoder.buffer;
   const end = start + LENGTH_END + bytes.readInt32BE(start + 8);
   if (end > bytes.length) throw new PartialBatch('a record batch is cut short');
-  reading.forward(end - start);
+  decoder.forward(end - start);
   const attributes = bytes.readInt16BE(start + ATTRIBUTES_AT);
   const batch: Batch = {
     offset: Number(bytes.readBigInt64BE(start)),
@@ -76,7 +71,7 @@ export async function decodeRecordBatch(reading: Reading): Promise<{ records: Fe
   return { records: recordsOf(await unpack().decompress(packed), count, batch) };
 }
 
-/** By its name kafkajs knows it. */
+/** kafkajs knows this error by its name. */
 class PartialBatch extends Error {
   override readonly name = 'KafkaJSPartialMessageError';
 }
@@ -84,28 +79,28 @@ class PartialBatch extends Error {
 interface Batch {
   offset: number;
   timestamp: number;
-  /** When the broker set the time. */
+  /** The broker's time, where the topic has `LogAppendTime`; else null. */
   appended: number | null;
   isControlRecord: boolean;
-  context: Fetched['batchContext'];
+  context: FetchedRecord['batchContext'];
 }
 
-function recordsOf(bytes: Buffer, count: number, batch: Batch): Fetched[] {
-  const reader = new Reader(bytes);
+function recordsOf(bytes: Buffer, count: number, batch: Batch): FetchedRecord[] {
+  const reader = new RecordReader(bytes);
   return Array.from({ length: Math.max(0, count) }, () => reader.record(batch));
 }
 
-class Reader {
+class RecordReader {
   readonly #bytes: Buffer;
   #at = 0;
-  /** The headers of the record before, by place: most records of a topic have the same names, and many values. */
+  /** The headers of the record before. Most records of a topic share the names, and many of the values. */
   readonly #before: { name: Buffer; text: string; value: Buffer }[] = [];
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
   }
 
-  record(batch: Batch): Fetched {
+  record(batch: Batch): FetchedRecord {
     const length = this.#varint();
     const end = this.#at + length;
     if (length < 0 || end > this.#bytes.length) throw new RangeError('a record ends behind its batch');
@@ -117,8 +112,8 @@ class Reader {
     const headers: Record<string, Buffer> = {};
     const count = this.#varint();
     if (count > length) throw new RangeError('a record has more headers than bytes');
-    for (let place = 0; place < count; place++) {
-      const { text, value } = this.#header(place);
+    for (let index = 0; index < count; index++) {
+      const { text, value } = this.#header(index);
       if (text !== '__proto__') headers[text] = value;
       else Object.defineProperty(headers, text, { value, enumerable: true });
     }
@@ -134,20 +129,20 @@ class Reader {
     };
   }
 
-  /** The next header, which is at this place of its record. */
-  #header(place: number): { text: string; value: Buffer } {
-    const name = this.#same(this.#before[place]?.name) ?? this.#field() ?? EMPTY;
-    const before = this.#before[place];
+  /** Reads the next header, the one with this index in its record. */
+  #header(index: number): { text: string; value: Buffer } {
+    const name = this.#same(this.#before[index]?.name) ?? this.#field() ?? EMPTY;
+    const before = this.#before[index];
     if (before?.name !== name) {
       const header = { name, text: name.toString(), value: this.#field() ?? EMPTY };
-      this.#before[place] = header;
+      this.#before[index] = header;
       return header;
     }
     before.value = this.#same(before.value) ?? this.#field() ?? EMPTY;
     return before;
   }
 
-  /** These bytes, when they come next; undefined, and nothing is read, when others do. */
+  /** Reads a field if it equals `known`, and returns `known`; else returns undefined and reads nothing. */
   #same(known: Buffer | undefined): Buffer | undefined {
     const start = this.#at;
     if (known === undefined || known.length > SHORT || this.#varint() !== known.length) {
@@ -165,7 +160,7 @@ class Reader {
     return known;
   }
 
-  /** Bytes after their length; null when that is -1. */
+  /** Reads a length and as many bytes; null when the length is -1. */
   #field(): Buffer | null {
     const length = this.#varint();
     if (length < 0) return null;
@@ -174,7 +169,7 @@ class Reader {
     return this.#bytes.subarray(start, this.#at);
   }
 
-  /** A zigzag number of up to 53 bits. Throws a RangeError at the end of the bytes. */
+  /** Reads a zigzag number of up to 53 bits. Throws a RangeError at the end of the bytes. */
   #varint(): number {
     const bytes = this.#bytes;
     let byte = bytes[this.#at++]!;
@@ -190,5 +185,5 @@ class Reader {
 }
 
 const EMPTY = Buffer.alloc(0);
-/** Bytes up to which comparing is cheaper than another view of them. */
+/** Up to so many bytes a comparison is cheaper than a new view of them. */
 const SHORT = 64;

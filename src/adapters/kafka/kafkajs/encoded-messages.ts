@@ -1,29 +1,29 @@
 import type { Message } from 'kafkajs';
 import type { LogRecord } from '../../../ports/event-log.ts';
-import type { Round } from '../core/plan.ts';
+import type { Batches } from '../core/plan.ts';
 
 /**
- * Records by partition in the form of a list of messages. kafkajs would ask for each message's partition and
- * copy a partition's list for each message that joins it; it does so by `reduce`, on every try, and this
- * list has the answer ready. `check` runs before each try; what it throws ends the send.
+ * The records of one send, already sorted by partition, in the form of kafkajs' list of messages. On every attempt
+ * kafkajs calls `reduce` to ask for each message's partition, and copies a partition's list for each message that joins
+ * it; here `reduce` returns the sorted lists. Without gzip core/encode.ts takes the records as they are.
  *
- * Each partition's list is emptied when a broker has acknowledged it (produce.ts): when a partition moves to a broker
- * that a send is tried again for, kafkajs would have it stored a second time.
+ * A partition's list is emptied when a broker has acknowledged it (produce.ts). Otherwise kafkajs would store it a second
+ * time when the partition moves to a broker that gets another attempt.
  */
-class Carrier extends Array<Message> {
+export class EncodedMessages extends Array<Message> {
   readonly #lists = new Map<number, unknown[]>();
-  readonly #check: () => void;
+  readonly #assertOpen: () => void;
 
-  constructor(round: Round, gzip: boolean, check: () => void) {
+  /** `assertOpen` runs before each attempt; an error that it throws ends the send. */
+  constructor(batches: Batches, compression: 'none' | 'gzip', assertOpen: () => void) {
     super();
-    for (const [partition, { records }] of round) {
-      this.#lists.set(partition, gzip ? records.map(toMessage) : records);
-    }
-    this.#check = check;
+    for (const [partition, { records }] of batches)
+      this.#lists.set(partition, compression === 'gzip' ? records.map(toMessage) : records);
+    this.#assertOpen = assertOpen;
   }
 
   override reduce(): never {
-    this.#check();
+    this.#assertOpen();
     return Object.fromEntries([...this.#lists].filter(([, list]) => list.length > 0)) as never;
   }
 
@@ -32,15 +32,10 @@ class Carrier extends Array<Message> {
     return this.#lists.get(partition)!.length === 0;
   }
 
-  /** Whether brokers have acknowledged everything. */
+  /** Whether brokers have acknowledged all records. */
   get isDone(): boolean {
-    return [...this.#lists.keys()].every((partition) => this.isStored(partition));
+    return [...this.#lists.values()].every((list) => list.length === 0);
   }
-}
-
-/** What to give to a producer as `messages`. Without compression our own encoding takes the records as they are. */
-export function carry(round: Round, compression: 'none' | 'gzip', check: () => void): Carrier {
-  return new Carrier(round, compression === 'gzip', check);
 }
 
 /** kafkajs would write any bytes but a Buffer as text. */

@@ -1,26 +1,28 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Batch from 'kafkajs/src/consumer/batch.js';
 import type { KafkaConfig } from '../../../config/config.ts';
-import type { StoredRecord } from '../../../ports/event-log.ts';
+import { partitionName, type StoredRecord } from '../../../ports/event-log.ts';
 import type { LogReader, Range } from '../../../ports/log-reader.ts';
-import { type FetchCluster, fetchCluster, kafkaClient, type OnLog, withAdmin, within } from './client.ts';
+import { rootCause, within } from '../core/failures.ts';
+import type { OnLog } from '../core/on-log.ts';
+import { kafkaClient, withAdmin } from './client.ts';
+import { type FetchCluster, fetchCluster } from './fetch-cluster.ts';
 import { startOffsets } from './positions.ts';
 import { stored } from './stored.ts';
-import { rootCause } from './topics.ts';
 
 const ADMIN_MS = 15_000;
 const FETCH_MS = 15_000;
 const RETRY = { retries: 3, initialRetryTime: 200, maxRetryTime: 1_000 };
-/** Tries of one fetch: enough for a leader to move. */
+/** Attempts of one fetch: enough for a leader to move. */
 const TRIES = 8;
 const AGAIN_MS = 500;
 /** Milliseconds that the broker waits for records that should be there. */
 const WAIT_MS = 200;
 const FETCH_BYTES = 4 * 1024 * 1024;
-/** Without the records of transactions that were undone. */
+/** Isolation level that leaves out the records of aborted transactions. */
 const READ_COMMITTED = 1;
 
-/** Reads topics of Kafka as they are, with Fetch requests and no group. */
+/** Reads topics with Fetch requests, without a group. */
 export function kafkaLogReader(config: KafkaConfig, onLog: OnLog): LogReader {
   const ranges = async (topic: string, time?: number): Promise<Range[]> => {
     try {
@@ -57,7 +59,7 @@ export function kafkaLogReader(config: KafkaConfig, onLog: OnLog): LogReader {
   };
 }
 
-/** False when the sink wants no more. */
+/** Reads one range; false when the sink wants no more. */
 async function readRange(
   cluster: FetchCluster,
   range: Range,
@@ -72,7 +74,7 @@ async function readRange(
     if (batch instanceof Error) {
       if (++failures >= TRIES) throw batch;
       if (typeOf(batch) === 'OFFSET_OUT_OF_RANGE') {
-        // Retention was faster, or nothing was there yet.
+        // Retention has deleted these records, or there are none yet.
         const oldest = (await ranges(topic)).find((one) => one.partition === partition)?.from ?? end;
         next = oldest > next ? oldest : end;
       } else {
@@ -82,7 +84,7 @@ async function readRange(
       continue;
     }
     const isEmpty = batch.rawMessages.length === 0;
-    // Records that should be there may be late at a new leader; those that compaction took never come.
+    // Records may reach a new leader late; records that compaction deleted never come.
     if (isEmpty && ++failures < TRIES) continue;
     failures = 0;
     next = isEmpty ? end : Number(batch.lastOffset()) + 1;
@@ -94,10 +96,11 @@ async function readRange(
   return true;
 }
 
-async function fetchBatch(cluster: FetchCluster, { topic, partition }: Range, next: number): Promise<Batch> {
+async function fetchBatch(cluster: FetchCluster, range: Range, next: number): Promise<Batch> {
+  const { topic, partition } = range;
   await cluster.refreshMetadataIfNecessary();
   const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]));
-  if (nodeId === undefined) throw new Error(`${topic}/${partition} has no leader`);
+  if (nodeId === undefined) throw new Error(`${partitionName(range)} has no leader`);
   const broker = await cluster.findBroker({ nodeId });
   const fetchOffset = String(next);
   const { responses } = await within(FETCH_MS, () =>

@@ -1,21 +1,29 @@
 import type { Consumer, EachBatchPayload } from 'kafkajs';
 import type { KafkaConfig } from '../../../config/config.ts';
-import type { ConsumeOptions, Partition, Position, RecordSink } from '../../../ports/event-log.ts';
-import { type Client, kafkaClient, type OnLog, withAdmin, within } from './client.ts';
-import { type GroupTiming, RETRY, waitingConsumer } from './waiting-consumer.ts';
+import {
+  type ConsumeOptions,
+  type Partition,
+  type Position,
+  partitionName,
+  type RecordSink,
+} from '../../../ports/event-log.ts';
+import { rootCause, within } from '../core/failures.ts';
+import type { OnLog } from '../core/on-log.ts';
+import { type Client, kafkaClient, withAdmin } from './client.ts';
 import { startPositions } from './positions.ts';
+import { byTopic, finishWork } from './revocation.ts';
 import { stored } from './stored.ts';
-import { rootCause } from './topics.ts';
+import { type GroupTiming, RETRY, waitingConsumer } from './waiting-consumer.ts';
 
 export interface MemberOptions extends ConsumeOptions {
   config: KafkaConfig;
   onLog: OnLog;
   sink: RecordSink;
   timing: GroupTiming;
-  /** Topics that were held before, by this member or those before it. */
-  held: Set<string>;
-  /** Called each time that partitions are ours. */
-  onHeld(): void;
+  /** Topics that this member, or one before it, has read. */
+  readBefore: Set<string>;
+  /** Called each time that the sink got partitions. */
+  onAssigned(): void;
   /** Called once, when reading stopped with an error. */
   onCrash(error: Error): void;
 }
@@ -28,16 +36,16 @@ export class GroupMember {
   /** joined: assigned, but the sink does not know yet. revoking: the sink may still commit. */
   #phase: 'out' | 'joined' | 'held' | 'revoking' = 'out';
   #assigned: Partition[] = [];
-  /** A topic may have been deleted since we joined: positions of then may mean other records now. */
+  /** Set when a topic was denied since we joined. It may be deleted: its offsets may mean other records now. */
   #unknown: Error | null = null;
-  #leader = false;
+  #isLeader = false;
   #starting: Promise<void> | null = null;
   #revoking: Promise<void> | null = null;
   readonly #paused = new Set<string>();
   #heartbeat: (() => Promise<void>) | null = null;
-  /** kafkajs' consumer has then stopped and takes no calls. */
+  /** After a crash kafkajs' consumer takes no calls. */
   #crashed = false;
-  /** When the broker last let us get on. */
+  /** Time of the last answer of the group or the log, in ms since 1970. */
   progress = Date.now();
 
   constructor(options: MemberOptions) {
@@ -51,7 +59,7 @@ export class GroupMember {
         this.#unknown = null;
       },
       beforeFetch: async () => {
-        // Once the topic is there again this makes us join, and look for our positions.
+        // kafkajs joins again after this error, once the topic is there; then the committed offsets are asked for.
         if (this.#unknown !== null) throw this.#unknown;
         if (this.#phase !== 'joined') return;
         this.#starting ??= this.#start().finally(() => {
@@ -67,7 +75,7 @@ export class GroupMember {
     const { events } = this.#consumer;
     this.#consumer.on(events.GROUP_JOIN, ({ payload }) => {
       this.progress = Date.now();
-      this.#leader = payload.isLeader;
+      this.#isLeader = payload.isLeader;
       this.#assigned = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
         partitions.map((partition) => ({ topic, partition })),
       );
@@ -85,7 +93,7 @@ export class GroupMember {
   /** Resolves when reading has begun or has crashed. Rejects when the broker cannot be reached. */
   async run(): Promise<void> {
     await this.#consumer.connect();
-    // From the beginning is for positions that are out of range only: others are set explicitly.
+    // kafkajs uses `fromBeginning` only for offsets out of range; all others are set by `seek`.
     await this.#consumer.subscribe({ topics: this.#options.topics, fromBeginning: true });
     await this.#consumer.run({
       autoCommit: false,
@@ -98,21 +106,21 @@ export class GroupMember {
   async commit(positions: Position[]): Promise<void> {
     if (this.#phase !== 'held' && this.#phase !== 'revoking')
       throw new Error('not a member of the group now');
-    const held = new Set(this.#assigned.map(keyOf));
-    const ours = positions.filter((one) => held.has(keyOf(one)));
+    const held = new Set(this.#assigned.map(partitionName));
+    const ours = positions.filter((one) => held.has(partitionName(one)));
     if (ours.length > 0) await this.#commit(ours);
   }
 
   pause(partitions: Partition[]): void {
     if (this.#phase !== 'held') return;
-    for (const one of partitions) this.#paused.add(keyOf(one));
-    this.#consumer.pause(listed(partitions));
+    for (const one of partitions) this.#paused.add(partitionName(one));
+    this.#consumer.pause(byTopic(partitions));
   }
 
   resume(partitions: Partition[]): void {
     if (this.#phase !== 'held') return;
-    for (const one of partitions) this.#paused.delete(keyOf(one));
-    this.#consumer.resume(listed(partitions));
+    for (const one of partitions) this.#paused.delete(partitionName(one));
+    this.#consumer.resume(byTopic(partitions));
   }
 
   /** Gives the partitions up after `revoked`, leaves the group, and cuts the connections. */
@@ -125,11 +133,18 @@ export class GroupMember {
     this.#client.destroy();
   }
 
-  /** Lets the sink finish, while the group still hears from us. */
+  /** Waits until the sink has finished. The group still gets our heartbeats meanwhile. */
   revoke(): Promise<void> {
     if (this.#phase === 'held') {
       this.#phase = 'revoking';
-      this.#revoking = this.#revoke().finally(() => {
+      this.#revoking = finishWork({
+        ...this.#options,
+        consumer: this.#consumer,
+        partitions: this.#assigned,
+        isCrashed: () => this.#crashed,
+        // Before the first batch there is none, but no work to wait for either. A failed one is no news.
+        heartbeat: () => this.#heartbeat?.().catch(() => {}),
+      }).finally(() => {
         this.#phase = 'out';
         this.#revoking = null;
         this.#paused.clear();
@@ -139,56 +154,28 @@ export class GroupMember {
     return this.#revoking ?? Promise.resolve();
   }
 
-  async #revoke(): Promise<void> {
-    const { sink, timing, onLog, group } = this.#options;
-    // No batch yet, no work: then there is nothing to wait for either. The answer tells of the rebalance that we know of.
-    const beat = setInterval(() => this.#heartbeat?.().catch(() => {}), timing.heartbeat);
-    try {
-      // Otherwise what is dropped meanwhile would be fetched again and again.
-      if (!this.#crashed) this.#consumer.pause(listed(this.#assigned));
-      // Some of the time is over when we learn of the rebalance, and some is needed to join.
-      await within(Math.max(timing.rebalance - 3 * timing.heartbeat, timing.rebalance / 2), () =>
-        sink.revoked(),
-      );
-    } catch (error) {
-      onLog('warn', 'partitions given up before their work was finished', {
-        group,
-        error: rootCause(error).message,
-      });
-    } finally {
-      clearInterval(beat);
-      if (!this.#crashed) this.#consumer.resume(listed(this.#assigned));
-    }
-  }
-
-  /** Sets where to read each partition, then gives them to the sink. */
+  /** Sets where each partition is read from, then gives the partitions to the sink. */
   async #start(): Promise<void> {
-    const { config, onLog, group, topics, from, starts, held, sink } = this.#options;
+    const { config, onLog, readBefore, sink } = this.#options;
     const assigned = this.#assigned;
     const positions = await withAdmin(config, onLog, 10_000, (admin) =>
       startPositions({
+        ...this.#options,
         admin,
-        group,
-        topics,
-        from,
-        starts,
-        held,
-        leader: this.#leader,
+        isLeader: this.#isLeader,
         assigned,
         commit: (found) => this.#commit(found),
       }),
     ).catch((error) => {
-      // Unwrapped, kafkajs sees by itself that it has to join again.
+      // kafkajs joins again after some errors, which it knows only unwrapped.
       throw rootCause(error);
     });
     if (this.#phase !== 'joined' || this.#assigned !== assigned) return;
-    for (const { topic, partition, offset } of positions) {
-      this.#consumer.seek({ topic, partition, offset: String(offset) });
-    }
+    for (const position of positions) this.#consumer.seek({ ...position, offset: String(position.offset) });
     this.#phase = 'held';
-    for (const { topic } of positions) held.add(topic);
+    for (const { topic } of positions) readBefore.add(topic);
     sink.assigned(positions);
-    this.#options.onHeld();
+    this.#options.onAssigned();
   }
 
   async #commit(positions: Position[]): Promise<void> {
@@ -201,19 +188,10 @@ export class GroupMember {
   async #deliver({ batch, resolveOffset, heartbeat, isStale }: EachBatchPayload): Promise<void> {
     this.#heartbeat = heartbeat;
     const { topic, partition, messages } = batch;
-    // Fetched before the pause or the rebalance: not resolved, so it is fetched again.
-    if (this.#phase !== 'held' || isStale() || this.#paused.has(keyOf(batch))) return;
+    // Fetched before a pause or a rebalance: without `resolveOffset` it is fetched again.
+    if (this.#phase !== 'held' || isStale() || this.#paused.has(partitionName(batch))) return;
     const records = messages.map((message) => stored(topic, partition, message));
     this.#options.sink.records({ topic, partition }, records, Number(batch.highWatermark));
     resolveOffset(messages.at(-1)!.offset);
   }
-}
-
-/** The form that kafkajs wants. */
-function listed(partitions: Partition[]): { topic: string; partitions: number[] }[] {
-  return partitions.map(({ topic, partition }) => ({ topic, partitions: [partition] }));
-}
-
-function keyOf({ topic, partition }: Partition): string {
-  return `${topic}/${partition}`;
 }

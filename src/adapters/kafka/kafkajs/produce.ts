@@ -1,27 +1,24 @@
 import Broker from 'kafkajs/src/broker/index.js';
 import Encoder from 'kafkajs/src/protocol/encoder.js';
-import { type ProduceArguments, produceEncoder } from '../core/encode.ts';
+import { produceEncoder } from '../core/encode.ts';
+import type { ProduceArguments } from '../core/produce-request.ts';
 
 /** More bytes than kafkajs puts before a request: size, API, version, correlation id and client id. */
 const ROOM = 64;
 
-/** An encoder whose bytes have free ones before them. */
+/** An encoder with `room` free bytes in `whole` before its own. */
 interface Roomy extends Encoder {
   whole?: Buffer;
   room?: number;
 }
 
-let patched = false;
-
 /**
- * Has kafkajs send Produce requests in our encoding; the rest of the request's life stays its own. Only the
- * uncompressed form is replaced, in the versions that share one layout (3 to 7).
+ * Makes kafkajs encode uncompressed Produce requests with `produceEncoder`, in the versions that share one layout (3 to
+ * 7). Everything else about a request stays kafkajs' own.
  */
 export function encodeProduceRequests(): void {
-  if (patched) return;
-  patched = true;
   const encode = produceEncoder();
-  takeInPlace();
+  writeHeadsInPlace();
   const original = Broker.prototype.produce;
   Broker.prototype.produce = function (args) {
     const { lookupRequest } = this;
@@ -47,8 +44,9 @@ export function encodeProduceRequests(): void {
 type ProduceRequest = Pick<ProduceArguments, 'topicData'>;
 
 /**
- * Leaves out what was acknowledged already, and empties the lists of what is now: kafkajs tries again with everything
- * when one of several brokers fails, under new sequence numbers, which it advances by the lengths of the lists.
+ * Sends only the partitions that have messages left, and empties the lists that a broker acknowledges. When one of
+ * several brokers fails, kafkajs sends everything again under new sequence numbers, which would store records twice. It
+ * advances those numbers by the lengths of the lists.
  */
 async function produceOnce<T extends ProduceRequest>(
   args: T,
@@ -66,12 +64,12 @@ async function produceOnce<T extends ProduceRequest>(
   return response;
 }
 
-/** kafkajs' own carrier of encoded bytes. */
+/** Encoded bytes in the form that kafkajs sends. */
 function encoderOf(whole: Buffer): Encoder {
-  return hold(new Encoder(1), whole, ROOM);
+  return setBytes(new Encoder(1), whole, ROOM);
 }
 
-function hold(encoder: Roomy, whole: Buffer, room: number): Encoder {
+function setBytes(encoder: Roomy, whole: Buffer, room: number): Encoder {
   encoder.whole = whole;
   encoder.room = room;
   encoder.buf = whole.subarray(room);
@@ -79,14 +77,14 @@ function hold(encoder: Roomy, whole: Buffer, room: number): Encoder {
   return encoder;
 }
 
-/** kafkajs copies a request twice to put its head before it: where there is room, the head goes there instead. */
-function takeInPlace(): void {
+/** kafkajs copies a request twice to put a head before it. Where there is room, the head is written there instead. */
+function writeHeadsInPlace(): void {
   const copy = Encoder.prototype.writeEncoder;
   Encoder.prototype.writeEncoder = function (this: Roomy, value: Roomy) {
     const { whole, room } = value;
     if (whole === undefined || room === undefined || room < this.offset) return copy.call(this, value);
     const start = room - this.offset;
     this.buf.copy(whole, start, 0, this.offset);
-    return hold(this, whole, start);
+    return setBytes(this, whole, start);
   };
 }

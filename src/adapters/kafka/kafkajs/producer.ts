@@ -1,34 +1,35 @@
 import kafkajs, { CompressionTypes } from 'kafkajs';
 import type { KafkaConfig } from '../../../config/config.ts';
+import type { OnLog } from '../core/on-log.ts';
 import type { TopicProducer } from '../core/topic-appender.ts';
-import { carry } from './encoded-messages.ts';
-import { kafkaClient, type OnLog } from './client.ts';
+import { kafkaClient } from './client.ts';
+import { EncodedMessages } from './encoded-messages.ts';
 
 // Node finds only some of kafkajs' names in its CommonJS.
 const { KafkaJSNonRetriableError } = kafkajs;
 
-/** Some 7 s in all, each try up to 1 s after the one before. */
+/** About 7 s in all. The wait between two attempts is 1 s at the most. */
 const SEND_RETRY = { initialRetryTime: 100, maxRetryTime: 1_000, retries: 10 };
 
-/** A producer of one topic by kafkajs. */
+/** An idempotent producer of one topic. */
 export function kafkajsProducer(config: KafkaConfig, topic: string, onLog: OnLog): TopicProducer {
   const client = kafkaClient(config, onLog, SEND_RETRY);
   const producer = client.kafka.producer({ idempotent: true, allowAutoTopicCreation: false });
   const compression = config.compression === 'gzip' ? CompressionTypes.GZIP : CompressionTypes.None;
   let discarded = false;
-  const check = () => {
+  const assertOpen = () => {
     if (discarded) throw new KafkaJSNonRetriableError('producer is discarded');
   };
   return {
     connect: () => producer.connect(),
-    send: (round) => {
-      const messages = carry(round, config.compression, check);
-      const all = async () => {
-        // When a partition moves between retries to a broker that has answered, kafkajs leaves it out and resolves.
+    send: (batches) => {
+      const messages = new EncodedMessages(batches, config.compression, assertOpen);
+      const sendAll = async () => {
+        // kafkajs resolves without a partition that moved, between retries, to a broker that had answered before.
         while (!messages.isDone)
           await producer.send({ topic, messages, acks: -1, timeout: 5_000, compression });
       };
-      return { done: all(), isStored: (partition) => messages.isStored(partition) };
+      return { done: sendAll(), isStored: (partition) => messages.isStored(partition) };
     },
     discard: () => {
       discarded = true;

@@ -1,10 +1,10 @@
 import type { KafkaMessage } from 'kafkajs';
 import type { StoredRecord } from '../../../ports/event-log.ts';
-import type { Fetched } from './decode.ts';
+import type { FetchedRecord } from './decode.ts';
 
-/** A record as it was fetched, in the log's own form. */
+/** A fetched message as a record of the log. */
 export function stored(topic: string, partition: number, message: KafkaMessage): StoredRecord {
-  // Our own decoding made it, whatever kafkajs takes it for.
-  const { key, value, headers, offset, timestamp } = message as unknown as Fetched;
+  // decode.ts made it: kafkajs' own type does not hold.
+  const { key, value, headers, offset, timestamp } = message as unknown as FetchedRecord;
   return { topic, partition, key, value, headers, offset, timestamp };
 }

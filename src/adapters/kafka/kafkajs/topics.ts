@@ -1,21 +1,16 @@
 import kafkajs, { type Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../../config/config.ts';
-import type { OnLog } from './client.ts';
+import { rootCause } from '../core/failures.ts';
+import type { OnLog } from '../core/on-log.ts';
+import type { TopicInfo } from '../core/plan.ts';
 
 // Node finds only some of kafkajs' names in its CommonJS.
 const { ConfigResourceTypes } = kafkajs;
 
-/** What of a topic matters to an append. */
-export interface TopicInfo {
-  partitions: number;
-  /** Bytes of one record batch. */
-  maxBytes: number;
-}
-
 /** Kafka's own default of `max.message.bytes`. */
 const DEFAULT_MAX_BYTES = 1_048_588;
 
-/** Creates those topics that do not exist, with the broker's defaults for what is 0 or -1. */
+/** Creates the missing topics. 0 or -1 in `create` stands for the broker's default. */
 export async function createMissing(
   admin: Admin,
   topics: string[],
@@ -28,8 +23,8 @@ export async function createMissing(
     const numPartitions = create.partitions > 0 ? create.partitions : -1;
     const replicationFactor = create.replication > 0 ? create.replication : -1;
     try {
-      // One by one, so that a name that is not allowed does not stop the others.
-      // No waiting for leaders: kafkajs fails it when the broker has not yet heard of the topic itself.
+      // One by one, so that a forbidden name does not stop the others. Without waiting for leaders: kafkajs rejects
+      // that wait when the broker has not heard of the new topic yet.
       await admin.createTopics({
         topics: [{ topic, numPartitions, replicationFactor }],
         waitForLeaders: false,
@@ -42,10 +37,10 @@ export async function createMissing(
   await Promise.all(made);
 }
 
-/** Asks for each topic; the answer is an error where the broker gave one. Rejects when no broker answers. */
+/** Asks about each topic. A topic's value is the broker's error where it gave one. Rejects when no broker answers. */
 export async function loadTopics(admin: Admin, topics: string[]): Promise<Map<string, TopicInfo | Error>> {
   const loaded = new Map<string, TopicInfo | Error>();
-  // One after another and apart: kafkajs fails a request as a whole when one topic is missing.
+  // One topic a request: kafkajs fails the whole request when one topic is missing.
   for (const topic of topics) {
     try {
       const { topics: found } = await admin.fetchTopicMetadata({ topics: [topic] });
@@ -58,7 +53,7 @@ export async function loadTopics(admin: Admin, topics: string[]): Promise<Map<st
   }
   const there = topics.filter((topic) => !(loaded.get(topic) instanceof Error));
   const limits = await loadLimits(admin, there).catch(async () => {
-    // Perhaps one of them may not be described by us: then that one keeps the default.
+    // We may lack the right to describe one of them: that one keeps the default.
     const each = there.map((topic) => loadLimits(admin, [topic]).catch(() => new Map<string, number>()));
     return new Map((await Promise.all(each)).flatMap((map) => [...map]));
   });
@@ -80,11 +75,4 @@ async function loadLimits(admin: Admin, topics: string[]): Promise<Map<string, n
     })),
   });
   return new Map(resources.map((one) => [one.resourceName, Number(one.configEntries[0]!.configValue)]));
-}
-
-/** The error that kafkajs wrapped: its own says only that it gave up. */
-export function rootCause(error: unknown): Error {
-  let cause = error instanceof Error ? error : new Error(String(error));
-  while (cause.cause instanceof Error) cause = cause.cause;
-  return cause;
 }

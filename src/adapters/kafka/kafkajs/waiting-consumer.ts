@@ -11,18 +11,18 @@ const { KafkaJSNonRetriableError } = kafkajs;
 
 /** Milliseconds. */
 export interface GroupTiming {
-  /** After which the group gives up a member that is silent. */
+  /** A member that is silent for so long is expelled. */
   session: number;
-  /** That members have to finish and join again. */
+  /** Time for members to finish their work and join again. */
   rebalance: number;
   heartbeat: number;
-  /** That a fetch waits for records. */
+  /** Time that a fetch waits for records. */
   wait: number;
-  /** After which the number of partitions is looked at again. */
+  /** Time between two looks at the number of partitions. */
   metadata: number;
 }
 
-/** What kafkajs cannot settle in some seconds is a crash: our own restart tells the sink. */
+/** After some seconds of retries kafkajs reports a crash; consumption.ts then restarts or tells the sink. */
 export const RETRY: RetryOptions = {
   retries: 5,
   initialRetryTime: 200,
@@ -31,26 +31,26 @@ export const RETRY: RetryOptions = {
 };
 
 export interface Hooks {
-  /** Awaited before each try to join the group. */
+  /** Awaited before each attempt to join the group. */
   beforeJoin(): Promise<void>;
   /** Awaited before each fetch. */
   beforeFetch(): Promise<void>;
-  /** The broker does not know a topic that it was asked for. */
+  /** The broker denied that a topic exists. */
   onUnknownTopic(error: Error): void;
-  /** Whether positions may be committed. */
+  /** Whether offsets may be committed. */
   mayCommit(): boolean;
 }
 
 type Broker = Awaited<ReturnType<Cluster['findBroker']>>;
 
 /**
- * A kafkajs consumer that waits. By itself kafkajs gives partitions up without asking, and reads on before
- * anybody is told what is assigned. Both are held up where it asks its cluster (an object of this consumer
- * alone, which it hands to the assigner) for something: the group's coordinator before each join, and
- * metadata that may have become old before each fetch.
+ * A kafkajs consumer that waits for its hooks. By itself kafkajs gives partitions up without waiting for work to finish,
+ * and fetches before anybody knows the assignment. Its assigner receives the consumer's own cluster object. Two methods
+ * of that are wrapped: the search for the group's coordinator, which comes before each join, and the refresh of
+ * metadata, which comes before each fetch.
  *
- * It tries a commit again and again while the topic is unknown: one that has been made again meanwhile would get the
- * positions of the one that was deleted. So the brokers that it is given are watched.
+ * kafkajs also repeats a commit while the topic is unknown. A topic that was deleted and made again would then get the
+ * offsets of the deleted one. So the cluster's brokers are wrapped, too: they report unknown topics and refuse commits.
  */
 export function waitingConsumer(kafka: Kafka, groupId: string, timing: GroupTiming, hooks: Hooks): Consumer {
   return kafka.consumer({
@@ -64,14 +64,14 @@ export function waitingConsumer(kafka: Kafka, groupId: string, timing: GroupTimi
     allowAutoTopicCreation: false,
     partitionAssigners: [
       (parts) => {
-        holdUp(parts.cluster, hooks);
+        wrapCluster(parts.cluster, hooks);
         return PartitionAssigners.roundRobin(parts);
       },
     ],
   });
 }
 
-function holdUp(cluster: Cluster, hooks: Hooks): void {
+function wrapCluster(cluster: Cluster, hooks: Hooks): void {
   const findGroupCoordinator = cluster.findGroupCoordinator.bind(cluster);
   cluster.findGroupCoordinator = async (query) => {
     await hooks.beforeJoin();
@@ -83,25 +83,25 @@ function holdUp(cluster: Cluster, hooks: Hooks): void {
     return refreshMetadataIfNecessary();
   };
   const findBroker = cluster.findBroker.bind(cluster);
-  const watched = new WeakSet<Broker>();
+  const wrapped = new WeakSet<Broker>();
   cluster.findBroker = async (node) => {
     const broker = await findBroker(node);
-    if (!watched.has(broker)) watch(broker, hooks);
-    watched.add(broker);
+    if (!wrapped.has(broker)) wrapBroker(broker, hooks);
+    wrapped.add(broker);
     return broker;
   };
 }
 
-function watch(broker: Broker, { onUnknownTopic, mayCommit }: Hooks): void {
-  const look = (error: Error & { type?: string }): never => {
+function wrapBroker(broker: Broker, { onUnknownTopic, mayCommit }: Hooks): void {
+  const report = (error: Error & { type?: string }): never => {
     if (error.type === 'UNKNOWN_TOPIC_OR_PARTITION') onUnknownTopic(error);
     throw error;
   };
   const fetch = broker.fetch.bind(broker);
-  broker.fetch = (request) => fetch(request).catch(look);
+  broker.fetch = (request) => fetch(request).catch(report);
   const offsetCommit = broker.offsetCommit.bind(broker);
   broker.offsetCommit = async (request) => {
     if (!mayCommit()) throw new KafkaJSNonRetriableError('a topic is unknown, and may be another one now');
-    return offsetCommit(request).catch(look);
+    return offsetCommit(request).catch(report);
   };
 }

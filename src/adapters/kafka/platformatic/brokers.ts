@@ -9,12 +9,12 @@ import {
 } from '@platformatic/kafka';
 import type { KafkaConfig } from '../../../config/config.ts';
 
-/** Milliseconds, as with the other client. */
+/** Milliseconds, as in kafkajs/client.ts. */
 const CONNECT_MS = 3_000;
 const REQUEST_MS = 10_000;
 const KEEP_ALIVE_MS = 60_000;
 
-/** One connection to each broker, made when it is asked for and again after a loss. */
+/** One connection to each broker, opened on demand, and again after a loss. */
 export class Brokers {
   readonly #config: KafkaConfig;
   readonly #connections = new Map<string, Connection>();
@@ -25,12 +25,12 @@ export class Brokers {
     this.#config = config;
   }
 
-  /** Takes where the brokers are by their own account. */
+  /** Takes over the brokers' addresses from a metadata answer. */
   update(brokers: readonly (Broker & { nodeId: number })[]): void {
     this.#addresses = new Map(brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]));
   }
 
-  /** To the broker of this number. Rejects when there is none, or it cannot be reached. */
+  /** The connection to the broker with this node id. Rejects when there is none, or it cannot be reached. */
   async of(nodeId: number): Promise<Connection> {
     const address = this.#addresses.get(nodeId);
     if (address === undefined)
@@ -38,7 +38,7 @@ export class Brokers {
     return this.#connectTo(address);
   }
 
-  /** To any broker, those that the config names and those that were found. Rejects when none can be reached. */
+  /** A connection to any broker, of the config or of the cluster. Rejects when none can be reached. */
   async any(): Promise<Connection> {
     for (const connection of this.#connections.values()) if (connection.isConnected()) return connection;
     const named = this.#config.brokers.map((broker) => parseBroker(broker));
@@ -53,7 +53,7 @@ export class Brokers {
     throw failure;
   }
 
-  /** Cuts all connections now: what waits for an answer fails, and nothing is sent any more. */
+  /** Cuts all connections now. Pending requests fail, and nothing is sent any more. */
   destroy(): void {
     this.#closed = true;
     for (const connection of this.#connections.values()) cut(connection);
@@ -64,16 +64,16 @@ export class Brokers {
     const key = `${host}:${port}`;
     const known = this.#connections.get(key);
     if (known?.isConnected()) return known;
-    // While it signs in anew nothing else may be sent.
+    // During a re-authentication nothing else may be sent.
     if (known?.status === ConnectionStatuses.REAUTHENTICATING) {
       await known.ready();
       return known;
     }
     if (known !== undefined) cut(known);
     const connection = new Connection(this.#config.clientId, connectionOptions(this.#config, host));
-    // Whoever waits for it hears of it; without a listener it would end the process.
+    // Its requests reject with the error; without a listener it would also end the process.
     connection.on('error', () => {});
-    // Otherwise it would sign in anew on a connection that is gone.
+    // Otherwise it would re-authenticate on a connection that is gone.
     connection.once('close', () => void connection.close());
     this.#connections.set(key, connection);
     try {
@@ -105,7 +105,7 @@ const MECHANISMS = {
   'scram-sha-512': 'SCRAM-SHA-512',
 } as const;
 
-/** With an error, so that also those are told who wait for it to be ready. */
+/** With an error, so that callers of `ready` are told, too. */
 function cut(connection: Connection): void {
   connection.socket?.destroy(new Error('connection is cut'));
 }

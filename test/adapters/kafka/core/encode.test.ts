@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import requestV7 from 'kafkajs/src/protocol/requests/produce/v7/request.js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { makeCrc32c } from '../../../../src/adapters/kafka/core/crc32c.ts';
-import { type ProduceArguments, produceEncoder } from '../../../../src/adapters/kafka/core/encode.ts';
+import { produceEncoder } from '../../../../src/adapters/kafka/core/encode.ts';
+import type { ProduceArguments } from '../../../../src/adapters/kafka/core/produce-request.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_790_000_000_123, toFake: ['Date'] });

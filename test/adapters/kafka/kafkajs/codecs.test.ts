@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, expect, inject, test } from 'vitest';
 import { unlz4, unsnappy } from '../../../../src/adapters/kafka/kafkajs/codecs.ts';
 import type { EventLog } from '../../../../src/ports/event-log.ts';
-import { collect } from '../../../contracts/collector.ts';
-import { makeTopic, openLog, record } from '../setting.ts';
+import { collect, record } from '../../../contracts/collector.ts';
+import { makeTopic, openLog } from '../setting.ts';
 
 const brokers = inject('kafkaBrokers');
 let log: EventLog | null = null;

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import Decoder from 'kafkajs/src/protocol/decoder.js';
 import kafkajsDecode from 'kafkajs/src/protocol/recordBatch/v0/decoder.js';
 import { describe, expect, it } from 'vitest';
-import { decodeRecordBatch } from '../../../../src/adapters/kafka/kafkajs/decode.ts';
 import { produceEncoder } from '../../../../src/adapters/kafka/core/encode.ts';
+import { decodeRecordBatch } from '../../../../src/adapters/kafka/kafkajs/decode.ts';
 
 type Messages = Parameters<ReturnType<typeof produceEncoder>>[0]['topicData'][0]['partitions'][0]['messages'];
 

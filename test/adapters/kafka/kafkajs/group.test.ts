@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Consumption, EventLog } from '../../../../src/ports/event-log.ts';
-import { Collector, collect, text } from '../../../contracts/collector.ts';
-import { type Kafka, startKafka } from '../../../services/kafka.ts';
-import { type Line, makeTopic, makeTopics, openLog, record, withPlainAdmin } from '../setting.ts';
+import { Collector, collect, record, text } from '../../../contracts/collector.ts';
+import { type Kafka as KafkaServer, startKafka } from '../../../services/kafka.ts';
+import { type Line, makeTopic, makeTopics, openLog, withPlainAdmin } from '../setting.ts';
 
-let kafka: Kafka;
+const SESSION_MS = 2_000;
+let kafka: KafkaServer;
 let topic: string;
 let group: string;
 let log: EventLog;
@@ -19,7 +20,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   topic = await makeTopic(kafka.brokers, 4);
   group = `g-${randomUUID()}`;
-  ({ log, lines } = openLog(kafka.brokers, [topic], {}, { session: 2_000 }));
+  ({ log, lines } = openLog(kafka.brokers, [topic], {}, { session: SESSION_MS }));
 });
 
 afterEach(() => log.close());
@@ -29,6 +30,30 @@ afterAll(() => kafka.stop());
 async function store(from: number, to: number): Promise<void> {
   const records = Array.from({ length: to - from }, (_, i) => record(topic, `${from + i}`, `${from + i}`));
   expect(await log.append(records)).toEqual(records.map(() => 'stored'));
+}
+
+/** Resolves when a session has passed: the broker has expelled a member of another group that sends no heartbeats. */
+async function sessionPassed(): Promise<void> {
+  const silent = `silent-${randomUUID()}`;
+  const client = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING });
+  const consumer = client.consumer({
+    groupId: silent,
+    sessionTimeout: SESSION_MS,
+    heartbeatInterval: 3_600_000,
+    retry: { restartOnFailure: async () => false },
+  });
+  await consumer.connect();
+  await consumer.subscribe({ topic });
+  const joined = new Promise((resolve) => consumer.on(consumer.events.GROUP_JOIN, resolve));
+  await consumer.run({ eachMessage: async () => {} });
+  await joined;
+  await withPlainAdmin(kafka.brokers, (admin) =>
+    vi.waitFor(
+      async () => expect((await admin.describeGroups([silent])).groups[0]!.members).toEqual([]),
+      30_000,
+    ),
+  );
+  await consumer.disconnect();
 }
 
 async function committed(): Promise<Map<number, number>> {
@@ -45,7 +70,8 @@ test('C46 a second member gets its share only after the first has finished, and 
   await first.collector.values(200);
   first.collector.onRevoked = async () => {
     events.push('first is asked');
-    await sleep(300);
+    // Some answers of the broker, while the second member waits.
+    for (let i = 0; i < 20; i++) await committed();
     await first.consumption.commit(first.collector.positions());
     events.push('first has finished');
   };
@@ -65,17 +91,17 @@ test('C46 a second member gets its share only after the first has finished, and 
   await store(200, 400);
   const all = () => [...first.collector.seen, ...second.seen].map(({ value }) => String(value));
   await Promise.race([
-    first.collector.until(() => all().length >= 400),
-    second.until(() => all().length >= 400),
+    first.collector.until('400 records of both', () => all().length >= 400),
+    second.until('400 records of both', () => all().length >= 400),
   ]);
   expect(all().sort()).toEqual(Array.from({ length: 400 }, (_, i) => `${i}`).sort());
 
   // The one that stays takes over where the other stopped.
   second.onRevoked = () => consumption.commit(second.positions());
   await consumption.stop();
-  await first.collector.until(() => first.collector.partitions.size === 4);
+  await first.collector.until('all partitions', () => first.collector.partitions.size === 4);
   await store(400, 500);
-  await first.collector.until(() => all().length >= 500);
+  await first.collector.until('500 records of both', () => all().length >= 500);
   expect(all().sort()).toEqual(Array.from({ length: 500 }, (_, i) => `${i}`).sort());
 });
 
@@ -85,7 +111,7 @@ test('C46 stays a member while `revoked` takes longer than the session, and may 
   await first.collector.values(40);
   let done = false;
   first.collector.onRevoked = async () => {
-    await sleep(4_000);
+    await sessionPassed();
     await first.consumption.commit(first.collector.positions());
     done = true;
   };
@@ -95,7 +121,10 @@ test('C46 stays a member while `revoked` takes longer than the session, and may 
   expect([...(await committed()).values()].reduce((sum, one) => sum + one)).toBe(40);
   await store(40, 80);
   const seen = () => first.collector.seen.length + second.collector.seen.length;
-  await Promise.race([first.collector.until(() => seen() >= 80), second.collector.until(() => seen() >= 80)]);
+  await Promise.race([
+    first.collector.until('80 records of both', () => seen() >= 80),
+    second.collector.until('80 records of both', () => seen() >= 80),
+  ]);
   expect(seen()).toBe(80);
   first.collector.onRevoked = async () => {};
 });
@@ -105,7 +134,7 @@ test('C46 stays a member while functions are slow and every partition is held', 
   await store(0, 40);
   await collector.values(40);
   consumption.pause([...collector.partitions.values()]);
-  await sleep(4_000);
+  await sessionPassed();
   await consumption.commit(collector.positions());
   expect(collector.revocations).toBe(0);
   consumption.resume([...collector.partitions.values()]);
@@ -177,7 +206,8 @@ test('C50 reads partitions that are added later from their beginning', async () 
   const records = Array.from({ length: 200 }, (_, i) => record(topic, `${i}`, `${i}`));
   expect(await other.append(records)).toEqual(records.map(() => 'stored'));
   await other.close();
-  await collector.until(() => new Set(collector.seen.map(({ value }) => String(value))).size === 200);
+  const values = () => new Set(collector.seen.map(text));
+  await collector.until('200 values', () => values().size === 200);
   expect(new Set(collector.seen.map(({ partition }) => partition)).size).toBe(8);
   expect((await committed()).size).toBe(8);
 });
@@ -191,7 +221,7 @@ test.each(['SIGTERM', 'SIGKILL'] as const)('C47 reads on after the broker was go
   await kafka.restart();
   await vi.waitFor(() => store(100, 200), { timeout: 30_000 });
   const values = () => new Set(collector.seen.map(({ value }) => String(value)));
-  await collector.until(() => values().size === 200);
+  await collector.until('200 values', () => values().size === 200);
   // Committed before: not read again.
   expect(collector.seen.filter(({ value }) => Number(String(value)) < 100).length).toBe(100);
 });
@@ -233,6 +263,7 @@ test.each(['earliest', 'latest'] as const)(
     await other.close();
     expect(await late).toMatch(/unknown/);
     const found = () => new Set(collector.seen.map(text).filter((value) => value.startsWith('new')));
-    await collector.until(() => found().size === 400);
+    await collector.until('400 new values', () => found().size === 400);
+    expect([...found()].sort()).toEqual(records.map(text).sort());
   },
 );
