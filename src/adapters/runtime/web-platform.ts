@@ -1,3 +1,4 @@
+import crc32 from 'crc-32';
 import { toBase64, toHex } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
 import { type Coding, type Platform, type ReadOptions, slowness } from '../../ports/platform.ts';
@@ -10,7 +11,7 @@ export function webPlatform(): Platform {
   return {
     digest: (text) => toBase64(sha256(encoder.encode(text))).slice(0, 22),
     sha256: (bytes) => toHex(sha256(bytes)),
-    checksum: makeCrc32(),
+    checksum: (bytes) => crc32.buf(bytes) >>> 0,
     codings: ['gzip', 'deflate'],
     inflate,
     readBody: (request, _env, options) => readBody(request, options),
@@ -23,20 +24,6 @@ export function webPlatform(): Platform {
     // A worker's request may not wait for another request.
     enter: () => null,
     turn: () => new Promise((resolve) => setTimeout(resolve, 0)),
-  };
-}
-
-/** CRC-32 as in gzip (RFC 1952 section 8). */
-function makeCrc32(): (bytes: Uint8Array) => number {
-  const table = Uint32Array.from({ length: 256 }, (_, byte) => {
-    let value = byte;
-    for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
-    return value;
-  });
-  return (bytes) => {
-    let crc = -1;
-    for (const byte of bytes) crc = table[(crc ^ byte) & 0xff]! ^ (crc >>> 8);
-    return ~crc >>> 0;
   };
 }
 

@@ -56,6 +56,7 @@ test('slots are those of the server, and tags are spread evenly', async () => {
     '123456789',
     'a{b}c',
     '{}x',
+    '{}a{b}',
     'x{',
     '{{a}}',
     'ü{é}',

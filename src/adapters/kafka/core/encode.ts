@@ -1,4 +1,3 @@
-import { type Crc32c, makeCrc32c } from './crc32c.ts';
 import {
   type Message,
   maxRecordsSize,
@@ -6,6 +5,9 @@ import {
   type PartitionBatch,
   type ProduceArguments,
 } from './produce-request.ts';
+
+/** The CRC-32C of bytes, as a signed number of 32 bits. */
+export type Crc32c = (bytes: Buffer) => number;
 
 /** Offsets in a batch: of its CRC, and of its records. */
 const CRC_AT = 17;
@@ -18,9 +20,7 @@ const GZIP = 1;
  * into one buffer; `room` bytes are left free before the request. kafkajs makes a zero-filled buffer for every record
  * and every header, and copies each four times: with the six headers of a CloudEvent that is most of an event's cost.
  */
-export function produceEncoder(
-  crc32c: Crc32c = makeCrc32c(),
-): (request: ProduceArguments, room?: number) => Buffer {
+export function produceEncoder(crc32c: Crc32c): (request: ProduceArguments, room?: number) => Buffer {
   const writer = new Writer(crc32c);
   return (request, room = 0) => writer.request(request, room);
 }
@@ -92,7 +92,7 @@ class Writer {
     if (packed === undefined) for (let i = 0; i < messages.length; i++) this.#record(messages[i]!, i);
     else this.#at += packed.copy(buffer, this.#at);
     buffer.writeInt32BE(this.#at - start - 12, start + 8);
-    buffer.writeUInt32BE(this.#crc32c(buffer, start + CRC_AT + 4, this.#at), start + CRC_AT);
+    buffer.writeInt32BE(this.#crc32c(buffer.subarray(start + CRC_AT + 4, this.#at)), start + CRC_AT);
     buffer.writeInt32BE(this.#at - start, sizeAt);
   }
 

@@ -1,3 +1,4 @@
+import crc32c from 'crc-32/crc32c.js';
 import Broker from 'kafkajs/src/broker/index.js';
 import Encoder from 'kafkajs/src/protocol/encoder.js';
 import { produceEncoder } from '../core/encode.ts';
@@ -17,7 +18,7 @@ interface Roomy extends Encoder {
  * 7). Everything else about a request stays kafkajs' own.
  */
 export function encodeProduceRequests(): void {
-  const encode = produceEncoder();
+  const encode = produceEncoder((bytes) => crc32c.buf(bytes));
   writeHeadsInPlace();
   const original = Broker.prototype.produce;
   Broker.prototype.produce = function (args) {

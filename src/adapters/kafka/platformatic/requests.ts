@@ -35,11 +35,7 @@ export type Produce = (
 /** Makes `Produce` with our own encoding: the library's makes several objects for each header. */
 export function makeProduce(): Produce {
   // The library's CRC-32C is native code where there is some; in this form the bytes are not copied.
-  const encode = produceEncoder((bytes, start, end) =>
-    crc32c(
-      Writer.create().append(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)).dynamicBuffer,
-    ),
-  );
+  const encode = produceEncoder((bytes) => crc32c(Writer.create().append(bytes).dynamicBuffer) | 0);
   const api = createAPI<[ProduceArguments], ReturnType<typeof produceV7.parseResponse>>(
     produceV7.api.key,
     produceV7.api.version,

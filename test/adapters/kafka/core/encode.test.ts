@@ -1,7 +1,7 @@
+import crc32c from 'crc-32/crc32c.js';
 import fc from 'fast-check';
 import requestV7 from 'kafkajs/src/protocol/requests/produce/v7/request.js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { makeCrc32c } from '../../../../src/adapters/kafka/core/crc32c.ts';
 import { produceEncoder } from '../../../../src/adapters/kafka/core/encode.ts';
 import type { ProduceArguments } from '../../../../src/adapters/kafka/core/produce-request.ts';
 
@@ -42,7 +42,7 @@ const request: fc.Arbitrary<ProduceArguments> = fc.record({
 
 describe('the encoding of produce requests', () => {
   it("is kafkajs' own, byte for byte", async () => {
-    const encode = produceEncoder();
+    const encode = produceEncoder(crc32c.buf);
     await fc.assert(
       fc.asyncProperty(request, async (args) => {
         const { default: Long } = await import('kafkajs/src/utils/long.js');
@@ -53,13 +53,5 @@ describe('the encoding of produce requests', () => {
       }),
       { numRuns: 200 },
     );
-  });
-
-  it('has the checksum of CRC-32C', () => {
-    const crc = makeCrc32c();
-    // The check value of the algorithm, and RFC 3720 B.4.
-    expect(crc(Buffer.from('123456789'), 0, 9)).toBe(0xe3069283);
-    expect(crc(Buffer.alloc(32), 0, 32)).toBe(0x8a9136aa);
-    expect(crc(Buffer.alloc(32, 0xff), 0, 32)).toBe(0x62a8ab43);
   });
 });

@@ -11,7 +11,7 @@ type Messages = Parameters<ReturnType<typeof produceEncoder>>[0]['topicData'][0]
 function batchOf(messages: Messages): Buffer {
   const partitions = [{ partition: 0, firstSequence: 5, messages }];
   const request = { acks: -1, timeout: 0, producerId: 77n, producerEpoch: 1 };
-  return produceEncoder()({ ...request, topicData: [{ topic: 't', partitions }] }).subarray(27);
+  return produceEncoder(() => 0)({ ...request, topicData: [{ topic: 't', partitions }] }).subarray(27);
 }
 
 const bytes = fc.uint8Array({ maxLength: 300 }).map((list) => Buffer.from(list));
