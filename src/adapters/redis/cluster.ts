@@ -16,8 +16,11 @@ const REFRESH_WHOLE_MS = 10_000;
 const MAX_REDIRECTS = 4;
 
 /**
- * Script calls on the nodes of a Redis Cluster, each with a deadline on the clock of the node that runs it. Stays
- * connected to the nodes of the config, too: when all other nodes have new addresses only they know them.
+ * Script calls on the nodes of a Redis Cluster. Stays connected to the nodes of the config, too: when all nodes have new
+ * addresses, and connections to the old ones hang, only those addresses still lead to the cluster.
+ *
+ * The `Cluster` of ioredis 6 keeps asking the old ones then, and skips nodes that leave out their host; see
+ * cluster.test.ts. It also repeats a redirected call with the same bytes, whose deadline is on the first node's clock.
  */
 export class Cluster {
   readonly tags: readonly HashTag[];

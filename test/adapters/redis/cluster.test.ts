@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { Cluster as IoredisCluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { redisDedupeStore } from '../../../src/adapters/redis/dedupe-store.ts';
 import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
@@ -147,6 +150,57 @@ describe('faults', { timeout: 60_000 }, () => {
     await moving.close();
   });
 
+  test('C33 finds nodes that leave their host out of CLUSTER SLOTS, which the Cluster of ioredis skips', async () => {
+    const setEndpoint = async (type: string) => {
+      for (const { port } of cluster.nodes)
+        await cluster.cli(port, 'config', 'set', 'cluster-preferred-endpoint-type', type);
+    };
+    await setEndpoint('unknown-endpoint');
+    try {
+      const ours = openStore({ prefix: `${randomUUID()}:` });
+      await answering(ours, MANY);
+      await ours.close();
+      const theirs = new IoredisCluster(cluster.nodes, { clusterRetryStrategy: () => null });
+      theirs.on('error', () => {});
+      await once(theirs, 'refresh');
+      expect(theirs.nodes()).toEqual([]);
+      theirs.disconnect();
+    } finally {
+      await setEndpoint('ip');
+    }
+  });
+
+  test('C33 finds nodes that all have new addresses while the old ones hang, which the Cluster of ioredis keeps asking', async () => {
+    /** Gives each node another address. */
+    const announce = async () => {
+      const relays = await Promise.all(cluster.nodes.map(({ port }) => startRelay(port)));
+      for (const [i, { port }] of cluster.nodes.entries())
+        await cluster.cli(port, 'config', 'set', 'cluster-announce-port', `${relays[i]!.port}`);
+      const isKnown = async () => {
+        const lists = cluster.nodes.map(({ port }) => cluster.cli(port, 'cluster', 'slots'));
+        const ports = new Set(relays.map(({ port }) => port));
+        return (await Promise.all(lists)).every((list) =>
+          [...list.matchAll(/127\.0\.0\.1\n(\d+)/g)].every((match) => ports.has(Number(match[1]))),
+        );
+      };
+      await expect.poll(isKnown, { timeout: 30_000 }).toBe(true);
+      return relays;
+    };
+    const old = await announce();
+    const ours = openStore({ prefix: `${randomUUID()}:`, timeout: 1_000 });
+    const claims = ids(MANY);
+    await answering(ours, MANY);
+    await ours.claim(claims, 'a');
+    for (const relay of old) relay.hang();
+    const fresh = await announce();
+    await answering(ours, MANY);
+    expect(await ours.claim(claims, 'b')).toEqual(claims.map(() => 'pending'));
+    await ours.close();
+    for (const { port } of cluster.nodes)
+      await cluster.cli(port, 'config', 'set', 'cluster-announce-port', '0');
+    for (const relay of [...old, ...fresh]) relay.close();
+  });
+
   test('goes on after the scripts were flushed on every node, in order', async () => {
     for (const { port } of cluster.nodes) await cluster.cli(port, 'script', 'flush');
     const claims = ids(MANY);
@@ -196,3 +250,30 @@ describe('faults', { timeout: 60_000 }, () => {
     },
   );
 });
+
+/** Another port of a server, which can hang: connections stay, and nothing comes through. */
+async function startRelay(to: number) {
+  const sockets = new Set<Socket>();
+  let hangs = false;
+  const server = createServer((socket) => {
+    const target = connect(to, '127.0.0.1');
+    for (const one of [socket, target]) {
+      sockets.add(one);
+      one.on('error', () => {});
+    }
+    if (hangs) return;
+    socket.pipe(target).pipe(socket);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    hang(): void {
+      hangs = true;
+      for (const socket of sockets) socket.unpipe().pause();
+    },
+    close(): void {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
