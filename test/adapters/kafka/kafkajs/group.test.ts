@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { Kafka, logLevel } from 'kafkajs';
+import { Connection, joinGroupV3, parseBroker } from '@platformatic/kafka';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Consumption, EventLog } from '../../../../src/ports/event-log.ts';
 import { Collector, collect, record, text } from '../../../contracts/collector.ts';
-import { type Kafka as KafkaServer, startKafka } from '../../../services/kafka.ts';
+import { type Kafka, startKafka } from '../../../services/kafka.ts';
 import { type Line, makeTopic, makeTopics, openLog, withPlainAdmin } from '../setting.ts';
 
 const SESSION_MS = 2_000;
-let kafka: KafkaServer;
+let kafka: Kafka;
 let topic: string;
 let group: string;
 let log: EventLog;
@@ -35,25 +35,15 @@ async function store(from: number, to: number): Promise<void> {
 /** Resolves when a session has passed: the broker has expelled a member of another group that sends no heartbeats. */
 async function sessionPassed(): Promise<void> {
   const silent = `silent-${randomUUID()}`;
-  const client = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING });
-  const consumer = client.consumer({
-    groupId: silent,
-    sessionTimeout: SESSION_MS,
-    heartbeatInterval: 3_600_000,
-    retry: { restartOnFailure: async () => false },
-  });
-  await consumer.connect();
-  await consumer.subscribe({ topic });
-  const joined = new Promise((resolve) => consumer.on(consumer.events.GROUP_JOIN, resolve));
-  await consumer.run({ eachMessage: async () => {} });
-  await joined;
-  await withPlainAdmin(kafka.brokers, (admin) =>
-    vi.waitFor(
-      async () => expect((await admin.describeGroups([silent])).groups[0]!.members).toEqual([]),
-      30_000,
-    ),
-  );
-  await consumer.disconnect();
+  const { host, port } = parseBroker(kafka.brokers);
+  const connection = new Connection('test');
+  await connection.connect(host, port);
+  const protocols = [{ name: 'none', metadata: Buffer.alloc(0) }];
+  await joinGroupV3.api.async(connection, silent, SESSION_MS, SESSION_MS, '', null, 'consumer', protocols);
+  const members = async () =>
+    (await withPlainAdmin(kafka.brokers, (admin) => admin.describeGroups([silent]))).groups[0]!.members;
+  await vi.waitFor(async () => expect(await members()).toEqual([]), 30_000);
+  await connection.close();
 }
 
 async function committed(): Promise<Map<number, number>> {
