@@ -68,10 +68,11 @@ describe('faults', { timeout: 60_000 }, () => {
 
   /** Ids that are stored on both servers. */
   async function stored() {
+    await whole();
     const claims = ids(100);
     await store.claim(claims, 'a');
     await store.confirm(claims, 'a');
-    await rig.cli((await rig.primary()).port, 'wait', '1', '5000');
+    expect((await rig.cli((await rig.primary()).port, 'wait', '1', '30000')).trim()).toBe('1');
     return claims;
   }
 
