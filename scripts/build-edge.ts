@@ -5,9 +5,10 @@ import { build } from 'esbuild';
 import { parse } from 'yaml';
 import { webPlatform } from '../src/adapters/runtime/web-platform.ts';
 import { type BoundSecret, edgeConfig } from '../src/app/edge-config.ts';
-import { type Config, examineConfig } from '../src/config/config.ts';
+import type { Config } from '../src/config/config.ts';
+import { examineConfig } from '../src/config/read.ts';
 import { formatProblem } from '../src/core/problem.ts';
-import { makeDoors } from '../src/gateway/admission/admit.ts';
+import { guardSources } from '../src/gateway/admission/admit.ts';
 import { makeOpenApiPage } from '../src/gateway/openapi/page.ts';
 import { makeRoutes } from '../src/gateway/routes.ts';
 import { readSchemaFiles } from '../src/schema/load.ts';
@@ -16,10 +17,10 @@ import type { PlainSchemas } from '../src/schema/registry.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const SRC = join(ROOT, 'src');
-/** Stands for secrets that are not known here; a key, and base64 of 32 bytes. */
+/** Takes the place of unknown secrets in the checks of the config. It is valid as a key and as base64 of 32 bytes. */
 const STAND_IN = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=';
 
-/** Builds the edge bundle of a config: dist/edge/worker.js, and what workerd and Workers need to run it. */
+/** Builds the edge bundle of a config: worker.js, and the configuration of workerd and of Workers. */
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -35,7 +36,7 @@ async function main(): Promise<void> {
   );
   for (const problem of precompiled.problems) process.stderr.write(`${formatProblem(problem)}\n`);
   if (precompiled.problems.some(({ level }) => level === 'error')) throw new Error('schemas have errors');
-  warnOfLiterals(config, secrets);
+  warnOfPlainSecrets(config, secrets);
   const code = workerCode(config, secrets, precompiled);
   mkdirSync(values.out, { recursive: true });
   const { metafile } = await build({
@@ -59,13 +60,13 @@ async function main(): Promise<void> {
   process.stdout.write(`${join(values.out, 'worker.js')}: ${(bytes / 1000).toFixed(1)} kB\n`);
 }
 
-/** Errors of what a bundle holds end the build; stores and functions are the origin's. */
+/** The config. Throws when the parts that go into a bundle have errors; stores and functions belong to the origin. */
 function readEdge(text: string, file: string, secrets: BoundSecret[]): Config {
   const standIns = Object.fromEntries(
     secrets.flatMap(({ text }) => namesIn(text)).map((name) => [name, STAND_IN]),
   );
   const readFile = () => {
-    throw new Error('a bundle has no files; write ${NAME}, and bind the secret to that name');
+    throw new Error('a bundle has no files; write ${NAME} and bind the secret to that name');
   };
   const { config, findings } = examineConfig(text, { ...process.env, ...standIns }, { file, readFile });
   const problems = findings
@@ -74,7 +75,7 @@ function readEdge(text: string, file: string, secrets: BoundSecret[]): Config {
       ({ level, pointer }) =>
         level === 'error' && /^(?:\/(?:gateway|sources|schemas|log\/timeout)\b|$)/.test(pointer),
     )
-    // All stand-ins are the same.
+    // All stand-ins are equal.
     .filter(({ message }) => !/^is a key of .* already$/.test(message));
   for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
   if (config === null || problems.length > 0) throw new Error('the config has errors');
@@ -106,7 +107,7 @@ function namesIn(text: string): string[] {
   return [...text.matchAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)/g)].map(([, name]) => name!);
 }
 
-function warnOfLiterals(config: Config, secrets: BoundSecret[]): void {
+function warnOfPlainSecrets(config: Config, secrets: BoundSecret[]): void {
   const bound = secrets.map(({ source, kind }) => `${source} ${kind}`);
   for (const { name, keys, verify } of config.sources.values()) {
     const isBound = (kind: string, count: number) =>
@@ -130,7 +131,7 @@ function workerCode(config: Config, secrets: BoundSecret[], precompiled: Precomp
   ].join('\n');
 }
 
-/** The schemas that the description of the sources shows. */
+/** The schemas that the OpenAPI document shows. */
 function plainOf(config: Config, { set }: Precompilation): PlainSchemas {
   let plain: PlainSchemas = { keys: new Map(), schemas: new Map() };
   const watched = {
@@ -141,19 +142,19 @@ function plainOf(config: Config, { set }: Precompilation): PlainSchemas {
     },
   };
   const platform = webPlatform();
-  const routes = makeRoutes(makeDoors(config, platform), platform);
+  const routes = makeRoutes(guardSources(config, platform), platform);
   makeOpenApiPage(routes, config, () => watched, platform)(undefined);
   return plain;
 }
 
 const capnp = (names: string[]) => `# Runs the bundle in workerd: workerd serve worker.capnp
-# Secrets come from the environment of workerd.
+# workerd takes secrets from its environment.
 using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .postern),
-    # fetch() may go to private addresses too: the origin may be in the same network.
+    # fetch() may use private addresses, as the origin may be in the same network.
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))
   ],
   sockets = [(name = "http", address = "*:8080", http = (), service = "main")]

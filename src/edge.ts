@@ -7,10 +7,10 @@ import { problemReply } from './gateway/reply.ts';
 import type { Report } from './ports/report.ts';
 import type { SchemaSet } from './schema/registry.ts';
 
-/** What the runtime gives by name: variables and secrets. */
+/** Variables and secrets of the runtime, by name. */
 export type Bindings = Readonly<Record<string, unknown>>;
 
-/** Of Workers: keeps a request's work alive after its client has gone. */
+/** The execution context of Workers. It keeps the work of a request alive after its client has left. */
 interface Lifetime {
   waitUntil(work: Promise<unknown>): void;
 }
@@ -21,21 +21,21 @@ export interface EdgeWorker {
 
 type Handler = (request: Request, env: Bindings) => Response | Promise<Response>;
 
-/** Milliseconds beyond the origin's own limit: its `retry` says more than our silence. */
+/** Milliseconds that we wait longer than the origin's own limit, as its `retry` tells more than no reply. */
 const MARGIN = 2000;
 
 /**
- * The gateway on Workers-style runtimes: the same routes, keys, signatures and schemas; what may come in goes to the
- * origin named by the binding EDGE_ORIGIN, as it was sent, and the origin's verdicts go back.
+ * The gateway on Workers-style runtimes, with the same routes, keys, signatures and schemas. It forwards valid requests,
+ * as they were sent, to the origin that the binding EDGE_ORIGIN names, and returns the origin's verdicts.
  */
 export function makeWorker(config: EdgeConfig, schemas: SchemaSet): EdgeWorker {
   let handler: Handler | null = null;
   return {
     async fetch(request, env, lifetime) {
-      // Only now: runtimes give bindings with a request, and no timers or random numbers before one.
+      // Not earlier: runtimes give bindings with a request, and no timers or random numbers before the first one.
       handler ??= open(config, schemas, env);
       const work = Promise.resolve(handler(request, env));
-      // A client that leaves must not take the room that its request holds with it.
+      // Else the memory that a request holds would never be released when its client leaves.
       lifetime.waitUntil(work);
       return work;
     },
@@ -48,7 +48,7 @@ function open(config: EdgeConfig, schemas: SchemaSet, env: Bindings): Handler {
   } catch (error) {
     if (!(error instanceof BindingError)) throw error;
     log(error.message);
-    const fault = new RequestError('internal', 'this gateway is not set up; the events may be sent again');
+    const fault = new RequestError('internal', 'this gateway is not set up; send the events again later');
     return () => {
       const { status, body, headers } = problemReply(fault);
       return new Response(body, { status, headers });
@@ -61,19 +61,19 @@ function openGateway(config: EdgeConfig, schemas: SchemaSet, env: Bindings): Han
     config: withSecrets(config, env),
     schemas: () => schemas,
     groups: new Map(),
-    // Addresses are put on events where they are stored.
+    // The origin writes client addresses into events.
     clientAddress: null,
-    // The runtime bounds what one client can do to a worker.
+    // The runtime limits each client.
     clientGroup: () => null,
     tracing: null,
     relay: fetchRelay({
       origin: originOf(env),
       timeout: config.timeout + MARGIN,
-      takesRefused: oneOf(env, 'EDGE_REJECTED', ['refuse', 'keep']) === 'keep',
+      forwardsRefusedRequests: oneOf(env, 'EDGE_REJECTED', ['refuse', 'keep']) === 'keep',
       addressHeader: textOf(env, 'EDGE_ADDRESS_HEADER')?.toLowerCase() ?? null,
       onProblem: (reason) => log(`origin: ${reason}`),
     }),
-    // Rates are the origin's to keep: a runtime has many of these gateways, none of which knows of the others.
+    // The origin keeps the rates: a runtime has many of these gateways, and none knows of the others.
     limiter: null,
     platform: webPlatform(),
     report,
@@ -85,7 +85,7 @@ function originOf(env: Bindings): string {
   const text = textOf(env, 'EDGE_ORIGIN');
   if (text === null) throw new BindingError('EDGE_ORIGIN names no gateway that stores');
   if (!/^https?:$/.test(URL.parse(text)?.protocol ?? ''))
-    throw new BindingError('EDGE_ORIGIN must be a URL that begins with https:// or http://');
+    throw new BindingError('EDGE_ORIGIN must be a URL with https:// or http://');
   return text;
 }
 
@@ -100,14 +100,11 @@ function textOf(env: Bindings, name: string): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
 }
 
-/** Runtimes count requests and statuses by themselves; only bugs are told. */
-const report: Report = {
-  request({ source, error, cause }) {
-    if (cause === undefined) return;
-    log(`${error} at source ${source}: ${cause instanceof Error ? cause.stack : String(cause)}`);
-  },
-  group() {},
-  delivery() {},
+/** Runtimes count requests and statuses themselves. Only bugs are logged. */
+const report: Report = (fact) => {
+  if (fact.kind !== 'request' || fact.cause === undefined) return;
+  const { source, error, cause } = fact;
+  log(`${error} at source ${source}: ${cause instanceof Error ? cause.stack : String(cause)}`);
 };
 
 function log(message: string): void {

@@ -1,10 +1,10 @@
-// `helm test`: the Service answers, and takes an event where it knows one.
+// `helm test`: checks that the Service answers, and sends it the events of the values.
 const url = process.env.POSTERN_URL;
 const events = JSON.parse(process.env.POSTERN_EVENTS);
 
-function check(good, what) {
-  if (!good) throw new Error(what);
-  console.log(`ok: ${what}`);
+function check(good, fact) {
+  if (!good) throw new Error(fact);
+  console.log(`ok: ${fact}`);
 }
 
 async function call(path, init) {
@@ -19,12 +19,12 @@ async function call(path, init) {
 }
 
 const description = await call('/openapi.json');
-// With gateway.openapi: false it is not there.
+// With gateway.openapi: false there is none.
 check([200, 404].includes(description.status), `GET /openapi.json is answered ${description.status}`);
 if (description.status === 200)
   check((await description.json()).openapi !== undefined, 'it describes the routes');
 const unknown = await call('/events/no-such-source', { method: 'POST', body: '{}' });
-check(unknown.status === 404, `a source that does not exist is refused: ${unknown.status}`);
+check(unknown.status === 404, `an unknown source gets ${unknown.status}`);
 const admin = await call('/metrics');
 check(admin.status === 404, `metrics are not public: ${admin.status}`);
 for (const { path, headers = {}, body, status } of events) {

@@ -1,4 +1,4 @@
-{{- /* Trial: the embedded log, so one pod for both roles. */}}
+{{- /* A trial has the embedded log, so one pod has both roles. */}}
 {{- define "postern.trial" -}}
 {{- if and (not .Values.existingConfig) (not (dig "log" "kafka" false .Values.config)) }}true{{ end }}
 {{- end }}
@@ -8,7 +8,7 @@
 {{- if and (include "postern.trial" .) (not .Values.config.sources) }}true{{ end }}
 {{- end }}
 
-{{- /* A volume for each gateway pod: a spool, or a trial, that outlives its pod. */}}
+{{- /* Whether each gateway pod has a volume, for a spool or for a trial that keeps its events. */}}
 {{- define "postern.stateful" -}}
 {{- if or .Values.gateway.volume.enabled (hasKey (.Values.config.log | default dict) "spool") }}true{{ end }}
 {{- end }}
@@ -17,7 +17,7 @@
 {{- if and .Values.dispatcher.enabled (not (include "postern.trial" .)) }}true{{ end }}
 {{- end }}
 
-{{- /* The admin port: open to all pods, so it wants a token. */}}
+{{- /* Pods can reach the admin port, so it needs a token. */}}
 {{- define "postern.admin" -}}
 {{- $service := printf "%s-admin" (include "postern.fullname" .) }}
 {{- $hosts := list $service (printf "%s.%s" $service .Release.Namespace) (printf "%s.%s.svc" $service .Release.Namespace) }}
@@ -27,7 +27,7 @@
 {{- toYaml (dict "listen" "0.0.0.0:8081" "hosts" (concat $hosts ($own.hosts | default list)) "tokens" $tokens) }}
 {{- end }}
 
-{{- /* postern.yaml: the values' config and what is the chart's to say: addresses, folders, times. */}}
+{{- /* postern.yaml: the config of the values, with addresses, folders and times that the chart sets. */}}
 {{- define "postern.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- $data := "/var/lib/postern" }}
@@ -55,7 +55,7 @@
 {{- toYaml (merge $fixed $config) }}
 {{- end }}
 
-{{- /* Key of the ConfigMap for a schema's name: those may have slashes, keys may not. */}}
+{{- /* Key of the ConfigMap for a schema. Names of schemas may have slashes, keys may not. */}}
 {{- define "postern.schemaKey" -}}
 {{- . | trimSuffix ".json" | replace "/" "__" }}.json
 {{- end }}

@@ -1,4 +1,4 @@
-{{- /* KEDA's triggers: one for each topic that a consumer group reads. Empty when they cannot be told. */}}
+{{- /* KEDA's triggers: one for each topic that a consumer group reads. Empty when the chart does not know them. */}}
 {{- define "postern.lagTriggers" -}}
 {{- $lag := .Values.dispatcher.autoscaling.lag }}
 {{- $brokers := $lag.bootstrapServers | default (join "," (dig "log" "kafka" "brokers" list .Values.config)) }}
@@ -11,7 +11,7 @@
 {{- $group := $one.group | default (printf "postern.stream.%s" $name) }}
 {{- $from := $one.from | default "earliest" }}
 {{- if or $one.key (gt (len $one.topics) 1) }}
-{{- /* Its events are put under its key first. */}}
+{{- /* Events are first written again under the stream's key. */}}
 {{- $readers = append $readers (dict "group" (printf "%s.repartition" $group) "from" $from "topics" $one.topics) }}
 {{- $readers = append $readers (dict "group" $group "from" "earliest" "topics" (list (printf "%s.by-key" $name))) }}
 {{- else }}
@@ -33,7 +33,7 @@
     consumerGroup: {{ $reader.group | quote }}
     topic: {{ $topic | quote }}
     lagThreshold: {{ $lag.threshold | quote }}
-    # As the subscription begins, so is its lag counted while it has no position yet.
+    # Without a committed position the lag is counted from where the group begins.
     offsetResetPolicy: {{ $reader.from }}
     scaleToZeroOnInvalidOffset: "false"
   {{- with $lag.authenticationRef }}

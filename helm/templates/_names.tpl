@@ -2,7 +2,7 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* 40 characters leave room for what is added to it. */}}
+{{- /* At most 40 characters, as suffixes are added to it. */}}
 {{- define "postern.fullname" -}}
 {{- $name := include "postern.name" . }}
 {{- if .Values.fullnameOverride }}

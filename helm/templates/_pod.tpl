@@ -14,7 +14,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    # Another config or schema makes other pods.
+    # A change of the config or of a schema replaces the pods.
     {{- if not $values.existingConfig }}
     checksum/config: {{ include "postern.config" $root | sha256sum }}
     {{- end }}
@@ -32,7 +32,7 @@ spec:
   {{- with $values.imagePullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}
   {{- end }}
-  # Sleep before the signal, then what the process gives itself (its drain is in that), then a margin.
+  # The sleep before the signal, the grace of the process (its drain is part of it), and a margin.
   terminationGracePeriodSeconds: {{ add .preStop $values.shutdown.grace 5 }}
   securityContext:
     runAsNonRoot: true
@@ -68,19 +68,19 @@ spec:
         {{- end }}
         - name: admin
           containerPort: 8081
-      # Up at all; Kafka and Redis may be away.
+      # The process runs. Kafka and Redis may be down.
       startupProbe:
         httpGet: { path: /livez, port: admin }
         periodSeconds: 1
         timeoutSeconds: 2
         failureThreshold: 60
-      # Can take events, or read and deliver them, now.
+      # The process can take events, or read and deliver them.
       readinessProbe:
         httpGet: { path: /readyz, port: admin }
         periodSeconds: 2
         timeoutSeconds: 2
         failureThreshold: 2
-      # Its event loop turns; nothing else is a reason for a restart.
+      # The event loop runs. Nothing else is a reason for a restart.
       livenessProbe:
         httpGet: { path: /livez, port: admin }
         periodSeconds: 10
@@ -113,7 +113,7 @@ spec:
   volumes:
     - name: config
       {{- with $values.existingConfig }}
-      # One of them is there; without either the program says so.
+      # One of them exists. Without both, the process reports an error and ends.
       projected:
         sources:
           - secret: { name: {{ . }}, optional: true }

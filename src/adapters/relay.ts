@@ -1,19 +1,19 @@
-import { type Passage, type PassedReply, RELAY_MARK, type Relay } from '../ports/relay.ts';
+import { type ForwardedReply, type ForwardedRequest, RELAY_MARK, type Relay } from '../ports/relay.ts';
 
 export interface RelayOptions {
-  /** Address of the gateway that stores: `https://host`, perhaps with a path in front of its own. */
+  /** URL of the gateway that stores: `https://host`, perhaps with a path that its own paths are added to. */
   origin: string;
   /** Milliseconds until its reply must have come. */
   timeout: number;
-  takesRefused: boolean;
-  /** Lower-case name of the header in which the runtime, and nobody else, writes the client's address. */
+  forwardsRefusedRequests: boolean;
+  /** Lower-case name of the header that the runtime sets to the client's address. Clients must not be able to set it. */
   addressHeader: string | null;
-  /** Is told why there was no reply that can be believed. */
+  /** Gets the reason each time that `forward` gives null. */
   onProblem(reason: string): void;
 }
 
-/** Of one connection only (RFC 9110 section 7.6.1), or made anew for the next. */
-const OWN = new Set([
+/** Headers of one connection only (RFC 9110 section 7.6.1), and headers that are made new for the next one. */
+const NOT_FORWARDED = new Set([
   'connection',
   'keep-alive',
   'proxy-authenticate',
@@ -32,27 +32,27 @@ const OWN = new Set([
   RELAY_MARK,
 ]);
 
-/** Of replies too; and what this gateway says for itself, from the same config. */
-const OWN_OF_REPLY = /^(?:access-control-.*|vary|date|server|alt-svc|content-encoding|set-cookie)$/;
+/** The same for replies only, and headers that this gateway makes from its own config. */
+const NOT_FORWARDED_OF_REPLY = /^(?:access-control-.*|vary|date|server|alt-svc|content-encoding|set-cookie)$/;
 
-/** The way to an origin over fetch. Nothing is sent twice: whoever has no verdict sends again, and ids tell. */
+/** Forwards with fetch. Nothing is sent twice: a client without a verdict sends again, and its ids are deduplicated. */
 export function fetchRelay(options: RelayOptions): Relay {
-  const { timeout, takesRefused, onProblem } = options;
+  const { timeout, forwardsRefusedRequests, onProblem } = options;
   const base = options.origin.replace(/\/+$/, '');
 
-  async function forward(passage: Passage): Promise<PassedReply | null> {
+  async function forward(request: ForwardedRequest): Promise<ForwardedReply | null> {
     try {
-      const response = await fetch(base + passage.target, {
-        method: passage.method,
-        headers: headersOf(passage, options.addressHeader),
+      const response = await fetch(base + request.target, {
+        method: request.method,
+        headers: headersOf(request, options.addressHeader),
         body:
-          passage.body !== null && passage.body.length > 0 ? (passage.body as Uint8Array<ArrayBuffer>) : null,
+          request.body !== null && request.body.length > 0 ? (request.body as Uint8Array<ArrayBuffer>) : null,
         redirect: 'manual',
         signal: AbortSignal.timeout(timeout),
       });
-      // A 200 of whatever answers at that address would be taken for stored.
+      // Another server may answer at that URL. Its 200 would be taken for stored.
       if (response.headers.get(RELAY_MARK) === null) {
-        onProblem(`status ${response.status} of something that is no Postern`);
+        onProblem(`status ${response.status} from a server that is not Postern`);
         await response.body?.cancel();
         return null;
       }
@@ -65,19 +65,19 @@ export function fetchRelay(options: RelayOptions): Relay {
     }
   }
 
-  return { takesRefused, forward };
+  return { forwardsRefusedRequests, forward };
 }
 
-function headersOf({ headers }: Passage, addressHeader: string | null): Headers {
+function headersOf({ headers }: ForwardedRequest, addressHeader: string | null): Headers {
   const sent = new Headers();
   let forwarded: string | undefined;
   let address: string | undefined;
   for (const [name, value] of headers) {
     if (name === 'x-forwarded-for') forwarded = value;
     if (name === addressHeader) address = value;
-    if (!OWN.has(name)) sent.append(name, value);
+    if (!NOT_FORWARDED.has(name)) sent.append(name, value);
   }
-  // Without a word of the runtime's own, the last address in the list would be one that the client made up.
+  // Without the header of the runtime, the last address of the list would be one that the client made up.
   if (address !== undefined) {
     sent.set('x-forwarded-for', forwarded === undefined ? address : `${forwarded}, ${address}`);
   }
@@ -89,9 +89,9 @@ function headersOf({ headers }: Passage, addressHeader: string | null): Headers 
 function replyHeaders(headers: Headers): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const [name, value] of headers) {
-    if (!OWN.has(name) && !OWN_OF_REPLY.test(name)) passed[name] = value;
+    if (!NOT_FORWARDED.has(name) && !NOT_FORWARDED_OF_REPLY.test(name)) passed[name] = value;
   }
-  // What a refusal says of the codings that are taken is for the client.
+  // In a refusal (415) it lists the codings that the client may use.
   const codings = headers.get('accept-encoding');
   if (codings !== null) passed['accept-encoding'] = codings;
   return passed;

@@ -6,20 +6,20 @@ import { addWorkflows, type WorkflowsControl } from './workflows.ts';
 
 export interface AdminParts {
   access: AdminAccess;
-  /** True from the signal to stop on. */
+  /** True after the signal to stop. */
   stopping(): boolean;
-  /** Each says what is wrong, or null. */
+  /** The problem of the log, or null. So for `dedupe`, `dispatcher` and `descriptors`. */
   log(): string | null;
-  /** What waits on disk for the log; null when there is no spool. */
+  /** Events that wait on disk for the log; null without a spool. */
   spool(): { events: number; bytes: number; problem(): string | null } | null;
   dedupe(): string | null;
   dispatcher(): string | null;
   descriptors(): string | null;
-  /** Without dedupe events are stored unchecked (accept) or not at all (refuse). */
+  /** While the dedupe store is down, events are stored unchecked (accept) or not at all (refuse). */
   outage: 'accept' | 'refuse';
-  /** Of the schema files as last read; the schemas that were good before serve on. */
+  /** Problems of the schema files as last read. The last good schemas stay in use. */
   schemas(): Problem[];
-  /** Null while none run here. */
+  /** Null while no workflows run here. */
   workflows?(): WorkflowsControl | null;
   metrics(): Promise<string>;
   contentType: string;
@@ -27,7 +27,7 @@ export interface AdminParts {
 
 export interface Health {
   state: 'ok' | 'degraded' | 'down' | 'stopping';
-  /** False: send no requests here. */
+  /** False: this process must get no requests. */
   ready: boolean;
   parts: Record<'log' | 'dedupe' | 'schemas' | 'dispatcher' | 'descriptors', Part>;
 }
@@ -37,7 +37,7 @@ interface Part {
   detail?: string | string[];
 }
 
-/** Health, metrics and workflows, for the port that is not public. */
+/** Health, metrics and workflows, for the private port. */
 export function makeAdmin(parts: AdminParts): Hono {
   const app = new Hono();
   app.use(async (context, next) => {
@@ -59,17 +59,17 @@ export function makeAdmin(parts: AdminParts): Hono {
       problem(context, 'method_not_allowed', 'GET and HEAD only', { allow: 'GET, HEAD' }),
     );
   }
-  // Probes and Prometheus come by addresses and names of their own and have no token: what is above is open to them.
+  // The routes above have no guard: probes and Prometheus use other host names and have no token.
   app.use(guard(parts.access));
   addWorkflows(app, () => parts.workflows?.() ?? null);
   app.notFound((context) =>
-    problem(context, 'not_found', 'There are /livez, /readyz, /metrics and /workflows'),
+    problem(context, 'not_found', 'the paths are /livez, /readyz, /metrics and /workflows'),
   );
   app.onError((error, context) => problem(context, 'internal', error.message));
   return app;
 }
 
-/** What /readyz says. */
+/** The answer of /readyz. */
 export function health(parts: Omit<AdminParts, 'access' | 'metrics' | 'contentType'>): Health {
   const found = partsOf(parts);
   const down = parts.stopping() || Object.values(found).some(({ state }) => state === 'down');
@@ -90,7 +90,7 @@ function partsOf(parts: Omit<AdminParts, 'access' | 'metrics' | 'contentType'>):
   };
 }
 
-/** With a spool the log may be away: events are taken all the same. */
+/** With a spool the log may be down, because events are still stored. */
 function logPart({ log, spool }: Pick<AdminParts, 'log' | 'spool'>): Part {
   const spooled = spool();
   const problem = log();

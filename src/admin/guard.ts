@@ -1,20 +1,20 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
-import type { Config } from '../config/config.ts';
-import { isToken } from '../core/bearer.ts';
+import type { AdminConfig } from '../config/admin/types.ts';
+import { bearerToken, isToken } from '../core/bearer.ts';
 import { hostOf, isAddress, isLoopback } from '../core/host.ts';
 import { problem } from './problem.ts';
 
-/** Who may use the admin port: the config's `admin`, and this machine's name. */
-export type AdminAccess = Config['admin'] & { hostname: string };
+/** Access rules of the admin port. `hostname`: the name of this machine. */
+export type AdminAccess = AdminConfig & { hostname: string };
 
 type Rights = 'read' | 'operate';
 
-/** Bytes of a body as announced. No route reads one, so what comes without a length is not held either. */
-const BODY = 64 * 1024;
+/** Largest Content-Length in bytes. No route reads a body, so one without a length takes no memory either. */
+const MAX_BODY = 64 * 1024;
 const CHALLENGE = 'Bearer realm="postern admin"';
 
-/** Refuses pages of other sites, and whoever has no token that is good for the method. */
+/** Refuses requests from pages of other sites, and requests without a token for their method. */
 export function guard(access: AdminAccess): MiddlewareHandler {
   const isOwnHost = makeHostCheck(access);
   const refuseRights = makeRightsCheck(access);
@@ -32,8 +32,8 @@ export function guard(access: AdminAccess): MiddlewareHandler {
 }
 
 /**
- * A page can send requests here under a name of its own (DNS rebinding): to the browser they are requests of one site.
- * That takes a name whose address the attacker chooses, so an IP address as Host is none of them.
+ * A page can send requests here under its own host name if that name resolves to this port (DNS rebinding). For the
+ * browser they are requests to the page's own site. The attack needs a name, so an IP address as Host is safe.
  */
 function makeHostCheck({ listen, hosts, hostname }: AdminAccess): (header: string | undefined) => boolean {
   const names = new Set(['localhost', listen.host, hostname, ...hosts].map((name) => name.toLowerCase()));
@@ -43,7 +43,7 @@ function makeHostCheck({ listen, hosts, hostname }: AdminAccess): (header: strin
   };
 }
 
-/** What browsers say of a page of another site. */
+/** Refuses a request that a browser sends for a page of another site. */
 function refuseForeign(context: Context, host: string): Response | null {
   const origin = context.req.header('origin');
   if (origin !== undefined && !isOrigin(origin, host))
@@ -54,13 +54,13 @@ function refuseForeign(context: Context, host: string): Response | null {
   return null;
 }
 
-/** A proxy in front may add TLS. */
+/** Both schemes, because a proxy in front may add TLS. */
 function isOrigin(origin: string, host: string): boolean {
   return ['http', 'https'].some((scheme) => URL.parse(`${scheme}://${host}`)?.origin === origin);
 }
 
 function makeRightsCheck({ listen, tokens }: AdminAccess): (context: Context) => Response | null {
-  // Operating comes last: a token that is in both lists may operate.
+  // `operate` is last, so that a token in both lists may operate.
   const known = (['read', 'operate'] as const).flatMap((rights) =>
     tokens[rights].map((token) => ({ rights, digest: digestOf(token) })),
   );
@@ -70,7 +70,7 @@ function makeRightsCheck({ listen, tokens }: AdminAccess): (context: Context) =>
       problem(
         context,
         'forbidden',
-        'admin.tokens in the config has no token, so only /livez, /readyz and /metrics are open: admin.listen is no loopback address',
+        'only /livez, /readyz and /metrics are open, because admin.listen is not a loopback address and admin.tokens in the config is empty',
       );
   }
   return (context) => {
@@ -80,24 +80,19 @@ function makeRightsCheck({ listen, tokens }: AdminAccess): (context: Context) =>
         'www-authenticate': CHALLENGE,
       });
     if (rights === null)
-      return problem(context, 'unauthorized', 'this token is none of admin.tokens', {
+      return problem(context, 'unauthorized', 'this token is not in admin.tokens', {
         'www-authenticate': `${CHALLENGE}, error="invalid_token"`,
       });
     if (rights === 'operate' || /^(?:GET|HEAD)$/.test(context.req.method)) return null;
-    return problem(
-      context,
-      'forbidden',
-      'this token may only read; admin.tokens.operate has those that may',
-      {
-        'www-authenticate': `${CHALLENGE}, error="insufficient_scope"`,
-      },
-    );
+    return problem(context, 'forbidden', 'this token may only read; use one of admin.tokens.operate', {
+      'www-authenticate': `${CHALLENGE}, error="insufficient_scope"`,
+    });
   };
 
   /** Undefined when no token is sent, null when it is a wrong one. */
   function rightsOf(authorization: string | undefined): Rights | null | undefined {
-    if (authorization === undefined || !/^bearer /i.test(authorization)) return undefined;
-    const token = authorization.slice('bearer '.length).trim();
+    const token = authorization === undefined ? undefined : bearerToken(authorization);
+    if (token === undefined) return undefined;
     if (!isToken(token)) return null;
     const digest = digestOf(token);
     let found: Rights | null = null;
@@ -106,12 +101,12 @@ function makeRightsCheck({ listen, tokens }: AdminAccess): (context: Context) =>
   }
 }
 
-/** Of one length, so that comparing two takes one time. */
+/** Digests have one length, so that a comparison takes the same time for every token. */
 function digestOf(token: string): Buffer {
   return hash('sha256', token, 'buffer');
 }
 
 function refuseBody(context: Context): Response | null {
-  if (Number(context.req.header('content-length') ?? 0) <= BODY) return null;
-  return problem(context, 'body_too_large', `a body here has at most ${BODY} bytes`);
+  if (Number(context.req.header('content-length') ?? 0) <= MAX_BODY) return null;
+  return problem(context, 'body_too_large', `a body here has at most ${MAX_BODY} bytes`);
 }

@@ -1,6 +1,7 @@
 import type { Context, Hono } from 'hono';
+import type { ActionResult } from '../core/action-result.ts';
 
-/** An instance as people see it. */
+/** An instance of a workflow, as the admin port shows it. */
 interface SeenInstance {
   id: string;
   status: string;
@@ -14,28 +15,26 @@ interface SeenInstance {
   results: Record<string, string>;
 }
 
-type Wished = 'stored' | 'unknown' | 'not_now' | 'failed';
-
-/** The workflows that this process runs; of each it holds some of the instances. */
+/** The workflows of this process. It holds only some of the instances of each. */
 export interface WorkflowsControl {
   names(): string[];
   list(workflow: string): SeenInstance[] | null;
   find(workflow: string, id: string): SeenInstance | null;
-  retry(workflow: string, id: string): Promise<Wished>;
-  cancel(workflow: string, id: string): Promise<Wished>;
+  retry(workflow: string, id: string): Promise<ActionResult>;
+  cancel(workflow: string, id: string): Promise<ActionResult>;
 }
 
-/** Instances of one workflow that are listed; the oldest come first. */
-const LISTED = 1_000;
+/** Most instances of one workflow in a list. The oldest come first. */
+const MAX_LISTED = 1_000;
 
 const STATUS = { stored: 202, unknown: 404, not_now: 409, failed: 503 } as const;
-const WHY = {
-  unknown: 'this process holds no such instance; each dispatcher knows those of its own partitions',
-  not_now: 'only a failed instance can be tried again, only a running or failed one cancelled',
-  failed: 'the wish could not be stored',
+const DETAIL = {
+  unknown: 'this process holds no such instance; each dispatcher holds those of its own partitions',
+  not_now: 'only a failed instance can be retried, and only a running or failed one can be cancelled',
+  failed: 'the action could not be stored',
 };
 
-/** Routes for people who look after workflows. `control` gives null while no workflows run here. */
+/** Adds the routes that show, retry and cancel instances. `control` returns null while no workflows run here. */
 export function addWorkflows(app: Hono, control: () => WorkflowsControl | null): void {
   app.get('/workflows', (context) => {
     const workflows = control();
@@ -43,7 +42,7 @@ export function addWorkflows(app: Hono, control: () => WorkflowsControl | null):
     return context.json({
       workflows: names.map((name) => {
         const all = (workflows!.list(name) ?? []).sort((a, b) => a.began - b.began);
-        return { name, count: all.length, instances: all.slice(0, LISTED).map(summary) };
+        return { name, count: all.length, instances: all.slice(0, MAX_LISTED).map(summary) };
       }),
     });
   });
@@ -54,21 +53,21 @@ export function addWorkflows(app: Hono, control: () => WorkflowsControl | null):
   };
   app.get('/workflows/:name', show);
   app.get('/workflows/:name/:id', show);
-  for (const wish of ['retry', 'cancel'] as const) {
-    const take = async (context: Context) => {
-      // A page of another site can send a form, but no JSON, without asking first.
+  for (const action of ['retry', 'cancel'] as const) {
+    const act = async (context: Context) => {
+      // A page of another site can send a form without a CORS preflight, but not JSON.
       if (!/^application\/json\s*(?:;|$)/i.test(context.req.header('content-type') ?? ''))
         return problem(context, 415, 'must be sent with content-type: application/json');
       const { name, id } = instanceOf(context);
-      const wished = (await control()?.[wish](name, id)) ?? 'unknown';
-      return wished === 'stored' ? context.json({ state: wished }, 202) : refusal(context, wished);
+      const result = (await control()?.[action](name, id)) ?? 'unknown';
+      return result === 'stored' ? context.json({ state: result }, 202) : refusal(context, result);
     };
-    app.post(`/workflows/:name/${wish}`, take);
-    app.post(`/workflows/:name/:id/${wish}`, take);
+    app.post(`/workflows/:name/${action}`, act);
+    app.post(`/workflows/:name/:id/${action}`, act);
   }
 }
 
-/** Ids come from senders of events: `..` can be in no path, as clients take it for the folder above. */
+/** An id in the query may be any text. In a path it cannot be `..`, which clients resolve. */
 function instanceOf(context: Context): { name: string; id: string } {
   const { name, id } = context.req.param() as { name: string; id?: string };
   return { name, id: id ?? context.req.query('id') ?? '' };
@@ -106,13 +105,13 @@ function whole(instance: SeenInstance) {
   };
 }
 
-/** That of an instance which is over is gone. */
+/** Null for an empty text: an ended instance no longer has its JSON. */
 function parsed(text: string): unknown {
   return text === '' ? null : JSON.parse(text);
 }
 
-function refusal(context: Context, wished: keyof typeof WHY): Response {
-  return problem(context, STATUS[wished], WHY[wished]);
+function refusal(context: Context, result: keyof typeof DETAIL): Response {
+  return problem(context, STATUS[result], DETAIL[result]);
 }
 
 function problem(context: Context, status: 404 | 409 | 415 | 503, detail: string): Response {

@@ -1,8 +1,8 @@
 import type { Config } from '../config/config.ts';
 import type { SourceConfig } from '../config/source/types.ts';
-import { fillVariables } from '../config/variables.ts';
+import { fillVariables } from '../config/text/variables.ts';
 
-/** A secret that the bundle does not hold: what the config says in its place, such as `${GITHUB_SECRET}`. */
+/** A secret that is not in the bundle. `text` is its text in the config, such as `${GITHUB_SECRET}`. */
 export interface BoundSecret {
   source: string;
   kind: 'keys' | 'verify';
@@ -10,28 +10,28 @@ export interface BoundSecret {
   text: string;
 }
 
-/** What an edge bundle holds of a config: nothing of stores and functions, and no secret that a variable names. */
+/** The part of a config in an edge bundle: no stores, no functions, and no secret that comes from a variable. */
 export interface EdgeConfig {
   gateway: Config['gateway'];
-  /** Milliseconds that the origin takes at most until it says `retry`. */
+  /** Milliseconds after which the origin answers `retry`. */
   timeout: number;
   sources: SourceConfig[];
   secrets: BoundSecret[];
 }
 
-/** Why a bundle cannot run: its message names the binding. */
+/** A bundle cannot run. The message names the missing binding. */
 export class BindingError extends Error {
   override readonly name = 'BindingError';
 }
 
-/** The part of a config that a bundle holds. */
+/** Makes the part of a config that a bundle holds. */
 export function edgeConfig(config: Config, secrets: BoundSecret[]): EdgeConfig {
   const sources = [...config.sources.values()].map((source) => structuredClone(source));
   for (const secret of secrets) place(sources, secret, '');
   return { gateway: config.gateway, timeout: config.log.timeout, sources, secrets };
 }
 
-/** The config with its secrets put in. Throws BindingError when one is missing or empty. */
+/** Puts the secrets of the bindings into the config. Throws a BindingError when one is missing or empty. */
 export function withSecrets(
   { gateway, sources, secrets }: EdgeConfig,
   env: Readonly<Record<string, unknown>>,

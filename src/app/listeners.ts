@@ -8,28 +8,28 @@ import { makeAddressTest } from '../core/address.ts';
 export interface Listeners {
   openIngest(fetch: ListenOptions['fetch']): Promise<Listener>;
   openAdmin(fetch: ListenOptions['fetch']): Promise<Listener>;
-  /** Closes the public port; `drain` as in `RunOptions`. Resolves when all that was asked is answered. */
+  /** Closes the public port; `drain` as in `RunOptions`. Resolves when every request is answered. */
   closeIngest(ingest: Listener, drain: number | undefined): Promise<void>;
-  /** That file descriptors run out, or null. */
+  /** A text when few file descriptors are left, else null. */
   problem(): string | null;
 }
 
-/** Milliseconds between failing readiness and closing the port, in which balancers look elsewhere. */
+/** Milliseconds between failing readiness and closing the port. Load balancers notice it in that time. */
 const DRAIN_MS = 1000;
-/** Milliseconds until connections that stay idle after that are closed. */
+/** Milliseconds after that until idle connections are closed. */
 const IDLE_MS = 5000;
-/** Connections that are taken even when file descriptors are very few. */
+/** Connections that are accepted even with very few file descriptors. */
 const MIN_CONNECTIONS = 8;
-/** Of the admin port, whose few clients we know. */
+/** Connections of the admin port, which has few clients. */
 const ADMIN = { total: 256, perAddress: 128 };
 
-/** Makes the listeners; nothing is open yet. */
+/** Makes the listeners without opening a port. */
 export function makeListeners(config: Config, logger: Logger): Listeners {
   const { keepAlive, limits, proxies } = config.gateway;
   let ingest: Listener | null = null;
   const files = watchDescriptors({
     onCount(used) {
-      // What else is open can grow, such as connections to functions: those of clients make room.
+      // Other descriptors can grow, such as connections to functions. Then clients get fewer.
       ingest?.resize(Math.max(MIN_CONNECTIONS, files.limit - 2 * files.reserve - (used - ingest.size())));
     },
     onChange(problem) {
@@ -37,7 +37,7 @@ export function makeListeners(config: Config, logger: Logger): Listeners {
       else logger.error(problem);
     },
   });
-  // The rest is for the log, Redis, functions and files.
+  // A quarter is for the log, Redis, functions and files.
   const total = Math.min(limits.connections, Math.max(MIN_CONNECTIONS, Math.floor(files.limit * 0.75)));
   const isFewer = total < limits.connections;
   const common = { keepAlive, maxHeaders: limits.headers };
@@ -46,9 +46,9 @@ export function makeListeners(config: Config, logger: Logger): Listeners {
       if (isFewer)
         logger.warn(
           { connections: total, limit: files.limit },
-          `gateway.limits.connections: ${limits.connections} is more than the limit of file descriptors allows (ulimit -n): at most ${total} are taken`,
+          `gateway.limits.connections: ${limits.connections} is more than the limit of file descriptors allows (ulimit -n), so at most ${total} are accepted`,
         );
-      // One address must not be able to have all of few.
+      // One address must not take all connections when there are fewer.
       const perAddress = isFewer
         ? Math.min(limits.connectionsPerAddress, Math.ceil(total / 2))
         : limits.connectionsPerAddress;
@@ -78,9 +78,9 @@ export function makeListeners(config: Config, logger: Logger): Listeners {
       const started = performance.now();
       const { grace } = config;
       await new Promise((next) => setTimeout(next, Math.min(drain, grace / 4)));
-      // Each answer now ends its connection; one that gets none would rather be used than closed under a request.
+      // From now on each answer closes its connection. Idle connections stay for a while, as a request may be on its way.
       const idle = drain === 0 ? 0 : Math.min(IDLE_MS, grace / 4);
-      // Then the rest of the grace is for what is in work, and for closing all else.
+      // Half of the grace is for requests in progress, the rest for the other parts of the process.
       const stalled = Math.max(idle, grace / 2 - (performance.now() - started));
       await listener.close({ idle, stalled });
     },

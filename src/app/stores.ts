@@ -1,86 +1,69 @@
 import { resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import type { OnLog } from '../adapters/kafka/core/on-log.ts';
 import type { Spool } from '../adapters/sqlite/spool.ts';
 import { type WatchedDedupe, watchDedupe } from '../adapters/watch-dedupe.ts';
 import type { Config } from '../config/config.ts';
-import type { WorkflowConfig } from '../config/workflow/types.ts';
-import type { EventLog } from '../ports/event-log.ts';
-import type { LogReader } from '../ports/log-reader.ts';
 import type { RateStore } from '../ports/rate-store.ts';
 import type { WindowStore } from '../ports/window-store.ts';
+import { type OpenLog, openLog, openSpool } from './log.ts';
 
-// What a config does not name is not loaded: modules are most of a start's time and of the memory at rest.
+export type Role = 'gateway' | 'dispatcher';
 
-export interface OpenLog {
-  log: EventLog;
-  /** Reads any topic; closed with the log. */
-  reader: LogReader;
+/** The stores that the roles of a process need; null for those of other roles. */
+export interface Stores extends OpenLog {
+  spool: Spool | null;
+  dedupe: WatchedDedupe | null;
+  /** By window in milliseconds. */
+  deliveries: ReadonlyMap<number, WatchedDedupe>;
+  windows: WindowStore | null;
+  rates: RateStore | null;
+  /** Resolves when the dedupe stores answer, or after some seconds. */
+  dedupeOpened(): Promise<void>;
+  /** `spoolMs`: milliseconds that the spool has to empty itself. */
+  close(spoolMs: number): Promise<void>;
 }
 
-/** The log that the config names, and what reads any topic of it. Opens at once; it connects by itself. */
-export async function openLog(config: Config, folder: string, logger: Logger): Promise<OpenLog> {
-  const topics = new Set<string>();
-  for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
-  for (const subscription of config.subscriptions.values()) {
-    topics.add(subscription.deadLetter);
-    if (subscription.redrive !== null) topics.add(subscription.redrive);
-    if (subscription.reply !== null) topics.add(subscription.reply);
-    for (const topic of subscription.topics) topics.add(topic);
-  }
-  for (const workflow of config.workflows.values())
-    for (const topic of await workflowTopics(workflow)) topics.add(topic);
-  for (const stream of config.streams.values()) {
-    const { topicsOf } = await import('../streams/streams.ts');
-    for (const topic of [...stream.topics, ...topicsOf(stream)]) topics.add(topic);
-  }
-  return openTopics(config, folder, logger, [...topics]);
-}
+/** Milliseconds that a start waits for the dedupe store. Without it the gateway runs as `dedupe.outage` says. */
+const DEDUPE_MS = 3000;
 
-async function workflowTopics({ name, on, steps, result, deadLetter }: WorkflowConfig): Promise<string[]> {
-  const { progressTopic } = await import('../workflows/compile.ts');
-  const waitedFor = steps.flatMap((step) => ('waitFor' in step ? step.waitFor.topics : []));
-  return [progressTopic(name), deadLetter, ...on.topics, ...waitedFor, ...(result === null ? [] : [result])];
-}
-
-/** The same for only these topics, and what reads any topic. `reader` is closed with the log. */
-export async function openTopics(
+/** Opens all stores. `folder`: relative paths of embedded stores start there. */
+export async function openStores(
   config: Config,
   folder: string,
+  roles: readonly Role[],
   logger: Logger,
-  topics: string[],
-): Promise<OpenLog> {
-  const { store } = config.log;
-  if ('kafka' in store) {
-    const [{ kafkaEventLog }, { kafkaLogReader }] = await Promise.all([
-      import('../adapters/kafka/event-log.ts'),
-      import('../adapters/kafka/kafkajs/log-reader.ts'),
-    ]);
-    const onLog: OnLog = (level, message, extra) => logger[level](extra, message);
-    const log = kafkaEventLog({ config: store.kafka, topics, onLog });
-    return { log, reader: kafkaLogReader(store.kafka, onLog) };
-  }
-  const { sqliteEventLog } = await import('../adapters/sqlite/event-log.ts');
-  const { path, retention } = store.embedded;
-  const log = sqliteEventLog({
-    path: resolve(folder, path),
-    retention,
-    onError: (error) => logger.error({ err: error }, 'embedded log'),
-  });
-  return { log, reader: log };
-}
-
-/** The log's brokers, as functions are told of them: host:port, joined by commas; none when it is embedded. */
-export function bootstrapServers({ log: { store } }: Config): string {
-  return 'kafka' in store ? store.kafka.brokers.join(',') : '';
+): Promise<Stores> {
+  const isGateway = roles.includes('gateway');
+  const isDispatcher = roles.includes('dispatcher');
+  const { log, reader } = await openLog(config, folder, logger);
+  const windows = isDispatcher ? await openWindows(config, folder, logger) : null;
+  const spool = isGateway ? await openSpool(config, folder, log, logger) : null;
+  const openDedupe = await dedupeOpener(config, folder, logger);
+  const dedupe = isGateway ? openDedupe(config.dedupe.window) : null;
+  const deliveries = isDispatcher ? openDeliveries(config, openDedupe) : new Map<number, WatchedDedupe>();
+  const rates = isGateway ? await openRates(config, logger) : null;
+  const remembering = [dedupe, ...deliveries.values()];
+  return {
+    ...{ log, reader, spool, dedupe, deliveries, windows, rates },
+    async dedupeOpened() {
+      await Promise.all(remembering.map((one) => one?.opened(DEDUPE_MS)));
+    },
+    async close(spoolMs) {
+      await spool?.close(spoolMs);
+      await log.close();
+      await Promise.all(remembering.map((one) => one?.store.close()));
+      await windows?.close();
+      await rates?.close();
+    },
+  };
 }
 
 /**
- * What opens dedupe stores, each of which remembers for `window` milliseconds; those of the embedded kind share a
- * file, which is closed with the first of them.
+ * Returns a function that opens a dedupe store with a window in milliseconds. Embedded stores share a file, which
+ * closes with the first of them.
  */
-export async function dedupeOpener(
+async function dedupeOpener(
   config: Config,
   folder: string,
   logger: Logger,
@@ -101,8 +84,8 @@ export async function dedupeOpener(
   };
 }
 
-/** Where deliveries are remembered: a store for each time in milliseconds that a subscription has as `dedupe`. */
-export function openDeliveries(
+/** Opens the stores that remember deliveries: one for each `dedupe` window of a subscription, in milliseconds. */
+function openDeliveries(
   { subscriptions }: Config,
   open: (window: number) => WatchedDedupe,
 ): ReadonlyMap<number, WatchedDedupe> {
@@ -110,8 +93,8 @@ export function openDeliveries(
   return new Map([...windows].map((window) => [window, open(window)]));
 }
 
-/** Where streams keep their windows; null when there are none. */
-export async function openWindows(
+/** Opens the store of streams' windows; null without streams. */
+async function openWindows(
   { streams, dedupe: { store } }: Config,
   folder: string,
   logger: Logger,
@@ -128,47 +111,13 @@ export async function openWindows(
   });
 }
 
-/** Where gateways share the rates of their sources; null when no source has one, or there is no other gateway. */
-export async function openRates(
-  { sources, dedupe: { store } }: Config,
-  logger: Logger,
-): Promise<RateStore | null> {
+/** Opens the store in which gateways share the rates of sources; null when no source has a rate, or the gateway is the only one. */
+async function openRates({ sources, dedupe: { store } }: Config, logger: Logger): Promise<RateStore | null> {
   const limited = [...sources.values()].some(({ rate }) => rate.all !== null || rate.key !== null);
   if (!limited || !('redis' in store)) return null;
   const { redisRateStore } = await import('../adapters/redis/rate-store.ts');
   return redisRateStore({
     ...store.redis,
     onError: (error) => logger.error({ err: error }, 'rate store'),
-  });
-}
-
-/** The spool in front of the log; null when the config has none. */
-export async function openSpool(
-  config: Config,
-  folder: string,
-  log: EventLog,
-  logger: Logger,
-): Promise<Spool | null> {
-  const { spool } = config.log;
-  if (spool === null) return null;
-  const [{ Spool }, { SpoolFile }, { rejectedRecord }] = await Promise.all([
-    import('../adapters/sqlite/spool.ts'),
-    import('../adapters/sqlite/spool-file.ts'),
-    import('../gateway/pipeline.ts'),
-  ]);
-  const file = new SpoolFile(resolve(folder, spool.path), (aside, error) =>
-    logger.error(
-      { aside, err: error },
-      'the spool was damaged: it is put aside, and what it held is not forwarded',
-    ),
-  );
-  const reason = [{ code: 'event_too_large' as const, detail: "over the topic's record size limit" }];
-  return new Spool({
-    log,
-    file,
-    after: spool.after,
-    max: spool.max,
-    tooLarge: (record) => rejectedRecord(record, reason, 'spool', true),
-    onLog: (level, message, extra) => logger[level](extra, message),
   });
 }

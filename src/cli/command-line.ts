@@ -1,13 +1,39 @@
-import type { Address, Config } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
-import { parseAddress } from '../config/values.ts';
+import { type Address, parseAddress } from '../config/values/address.ts';
 import { isDate, isDateTime } from '../core/date-time.ts';
 import { StartError } from '../core/lifecycle.ts';
 
-/** A command line that cannot be followed; its message is all that a person needs. */
+const TEXTS = [
+  ...(['config', 'listen', 'role', 'source', 'type', 'subscription', 'from', 'to'] as const),
+  ...(['filter', 'limit', 'rate', 'admin', 'token'] as const),
+];
+const FLAGS = ['production', 'dry-run', 'json', 'help', 'version'] as const;
+
+type Text = (typeof TEXTS)[number];
+type Flag = (typeof FLAGS)[number];
+export type OptionName = Text | Flag;
+
+/** The options of all commands, for `parseArgs`. */
+export const OPTIONS = Object.fromEntries([
+  ...TEXTS.map((name) => [name, { type: 'string' }]),
+  ...FLAGS.map((name) => [name, { type: 'boolean' }]),
+]) as Record<Text, { type: 'string' }> & Record<Flag, { type: 'boolean' }>;
+
+/** A command line that fits its command. */
+export interface CommandLine {
+  /** Arguments after the command's name. */
+  args: string[];
+  values: { [Name in Text]?: string | undefined } & { [Name in Flag]?: boolean | undefined };
+  /** Of Postern. */
+  version: string;
+  print(text: string): void;
+}
+
+/** A wrong command line. A person needs only its message. */
 export class UsageError extends StartError {}
 
-/** The subscription of `--subscription`, which may be left out where there is one only. */
+/** The subscription of `--subscription`, which may be left out if there is only one. */
 export function subscriptionOf({ subscriptions }: Config, name: string | undefined): SubscriptionConfig {
   const names = [...subscriptions.keys()];
   if (names.length === 0) throw new UsageError('the config has no subscription');
@@ -46,7 +72,7 @@ function timeOf(option: string, text: string | undefined): number | null {
   return time;
 }
 
-/** Both ends of a time range; `to` must come after `from`. */
+/** Both ends of a time range, as `timeOf`. `to` must be later than `from`. */
 export function timesOf(
   from: string | undefined,
   to: string | undefined,

@@ -7,20 +7,20 @@ import type { LetterFilter, PassedOver } from '../dispatcher/letters.ts';
 import type { Redriven } from '../dispatcher/redrive.ts';
 
 const COLUMNS = ['PLACE', 'TIME', 'ID', 'TYPE', 'REASON', 'STATUS', 'ATTEMPTS', 'REDRIVEN'];
-/** Characters of a column. */
-const WIDEST = 48;
+/** Most characters of a column. */
+const MAX_WIDTH = 48;
 
-/** A table of the newest dead letters, and a count of all per reason. */
+/** A table of the newest dead letters, and how many there are for each reason. */
 export class Listing {
-  readonly #most: number;
+  readonly #maxRows: number;
   #rows: { time: number; cells: string[] }[] = [];
   readonly #reasons = new Map<string, number>();
   #all = 0;
   #redriven = 0;
 
-  /** Keeps so many rows at most. */
-  constructor(most: number) {
-    this.#most = most;
+  /** `maxRows`: the table shows the newest ones. */
+  constructor(maxRows: number) {
+    this.#maxRows = maxRows;
   }
 
   add(letter: StoredLetter, redriven: boolean): void {
@@ -32,8 +32,8 @@ export class Listing {
     const cells = [placeOf(letter), timeOf(record.timestamp), id!, type!, reason];
     cells.push(status === null ? '-' : String(status), String(attempts), redriven ? 'yes' : '-');
     this.#rows.push({ time: record.timestamp, cells: cells.map(cell) });
-    // They come by partition, so that what is old is known at the end only.
-    if (this.#rows.length >= 2 * this.#most + 100) this.#cut();
+    // Letters come by partition, not by time, so more rows are kept until they are sorted.
+    if (this.#rows.length >= 2 * this.#maxRows + 100) this.#cut();
   }
 
   text({ name, deadLetter }: SubscriptionConfig, passed: PassedOver, wanted: LetterFilter | null): string {
@@ -64,11 +64,11 @@ export class Listing {
 
   #cut(): void {
     this.#rows.sort((a, b) => a.time - b.time);
-    if (this.#rows.length > this.#most) this.#rows = this.#rows.slice(-this.#most);
+    if (this.#rows.length > this.#maxRows) this.#rows = this.#rows.slice(-this.#maxRows);
   }
 }
 
-/** One dead letter for people; the payload is printed here only. */
+/** One dead letter with its payload, for people. */
 export function letterText(letter: StoredLetter, redriven: boolean): string {
   const { record, origin, lineage, cut } = letter;
   const { key, value, headers } = eventOf(letter);
@@ -98,7 +98,7 @@ export function letterText(letter: StoredLetter, redriven: boolean): string {
   ].join('\n');
 }
 
-/** One dead letter for machines. What is not UTF-8 is `{ base64 }`. `whole`: with key, headers and payload. */
+/** One dead letter for machines. Bytes that are not UTF-8 become `{ base64 }`. `whole`: with key, headers and payload. */
 export function letterJson(letter: StoredLetter, redriven: boolean, whole = false): object {
   const { record, reason, status, attempts, firstTime, lastTime, error, lineage, cut } = letter;
   const { id, source, type } = cloudEvent(eventOf(letter)).attributes;
@@ -117,7 +117,7 @@ export function letterJson(letter: StoredLetter, redriven: boolean, whole = fals
   };
 }
 
-/** What a redrive did. */
+/** The result of a redrive, for people. */
 export function redriveText(
   redriven: Redriven,
   { name, redrive }: SubscriptionConfig,
@@ -171,7 +171,7 @@ function textOf(bytes: Uint8Array): string {
 
 function cell(text: string): string {
   const plain = printable(text);
-  return plain.length > WIDEST ? `${plain.slice(0, WIDEST - 1)}…` : plain;
+  return plain.length > MAX_WIDTH ? `${plain.slice(0, MAX_WIDTH - 1)}…` : plain;
 }
 
 function counted(count: number, word: string): string {

@@ -1,63 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
-import { type OpenLog, openTopics } from '../app/stores.ts';
-import type { Config } from '../config/config.ts';
-import type { SubscriptionConfig } from '../config/subscription/types.ts';
+import { type OpenLog, openTopics } from '../app/log.ts';
 import { compileLetterFilter, type LetterFilter, readLetters } from '../dispatcher/letters.ts';
 import { redrive } from '../dispatcher/redrive.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { countOf, subscriptionOf, timesOf, UsageError } from './command-line.ts';
+import type { LogCommandLine } from './config-file.ts';
 import { Listing, letterJson, letterText, redriveText } from './dead-letters-text.ts';
 
-export interface DeadLettersOptions {
-  config: Config;
-  /** Folder that relative paths of the config start from. */
-  base: string;
-  logger: Logger;
-  action: string | undefined;
-  /** Of `show`: partition:offset. */
-  place: string | undefined;
-  values: {
-    subscription?: string | undefined;
-    filter?: string | undefined;
-    limit?: string | undefined;
-    rate?: string | undefined;
-    from?: string | undefined;
-    to?: string | undefined;
-    'dry-run'?: boolean | undefined;
-    json?: boolean | undefined;
-  };
-  print(text: string): void;
-}
-
-/** Letters that a list for people shows unless `--limit` says otherwise. */
+/** Rows of a list for people without `--limit`. */
 const SHOWN = 100;
-/** Milliseconds for which a redrive waits until its topic can be appended to. */
+/** Milliseconds that a redrive waits until its topic takes records. */
 const READY_MS = 20_000;
 
-/** `postern dead-letters`: list, show or redrive. Resolves with false when something is wrong that was printed. */
-export async function deadLetters(options: DeadLettersOptions): Promise<boolean> {
-  const { action, values } = options;
-  if (action !== 'list' && action !== 'show' && action !== 'redrive')
-    throw new UsageError(
-      `dead-letters needs one of list, show PLACE and redrive${action ? `, not ${action}` : ''}`,
-    );
-  if (action !== 'show' && options.place !== undefined)
-    throw new UsageError(`dead-letters ${action} does not take the argument ${options.place}`);
-  if (action !== 'redrive' && (values.rate !== undefined || values['dry-run']))
-    throw new UsageError(`--rate and --dry-run go with redrive, not with ${action}`);
-  const subscription = subscriptionOf(options.config, values.subscription);
-  if (action === 'show') return show(options, subscription);
-  return action === 'list' ? list(options, subscription) : send(options, subscription);
-}
-
-async function list(options: DeadLettersOptions, subscription: SubscriptionConfig): Promise<boolean> {
-  const { values, print } = options;
+/** `postern dead-letters list`. */
+export async function listLetters(line: LogCommandLine): Promise<boolean> {
+  const { config, values, print } = line;
+  const subscription = subscriptionOf(config, values.subscription);
   const limit = countOf('limit', values.limit);
   const listing = new Listing(limit ?? SHOWN);
   const wanted = filterOf(values.filter);
   const times = timesOf(values.from, values.to);
-  return withLog(options, [], async ({ reader }) => {
+  return withLog(line, [], async ({ reader }) => {
     let printed = 0;
     const passed = await readLetters({ subscription, reader, wanted, ...times }, async (letter, redriven) => {
       if (values.json) print(JSON.stringify(letterJson(letter, redriven)));
@@ -69,15 +32,16 @@ async function list(options: DeadLettersOptions, subscription: SubscriptionConfi
   });
 }
 
-async function show(options: DeadLettersOptions, subscription: SubscriptionConfig): Promise<boolean> {
-  const { values, place, print } = options;
-  const match = /^(\d{1,9}):(\d{1,15})$/.exec(place ?? '');
+/** `postern dead-letters show PLACE`. Resolves with false when there is none at that place. */
+export async function showLetter(line: LogCommandLine): Promise<boolean> {
+  const { config, values, print } = line;
+  const [place = ''] = line.args;
+  const subscription = subscriptionOf(config, values.subscription);
+  const match = /^(\d{1,9}):(\d{1,15})$/.exec(place);
   if (match === null)
     throw new UsageError('dead-letters show needs a PLACE as list prints it: partition:offset, such as 0:12');
-  const given = ['filter', 'limit', 'from', 'to'].find((name) => Object.hasOwn(values, name));
-  if (given !== undefined) throw new UsageError(`--${given} goes with list and redrive, not with show`);
   const [partition, offset] = [Number(match[1]), Number(match[2])];
-  return withLog(options, [], async ({ reader }) => {
+  return withLog(line, [], async ({ reader }) => {
     let found = false;
     const only = { partition, from: offset, end: offset + 1 };
     await readLetters(
@@ -96,19 +60,21 @@ async function show(options: DeadLettersOptions, subscription: SubscriptionConfi
   });
 }
 
-async function send(options: DeadLettersOptions, subscription: SubscriptionConfig): Promise<boolean> {
-  const { values, print } = options;
+/** `postern dead-letters redrive`. Resolves with false when some were not stored. */
+export async function redriveLetters(line: LogCommandLine): Promise<boolean> {
+  const { config, values, print } = line;
+  const subscription = subscriptionOf(config, values.subscription);
   const dryRun = values['dry-run'] ?? false;
   const { name, redrive: topic } = subscription;
   if (topic === null && !dryRun) {
     throw new UsageError(
-      `subscriptions.${name}.redrive names no topic, and log.kafka.create is false: make one and name it`,
+      `subscriptions.${name} has no redrive topic, because log.kafka.create is false: create a topic and set redrive`,
     );
   }
   const wanted = filterOf(values.filter);
   const amount = { limit: countOf('limit', values.limit), rate: countOf('rate', values.rate) };
   const times = timesOf(values.from, values.to);
-  return withLog(options, dryRun ? [] : [topic!], async ({ log, reader }) => {
+  return withLog(line, dryRun ? [] : [topic!], async ({ log, reader }) => {
     if (!dryRun) await ready(log);
     const redriven = await redrive({
       ...{ subscription, reader, log, wanted, dryRun },
@@ -133,9 +99,9 @@ function filterOf(text: string | undefined): LetterFilter | null {
   }
 }
 
-/** Opens the log for so long as `use` needs it; `topics` are those that it appends to. */
+/** Opens the log, and closes it after `use`. `topics`: those that it appends to. */
 async function withLog(
-  { config, base, logger }: DeadLettersOptions,
+  { config, base, logger }: LogCommandLine,
   topics: string[],
   use: (opened: OpenLog) => Promise<boolean>,
 ): Promise<boolean> {

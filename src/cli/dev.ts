@@ -1,45 +1,30 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { StartError } from '../core/lifecycle.ts';
-import { printable } from '../core/printable.ts';
-import { sampleOrder } from './sample-orders.ts';
+import { dirname, join, resolve } from 'node:path';
+import { run } from '../app/serve.ts';
+import { addressOf, type CommandLine } from './command-line.ts';
+import { configFile, loadConfig } from './config-file.ts';
+import { startSampleFunction } from './sample-function.ts';
 
-/** Characters of a payload that the sample function prints. */
-const SHOWN = 200;
+/** The sample config of the package. */
+const SAMPLE = join(import.meta.dirname, '..', '..', 'postern.yaml');
 
-/**
- * The sample functions of `postern dev`: they print each CloudEvent (binary mode) that they are called with.
- * Resolves when it listens on loopback, with what ends it; rejects when the port is taken.
- */
-export async function startSampleFunction(port: number, print: (line: string) => void): Promise<() => void> {
-  const server = createServer((request, response) => void answer(request, response, print));
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) =>
-      reject(new StartError(`the sample function cannot listen on port ${port}: ${error.message}`)),
-    );
-    server.listen(port, '127.0.0.1', resolve);
+/** `postern dev`: both roles, and the sample functions where the config calls this machine. */
+export async function dev(line: CommandLine): Promise<boolean> {
+  const { values, version, print } = line;
+  const file = configFile(line, SAMPLE);
+  const config = loadConfig(file, true);
+  if (values.listen !== undefined) config.gateway.listen = addressOf('listen', values.listen);
+  const urls = [...config.subscriptions.values()].flatMap(({ function: fn }) =>
+    'http' in fn ? [new URL(fn.http.url)] : [],
+  );
+  const local = urls.find((url) => url.hostname === '127.0.0.1');
+  if (local !== undefined) await startSampleFunction(Number(local.port), print);
+  await run({
+    config,
+    base: dirname(resolve(file)),
+    roles: ['gateway', 'dispatcher'],
+    version,
+    data: process.cwd(),
+    drain: 0,
   });
-  return () => {
-    server.closeAllConnections();
-    server.close();
-  };
-}
-
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  print: (line: string) => void,
-): Promise<void> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const body = Buffer.concat(chunks).toString();
-  const { 'ce-type': type, 'ce-id': id } = request.headers;
-  // Anybody may have sent it: it must not steer the terminal, nor look like a line of ours.
-  const shown = body.length > SHOWN ? `${body.slice(0, SHOWN)}...` : body;
-  print(printable(`sample function got ${type} ${id}: ${shown}`));
-  const order = sampleOrder(request.url!, body);
-  if (order === null || order.body === null) response.writeHead(order?.status ?? 204).end();
-  else {
-    response.writeHead(order.status, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(order.body));
-  }
+  return true;
 }

@@ -1,33 +1,17 @@
-import type { Logger } from 'pino';
 import { logReport } from '../adapters/telemetry/logging.ts';
-import { bootstrapServers, openTopics } from '../app/stores.ts';
-import type { Config } from '../config/config.ts';
+import { bootstrapServers, openTopics } from '../app/log.ts';
 import { replay, replayGroup } from '../dispatcher/replay.ts';
 import { countOf, subscriptionOf, timesOf, UsageError } from './command-line.ts';
+import type { LogCommandLine } from './config-file.ts';
 
-export interface ReplayCommandOptions {
-  config: Config;
-  /** Folder that relative paths of the config start from. */
-  base: string;
-  logger: Logger;
-  values: {
-    subscription?: string | undefined;
-    from?: string | undefined;
-    to?: string | undefined;
-    rate?: string | undefined;
-    json?: boolean | undefined;
-  };
-  print(text: string): void;
-}
-
-/** `postern replay`. Resolves with false when it was stopped before its end. */
-export async function replayCommand({
+/** `postern replay`. Resolves with false when a signal stopped it before its end. */
+export async function replayEvents({
   config,
   base,
   logger,
   values,
   print,
-}: ReplayCommandOptions): Promise<boolean> {
+}: LogCommandLine): Promise<boolean> {
   const subscription = subscriptionOf(config, values.subscription);
   const { from, to } = timesOf(values.from, values.to);
   if (from === null) throw new UsageError('replay needs --from TIME');
@@ -52,8 +36,8 @@ export async function replayCommand({
     else {
       print(`${delivered} delivered, ${filtered} filtered out, ${dead} dead letters; group ${group}`);
       if (finished && delivered + filtered + dead === 0)
-        print('nothing was left of it; a replay that is done begins again with another --from');
-      if (!finished) print('stopped before its end; the same command goes on from here');
+        print('there was nothing left to replay; a finished replay begins again only with another --from');
+      if (!finished) print('stopped before its end; the same command continues from here');
     }
     return finished;
   } finally {

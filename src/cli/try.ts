@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { nodePlatform } from '../adapters/runtime/node-platform.ts';
 import type { Config } from '../config/config.ts';
 import type { SourceConfig } from '../config/source/types.ts';
@@ -9,23 +10,52 @@ import { makeFilter } from '../filter/filter.ts';
 import { decode, sourceFormat } from '../gateway/decode.ts';
 import { type DecodeContext, type Decoding, makeSource } from '../gateway/formats/source.ts';
 import { decodeWebhook } from '../gateway/formats/webhook.ts';
-import { makeJudge } from '../gateway/judge.ts';
+import { judge } from '../gateway/judge.ts';
 import { readCalls } from '../gateway/protocols/segment.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { compileSchemas } from '../schema/compile.ts';
 import { readSchemaFiles } from '../schema/load.ts';
+import { ErrorBudget } from '../schema/registry.ts';
 import { matchWorkflow } from '../workflows/match.ts';
+import { type CommandLine, UsageError } from './command-line.ts';
+import { configFile, loadConfig } from './config-file.ts';
+
+/** `postern try`: prints what would become of a file or of standard input. */
+export async function tryFile(line: CommandLine): Promise<boolean> {
+  const { source, type: contentType = 'application/json' } = line.values;
+  if (source === undefined) throw new UsageError('try needs --source NAME');
+  const file = configFile(line);
+  const config = loadConfig(file);
+  const bytes = readPayload(line.args[0]);
+  const { text, good } = await tryPayload({
+    config,
+    base: dirname(resolve(file)),
+    source,
+    contentType,
+    bytes,
+  });
+  line.print(text);
+  return good;
+}
+
+function readPayload(file: string | undefined): Uint8Array {
+  try {
+    return readFileSync(file ?? 0);
+  } catch (error) {
+    throw new UsageError(`cannot read the payload: ${(error as Error).message}`);
+  }
+}
 
 export interface TryOptions {
   config: Config;
-  /** Folder that relative paths of the config start from. */
+  /** Folder of the config. Its relative paths start there. */
   base: string;
   source: string;
   contentType: string;
   bytes: Uint8Array;
 }
 
-/** What would become of a payload, as text for people; `good` when every event would be accepted. Writes nothing. */
+/** Describes for people what would become of a payload. `good`: every event would be accepted. Writes nothing. */
 export async function tryPayload(options: TryOptions): Promise<{ text: string; good: boolean }> {
   const { config, contentType, bytes } = options;
   const sourceConfig = config.sources.get(options.source);
@@ -41,7 +71,7 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
   const context = {
     source,
     limits: config.gateway.limits,
-    platform,
+    digests: platform,
     receivedAt: new Date().toISOString(),
     header: () => undefined,
     grow: () => {},
@@ -52,10 +82,11 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
     const events = [...eventsOf(sourceConfig.protocol, bytes, contentType, context)].filter(
       (event) => event !== null,
     );
-    events.forEach(makeJudge(source, set));
+    const budget = new ErrorBudget();
+    for (const event of events) judge(event, source, set, budget);
     const lines = events.flatMap((event) => describe(event, config, sourceConfig.topic));
     return {
-      // The payload may be a stranger's: it must not steer the terminal.
+      // The payload may come from a stranger, so it must not control the terminal.
       text: [`${events.length} event${events.length === 1 ? '' : 's'}`, ...lines]
         .map((line) => printable(line))
         .join('\n'),
@@ -70,7 +101,7 @@ export async function tryPayload(options: TryOptions): Promise<{ text: string; g
   }
 }
 
-/** As the source's protocol reads them, without the signature. For Segment the body is that of /v1/batch, or one call with its `type`. */
+/** Reads events as the source's protocol does, without a signature. A Segment body is that of /v1/batch, or one call with its `type`. */
 function eventsOf(
   protocol: SourceConfig['protocol'],
   body: Uint8Array,

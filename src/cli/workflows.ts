@@ -1,21 +1,7 @@
-import type { Config } from '../config/config.ts';
 import { isToken } from '../core/bearer.ts';
 import { printable } from '../core/printable.ts';
 import { UsageError } from './command-line.ts';
-
-export interface WorkflowsCommand {
-  /** Null where none is: then `admin` is needed. */
-  config: Config | null;
-  action: string | undefined;
-  workflow: string | undefined;
-  id: string | undefined;
-  /** URL of a dispatcher's admin port; default: that of the config. */
-  admin: string | undefined;
-  /** Default: one of the config's, one that may operate first. */
-  token: string | undefined;
-  json: boolean;
-  print(text: string): void;
-}
+import type { AdminCommandLine } from './config-file.ts';
 
 interface Listed {
   id: string;
@@ -36,84 +22,88 @@ interface Shown {
   results: Record<string, unknown>;
 }
 
-/** `postern workflows`: list, show, retry or cancel. Resolves with false when something is wrong that was printed. */
-export async function workflowsCommand(command: WorkflowsCommand): Promise<boolean> {
-  const { action, workflow, id, json, print } = command;
-  const base = adminUrl(command);
-  const token = adminToken(command);
-  if (action === 'list') {
-    if (id !== undefined) throw new UsageError('workflows list takes no instance');
-    const { status, body } = await ask(`${base}/workflows`, 'GET', token);
-    if (status !== 200) return refused(print, status, body);
-    const { workflows } = body as { workflows: { name: string; count: number; instances: Listed[] }[] };
-    const wanted = workflows.filter(({ name }) => workflow === undefined || name === workflow);
-    if (workflow !== undefined && wanted.length === 0)
-      throw new UsageError(`no workflow ${workflow} runs there`);
-    print(json ? JSON.stringify(wanted) : wanted.map(listText).join('\n'));
-    return true;
-  }
-  if (action !== 'show' && action !== 'retry' && action !== 'cancel')
-    throw new UsageError('workflows needs one of list, show, retry and cancel');
-  if (workflow === undefined || id === undefined)
-    throw new UsageError(`workflows ${action} needs the workflow and the instance: ${action} order o-1`);
-  const url = `${base}/workflows/${encodeURIComponent(workflow)}`;
-  const isShow = action === 'show';
-  // In the query, as in a path an id such as `..` would name something else.
-  const of = `?id=${encodeURIComponent(id)}`;
-  const { status, body } = await ask(
-    isShow ? url + of : `${url}/${action}${of}`,
-    isShow ? 'GET' : 'POST',
-    token,
-  );
-  if (status >= 300) return refused(print, status, body);
-  if (json) print(JSON.stringify(body));
-  else print(isShow ? showText(body as Shown) : `${action} of ${printable(id)} is noted`);
+/** `postern workflows list`. Resolves with false when the dispatcher refused, as all commands here. */
+export async function listWorkflows(line: AdminCommandLine): Promise<boolean> {
+  const { values, print } = line;
+  const [wanted] = line.args;
+  const { status, body } = await ask(line, 'GET', '/workflows');
+  if (status !== 200) return refused(print, status, body);
+  const { workflows } = body as { workflows: { name: string; count: number; instances: Listed[] }[] };
+  const found = workflows.filter(({ name }) => wanted === undefined || name === wanted);
+  if (wanted !== undefined && found.length === 0) throw new UsageError(`no workflow ${wanted} runs there`);
+  print(values.json ? JSON.stringify(found) : found.map(listText).join('\n'));
   return true;
 }
 
-function adminUrl({ admin, config }: WorkflowsCommand): string {
+/** `postern workflows show`. */
+export async function showWorkflow(line: AdminCommandLine): Promise<boolean> {
+  const { args, values, print } = line;
+  const { status, body } = await ask(line, 'GET', instancePath(args));
+  if (status >= 300) return refused(print, status, body);
+  print(values.json ? JSON.stringify(body) : showText(body as Shown));
+  return true;
+}
+
+/** `postern workflows retry` and `cancel`. */
+export async function changeWorkflow(line: AdminCommandLine, action: 'retry' | 'cancel'): Promise<boolean> {
+  const { args, values, print } = line;
+  const { status, body } = await ask(line, 'POST', instancePath(args, `/${action}`));
+  if (status >= 300) return refused(print, status, body);
+  print(values.json ? JSON.stringify(body) : `${action} of ${printable(args[1]!)} is noted`);
+  return true;
+}
+
+/** The id is in the query, because in a path an id such as `..` would name something else. */
+function instancePath([workflow, id]: string[], action = ''): string {
+  return `/workflows/${encodeURIComponent(workflow!)}${action}?id=${encodeURIComponent(id!)}`;
+}
+
+function adminUrl({ values: { admin }, config }: AdminCommandLine): string {
   if (admin !== undefined) {
     if (!URL.canParse(admin)) throw new UsageError(`--admin must be a URL, not ${admin}`);
     return admin.replace(/\/+$/, '');
   }
-  // Without --admin the config has been read.
+  // Without --admin there is a config.
   const { host, port } = config!.admin.listen;
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
 
-function adminToken({ token, config }: WorkflowsCommand): string | null {
+/** Without --token the config's first token that may operate, else its first one. */
+function adminToken({ values: { token }, config }: AdminCommandLine): string | null {
   const { read = [], operate = [] } = config?.admin.tokens ?? {};
   const found = token?.trim() || operate[0] || read[0] || null;
-  // What Node says of a header that cannot be sent repeats it.
+  // Node's own error for such a header would repeat the token.
   if (found !== null && !isToken(found))
     throw new UsageError('the token must be 1 to 4096 visible ASCII characters without spaces');
   return found;
 }
 
 async function ask(
-  url: string,
+  line: AdminCommandLine,
   method: 'GET' | 'POST',
-  token: string | null,
+  path: string,
 ): Promise<{ status: number; body: unknown }> {
+  const url = `${adminUrl(line)}${path}`;
+  const token = adminToken(line);
   const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` };
   if (method === 'POST') headers['content-type'] = 'application/json';
   const response = await fetch(url, { method, headers, body: method === 'POST' ? '{}' : null }).catch(
     ({ cause, message }: Error) => {
       throw new UsageError(
-        `nobody answers at ${new URL(url).origin}: ${cause instanceof Error ? cause.message : message}; --admin names another dispatcher`,
+        `nobody answers at ${new URL(url).origin}: ${cause instanceof Error ? cause.message : message}; set --admin for another dispatcher`,
       );
     },
   );
   const { status } = response;
   const body: unknown = await response.json().catch(() => null);
   if (body === null && status < 300)
-    throw new UsageError(`what answers at ${new URL(url).origin} is no Postern`);
+    throw new UsageError(`the server at ${new URL(url).origin} is not a Postern`);
   return { status, body };
 }
 
 const TOKEN_HINT =
-  "the token is that of --token, else of POSTERN_ADMIN_TOKEN, else the first of the config's admin.tokens";
+  "the token comes from --token, else from POSTERN_ADMIN_TOKEN, else from the config's admin.tokens";
 
 function refused(print: (text: string) => void, status: number, body: unknown): false {
   const { detail = 'refused' } = (body ?? {}) as { detail?: unknown };

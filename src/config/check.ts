@@ -1,73 +1,37 @@
-import { formatDuration } from '../core/units.ts';
 import type { Config } from './config.ts';
-import { checkLimits } from './gateway/limits.ts';
+import { checkDedupe } from './dedupe/check.ts';
+import { checkGateway } from './gateway/check.ts';
+import { checkLog } from './log/check.ts';
 import { checkSources } from './source/check.ts';
+import { topicsOf } from './source/types.ts';
 import { checkStreams } from './stream/check.ts';
 import { checkSubscriptions } from './subscription/check.ts';
-import type { Findings } from './text/text.ts';
-import { checkOrigin } from './values.ts';
+import type { Findings } from './text/findings.ts';
 import { checkWorkflows } from './workflow/check.ts';
 
-/** Checks what only several settings together can tell. */
+/** Checks settings against each other. */
 export function checkTogether(config: Config, findings: Findings): void {
-  checkGateway(config, findings);
-  checkDedupe(config, findings);
-  checkSpool(config, findings);
-  checkSources([...config.sources.values()], findings);
-  checkSubscriptions([...config.subscriptions.values()], writtenTopics(config), findings);
-  checkStreams(config, findings);
-  checkWorkflows(config.workflows.values(), findings);
-}
-
-function checkGateway({ gateway, admin }: Config, findings: Findings): void {
-  if (gateway.listen.port !== 0 && gateway.listen.port === admin.listen.port) {
+  const { gateway, admin, log, dedupe, streams } = config;
+  if (gateway.listen.port !== 0 && gateway.listen.port === admin.listen.port)
     findings.error(
       ['admin', 'listen'],
       `port ${admin.listen.port} is the gateway's; health and metrics need their own`,
     );
-  }
-  checkLimits(gateway.limits, findings);
-  const { cors } = gateway;
-  for (const [index, origin] of cors.origins.entries()) {
-    const path = ['gateway', 'cors', 'origins', index];
-    if (origin === '*' && cors.credentials)
-      findings.error(path, '* cannot go with credentials; name the origins');
-    if (origin !== '*') checkOrigin(findings, path, origin);
-  }
+  checkGateway(gateway, findings);
+  checkDedupe(dedupe, log.timeout, findings);
+  checkLog(log, findings);
+  checkSources([...config.sources.values()], findings);
+  checkSubscriptions([...config.subscriptions.values()], writtenTopics(config), findings);
+  if (streams.size > 0 && 'kafka' in log.store && 'embedded' in dedupe.store)
+    findings.warn(['dedupe'], 'is not shared: with more than one dispatcher the windows of streams are lost');
+  checkStreams(streams.values(), findings);
+  checkWorkflows(config.workflows.values(), findings);
 }
 
-function checkSpool({ log }: Config, findings: Findings): void {
-  const { spool, store, timeout } = log;
-  if (spool === null) return;
-  if (!('kafka' in store))
-    findings.warn(['log', 'spool'], 'has no use before the embedded log, which is a file too');
-  if (spool.after >= timeout) {
-    findings.error(
-      ['log', 'spool', 'after'],
-      `must be less than log.timeout (${formatDuration(timeout)}), when requests are answered 503`,
-    );
-  }
-}
-
-function checkDedupe({ dedupe, log }: Config, findings: Findings): void {
-  const lease = ['dedupe', 'lease'];
-  const timeout = 'redis' in dedupe.store ? dedupe.store.redis.timeout : 0;
-  if (dedupe.lease <= timeout) {
-    findings.error(lease, `must be longer than redis.timeout (${formatDuration(timeout)})`);
-  } else if (dedupe.lease <= log.timeout) {
-    findings.warn(
-      lease,
-      `is not longer than log.timeout (${formatDuration(log.timeout)}): a slow append may outlive its claim`,
-    );
-  }
-  if (dedupe.window < dedupe.lease) {
-    findings.error(['dedupe', 'window'], `is less than lease (${formatDuration(dedupe.lease)})`);
-  }
-}
-
+/** The topics that parts of this config write to. */
 function writtenTopics(config: Config): Set<string> {
   const topics = new Set<string>();
-  for (const { topic } of config.sources.values()) topics.add(topic).add(`${topic}.rejected`);
+  for (const source of config.sources.values()) for (const topic of topicsOf(source)) topics.add(topic);
   for (const { deadLetter, reply } of config.subscriptions.values()) {
     topics.add(deadLetter);
     if (reply !== null) topics.add(reply);

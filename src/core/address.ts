@@ -6,10 +6,11 @@ type Ip = ipaddr.IPv4 | ipaddr.IPv6;
 export interface Origin {
   /** The other end of the connection; undefined when unknown. */
   peer: string | undefined;
-  /** X-Forwarded-For: client first, each proxy appends whom it heard. */
-  forwardedFor: string | undefined;
-  /** Forwarded (RFC 7239); read when there is no X-Forwarded-For. */
-  forwarded: string | undefined;
+  /**
+   * A header field by its lower-case name. Asked for `x-forwarded-for`: client first, each proxy appends the address
+   * that it heard from; and for `forwarded` (RFC 7239) when there is no such field.
+   */
+  header(name: string): string | undefined;
 }
 
 /** Proxies in a row; more are not looked through. */
@@ -49,10 +50,12 @@ export function makeClientGroup(proxies: string[]): (origin: Origin) => string |
 function makeClient(proxies: string[]): (origin: Origin) => Ip | null {
   const isProxy = inRanges(proxies);
 
-  return ({ peer, forwardedFor, forwarded }) => {
+  return ({ peer, header }) => {
     let ip = peer === undefined ? null : parseIp(peer);
-    const list = forwardedFor ?? forwarded;
-    if (ip === null || list === undefined || !isProxy(ip)) return ip;
+    if (ip === null || !isProxy(ip)) return ip;
+    const forwardedFor = header('x-forwarded-for');
+    const list = forwardedFor ?? header('forwarded');
+    if (list === undefined) return ip;
     const name = forwardedFor === undefined ? forNode : (text: string) => text;
     // From the right: what is left of the first address that is no proxy is the client's own word.
     let end = list.length;

@@ -41,7 +41,6 @@ const table = {
   headers_too_many: { status: 431, title: 'Too many header fields' },
   internal: { status: 500, title: 'Internal error' },
   overloaded: { status: 503, title: 'No room for this request now' },
-  stopping: { status: 503, title: 'Gateway is stopping' },
   log_unavailable: { status: 503, title: 'Events cannot be stored now' },
   dedupe_unavailable: { status: 503, title: 'Duplicates cannot be told now' },
   keys_unavailable: { status: 503, title: 'Tokens cannot be checked now' },

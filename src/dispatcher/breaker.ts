@@ -1,5 +1,5 @@
 import { type Answer, healthOf, reasonOf } from '../function/conclude.ts';
-import type { BreakerFacts } from '../ports/report.ts';
+import type { BreakerFact } from '../ports/report.ts';
 import { Search } from './search.ts';
 
 export interface BreakerOptions {
@@ -11,7 +11,7 @@ export interface BreakerOptions {
   /** From 0 to below 1. */
   random: () => number;
   /** It has opened or closed. */
-  changed(facts: BreakerFacts): void;
+  changed(fact: BreakerFact): void;
 }
 
 /** What the breaker knows of a call, over all its attempts. */
@@ -186,7 +186,7 @@ export class Breaker {
     this.#doubt();
     this.#search.open(answer, told, this.#openedAt);
     this.#waitAgain(answer, told);
-    changed({ subscription, open: true, reason: reasonOf(answer), ms: null });
+    changed({ kind: 'breaker', subscription, open: true, reason: reasonOf(answer), ms: null });
   }
 
   #up({ excused }: Tried): void {
@@ -206,7 +206,7 @@ export class Breaker {
     this.#openedAt = null;
     this.#probe = null;
     this.#doubtUntil = excused ? 0 : clock() + DOUBT_MS;
-    changed({ subscription, open: false, reason: null, ms });
+    changed({ kind: 'breaker', subscription, open: false, reason: null, ms });
   }
 
   /**

@@ -151,7 +151,7 @@ class Chain implements Replies {
   #report(outcome: ReplyOutcome, events: number): void {
     if (events === 0) return;
     const { report, subscription } = this.#options;
-    report.reply?.({ subscription, outcome, events });
+    report({ kind: 'reply', subscription, outcome, events });
   }
 }
 

@@ -10,7 +10,8 @@ export function reportDelivery(
   reason: string | null,
 ): void {
   if (events === 0) return;
-  report.delivery({
+  report({
+    kind: 'delivery',
     subscription: subscription.name,
     outcome,
     events,

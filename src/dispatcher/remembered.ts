@@ -195,19 +195,20 @@ export class Remembered {
   #reportBefore(events: number): void {
     if (events === 0) return;
     const { report, subscription } = this.#options;
-    const facts = {
+    report({
+      kind: 'delivery',
       subscription: subscription.name,
+      outcome: 'filtered',
       events,
       ms: null,
       status: null,
       reason: 'delivered_before',
-    };
-    report.delivery({ ...facts, outcome: 'filtered' });
+    });
   }
 
   #reportUnknown(outcome: 'unchecked' | 'not_remembered', events: number): void {
     const { report, subscription } = this.#options;
-    if (events > 0) report.unremembered?.({ subscription: subscription.name, outcome, events });
+    if (events > 0) report({ kind: 'unremembered', subscription: subscription.name, outcome, events });
   }
 }
 

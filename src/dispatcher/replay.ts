@@ -48,14 +48,9 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
     if (ranges.length === 0) throw new Error(`there is no topic ${topic}`);
     for (const range of ranges) ends.set(partitionName(range), (await lastOffset(reader, range)) + 1);
   }
-  const report: Report = {
-    group: (facts) => options.report.group(facts),
-    request: (facts) => options.report.request(facts),
-    breaker: (facts) => options.report.breaker?.(facts),
-    delivery(facts) {
-      events[facts.outcome] += facts.events;
-      options.report.delivery(facts);
-    },
+  const report: Report = (fact) => {
+    if (fact.kind === 'delivery') events[fact.outcome] += fact.events;
+    options.report(fact);
   };
   const rate = Math.min(
     options.rate ?? Number.POSITIVE_INFINITY,

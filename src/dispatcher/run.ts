@@ -1,4 +1,4 @@
-import { takesBatches } from '../config/subscription/types.ts';
+import { takesBatches } from '../config/function/types.ts';
 import { Commits, type Holding } from '../consume/commits.ts';
 import { Intake } from '../consume/intake.ts';
 import type { Invoker } from '../function/invoker.ts';

@@ -125,7 +125,7 @@ class Subscription {
       concurrency,
       clock: () => performance.now(),
       random: options.random,
-      changed: (facts) => options.report.breaker?.(facts),
+      changed: options.report,
     });
     this.#pace = new Pace(options.config);
     this.run = this.#makeRun();

@@ -1,4 +1,4 @@
-import { type HttpAuth, type HttpFunction, isReservedHeader } from '../config/subscription/types.ts';
+import { type HttpAuth, type HttpFunction, isReservedHeader } from '../config/function/types.ts';
 
 /** Tokens that must be fetched and last for a while. */
 export interface TokenSource {

@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { Pool } from 'undici';
-import type { TlsConfig } from '../config/config.ts';
-import type { HttpFunction } from '../config/subscription/types.ts';
+import type { HttpFunction } from '../config/function/types.ts';
+import type { TlsConfig } from '../config/values/tls.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { recordSize } from '../ports/record-size.ts';
 import { fixedHeaders, secretsOf, type TokenSource } from './auth.ts';

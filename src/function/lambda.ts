@@ -1,5 +1,5 @@
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
-import type { LambdaFunction } from '../config/subscription/types.ts';
+import type { LambdaFunction } from '../config/function/types.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import type { CallFault } from './conclude.ts';
 import type { Caller, Invocation, Invoker, WantsReply } from './invoker.ts';

@@ -1,4 +1,5 @@
-import type { HttpAuth, SubscriptionConfig } from '../config/subscription/types.ts';
+import type { HttpAuth } from '../config/function/types.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import type { TokenSource } from './auth.ts';
 import { httpInvoker } from './http.ts';
 import type { Invoker, WantsReply } from './invoker.ts';

@@ -1,5 +1,6 @@
 import { headerText } from '../cloudevents/record.ts';
-import type { FunctionConfig, SubscriptionConfig } from '../config/subscription/types.ts';
+import type { FunctionConfig } from '../config/function/types.ts';
+import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import { traceHeaders } from '../core/trace-context.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import type { Span, SpanAttributes, TraceHeaders, Tracing } from '../ports/tracing.ts';

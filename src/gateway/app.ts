@@ -7,7 +7,7 @@ import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
 import { CommitGroups } from './commit/group.ts';
-import { Recent } from './commit/recent.ts';
+import { RecentIds } from './commit/recent-ids.ts';
 import { type Http, makeHttp } from './http.ts';
 import { rejectedRecord } from './pipeline.ts';
 import type { Limiter } from './rate/limiter.ts';
@@ -54,7 +54,7 @@ export function makeGateway(options: GatewayOptions): Gateway {
 
 function makeGroups({ config, log, dedupe, report }: GatewayOptions): Map<string, CommitGroups> {
   const groups = new Map<string, CommitGroups>();
-  const recent = new Recent({ ids: RECENT_IDS, life: Math.min(RECENT_MS, config.dedupe.window) });
+  const recent = new RecentIds({ ids: RECENT_IDS, life: Math.min(RECENT_MS, config.dedupe.window) });
   for (const source of config.sources.values()) {
     if (groups.has(source.topic)) continue;
     const { outage, lease } = config.dedupe;

@@ -8,7 +8,7 @@ import { RELAY_MARK, type Relay } from '../ports/relay.ts';
 import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
-import { makeDoors } from './admission/admit.ts';
+import { guardSources } from './admission/admit.ts';
 import { makeCors } from './admission/cors.ts';
 import { consent } from './admission/handshake.ts';
 import { headOf } from './body/head.ts';
@@ -19,7 +19,8 @@ import type { Protocol } from './protocols/protocol.ts';
 import type { Limiter } from './rate/limiter.ts';
 import { problemReply, type Reply } from './reply.ts';
 import { Room } from './room.ts';
-import { makeRoutes, type Route } from './routes.ts';
+import type { Route } from './route.ts';
+import { makeRoutes } from './routes.ts';
 
 export interface HttpOptions {
   config: Pick<Config, 'gateway' | 'sources'>;
@@ -50,7 +51,7 @@ export function makeHttp(options: HttpOptions): Http {
   const { config, platform, report, limiter } = options;
   const { limits } = config.gateway;
   const room = new Room(limits);
-  const doors = makeDoors(config, platform);
+  const sources = guardSources(config, platform);
   const cors = makeCors(config.gateway.cors, config.sources.values());
   const journey = new Journey({
     limits,
@@ -70,7 +71,8 @@ export function makeHttp(options: HttpOptions): Http {
 
   function refuse(c: Context, error: RequestError): Response {
     const reply = problemReply(error);
-    report.request({
+    report({
+      kind: 'request',
       source: 'unknown',
       who: null,
       status: reply.status,
@@ -96,8 +98,8 @@ export function makeHttp(options: HttpOptions): Http {
   }
 
   async function take(c: Context, protocol: Protocol): Promise<Response> {
-    const { reply, door, admission } = await journey.run(c, protocol);
-    const source = door?.source.config ?? null;
+    const { reply, guarded, admission } = await journey.run(c, protocol);
+    const source = guarded?.source.config ?? null;
     if (admission === null || limiter === null) return respond(c, reply, source);
     // A reply may be one that many requests share.
     return respond(c, { ...reply, headers: { ...reply.headers, ...limiter.headers(admission) } }, source);
@@ -119,7 +121,7 @@ export function makeHttp(options: HttpOptions): Http {
   }
 
   function preflight(c: Context, methods: string[], allow: string): Response {
-    const source = doors.get(c.req.param('source') ?? '')?.source.config ?? null;
+    const source = sources.get(c.req.param('source') ?? '')?.source.config ?? null;
     const asked = c.req.header('access-control-request-headers');
     const headers = { allow, ...cors.preflight(c.req.header('origin'), source, methods, asked) };
     return new Response(null, { status: 204, headers });
@@ -142,7 +144,7 @@ export function makeHttp(options: HttpOptions): Http {
     });
   }
 
-  const routes = makeRoutes(doors, platform);
+  const routes = makeRoutes(sources, platform);
   for (const route of routes) serve(route);
   if (config.gateway.openapi) serveOpenApi(makeOpenApiPage(routes, config, options.schemas, platform));
   app.notFound((c) => refuse(c, new RequestError('not_found', 'events are sent to /events/{source}')));

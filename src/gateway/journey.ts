@@ -2,15 +2,15 @@ import type { Context } from 'hono';
 import { RequestError } from '../core/errors.ts';
 import type { DecodedEvent, Verdict } from '../core/event.ts';
 import type { Relay } from '../ports/relay.ts';
-import type { Report, RequestFacts } from '../ports/report.ts';
+import type { Report, RequestFact } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
-import type { Admission, Door } from './admission/admit.ts';
+import type { Admission, GuardedSource } from './admission/admit.ts';
 import { type Head, headOf } from './body/head.ts';
 import type { CommitGroups } from './commit/group.ts';
 import { type Outcome, store } from './pipeline.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { type ReaderOptions, RequestReader, type RequestState } from './reader.ts';
-import { handOn } from './relay/forward.ts';
+import { forwardToOrigin } from './relay/forward.ts';
 import { problemReply, type Reply } from './reply.ts';
 import { endRequestSpan, requestSpan } from './trace.ts';
 
@@ -28,7 +28,7 @@ export const NO_VERDICTS: Record<Verdict, number> = { accepted: 0, duplicate: 0,
 /** The reply to one request, and whose it is as far as that is known. */
 export interface Arrival {
   reply: Reply;
-  door: Door | null;
+  guarded: GuardedSource | null;
   admission: Admission | null;
 }
 
@@ -46,7 +46,7 @@ export class Journey {
   async run(c: Context, protocol: Protocol): Promise<Arrival> {
     const { platform, report, tracing } = this.#options;
     const started = performance.now();
-    const state: RequestState = { door: null, admission: null, hold: null, span: null, sent: null };
+    const state: RequestState = { guarded: null, admission: null, hold: null, span: null, sent: null };
     let verdicts = NO_VERDICTS;
     let fault: RequestError | null = null;
     let reply: Reply;
@@ -67,9 +67,10 @@ export class Journey {
     }
     const signature = state.signature ?? fault?.reason;
     state.hold?.leave();
-    const { door, admission } = state;
-    const facts: RequestFacts = {
-      source: door?.source.name ?? 'unknown',
+    const { guarded, admission } = state;
+    const fact: RequestFact = {
+      kind: 'request',
+      source: guarded?.source.name ?? 'unknown',
       who: admission?.who ?? null,
       status: reply.status,
       ms: performance.now() - started,
@@ -78,9 +79,9 @@ export class Journey {
       ...(signature === undefined ? {} : { signature }),
       ...(fault?.cause === undefined ? {} : { cause: fault.cause }),
     };
-    report.request(facts);
-    if (state.span !== null) endRequestSpan(state.span, facts);
-    return { reply, door, admission };
+    report(fact);
+    if (state.span !== null) endRequestSpan(state.span, fact);
+    return { reply, guarded, admission };
   }
 
   /** A verdict for each event, or the reply of the gateway that was handed the request. */
@@ -92,9 +93,9 @@ export class Journey {
     state: RequestState,
   ): Promise<Outcome | Reply> {
     const { groups, platform, relay } = this.#options;
-    const { source } = state.admission!.door;
+    const { source } = state.admission!.guarded;
     if (relay === null) return store(events, source, groups.get(source.config.topic)!, platform);
-    return handOn(relay, { events, source, protocol, head, url: c.req.url, body: state.sent });
+    return forwardToOrigin(relay, { events, source, protocol, head, url: c.req.url, body: state.sent });
   }
 }
 

@@ -28,42 +28,65 @@ const STEP_BYTES = 16 * 1024;
 
 /**
  * Makes the events of a request one by one and judges each at once: what was parsed of it is let go before the next is
- * made, so that of all requests only one event is parsed at a time. Rejects with RequestError.
+ * made, so that of all requests only one event is parsed at a time. Gives no promise when nobody has to wait. Throws
+ * or rejects with RequestError.
  */
-export async function judgeAll(events: Decoding, options: JudgeOptions): Promise<DecodedEvent[]> {
-  const { source, schemas, device, who, address, turn } = options;
-  const owner = source.config.identity === 'key' ? who : null;
-  const judge = makeJudge(source, schemas);
-  const judged: DecodedEvent[] = [];
-  let started = 0;
-  let bytes = 0;
-  for (const event of events) {
-    if (event !== null) {
-      judge(event);
-      if (device !== null) markDevice(event, device);
-      if (owner !== null) markOwner(event, source.uri, owner);
-      if (address !== undefined) markAddress(event, address);
-      judged.push(event);
-    }
-    bytes += event === null ? STEP_BYTES : EVENT_BYTES + (event.data?.length ?? 0);
-    if (bytes < SLICE_BYTES) continue;
-    bytes = 0;
-    const now = performance.now();
-    if (started === 0) started = now;
-    if (now - started < SLICE_MS) continue;
-    await turn();
-    started = performance.now();
-  }
-  return judged;
+export function judgeAll(events: Decoding, options: JudgeOptions): DecodedEvent[] | Promise<DecodedEvent[]> {
+  const judging = new Judging(events[Symbol.iterator](), options);
+  return judging.work() ? judging.judged : judging.workInTurns();
 }
 
-/** Makes what judges the events of one request, each once: an event gets its errors, and loses its parsed form. */
-export function makeJudge(source: Source, schemas: SchemaSet): (event: DecodedEvent) => void {
-  const budget = new ErrorBudget();
-  return (event) => {
-    if (event.errors.length === 0) validateEvent(event, source, schemas, budget);
-    event.json = undefined;
-  };
+class Judging {
+  readonly judged: DecodedEvent[] = [];
+  readonly #events: Iterator<DecodedEvent | null>;
+  readonly #options: JudgeOptions;
+  readonly #budget = new ErrorBudget();
+  /** When this slice of the work began; 0: not known yet. */
+  #started = 0;
+
+  constructor(events: Iterator<DecodedEvent | null>, options: JudgeOptions) {
+    this.#events = events;
+    this.#options = options;
+  }
+
+  /** Works until all is judged (true), or others should have a turn (false). */
+  work(): boolean {
+    let bytes = 0;
+    for (let next = this.#events.next(); !next.done; next = this.#events.next()) {
+      const event = next.value;
+      if (event !== null) this.#take(event);
+      bytes += event === null ? STEP_BYTES : EVENT_BYTES + (event.data?.length ?? 0);
+      if (bytes < SLICE_BYTES) continue;
+      bytes = 0;
+      const now = performance.now();
+      if (this.#started === 0) this.#started = now;
+      else if (now - this.#started >= SLICE_MS) return false;
+    }
+    return true;
+  }
+
+  async workInTurns(): Promise<DecodedEvent[]> {
+    do {
+      await this.#options.turn();
+      this.#started = performance.now();
+    } while (!this.work());
+    return this.judged;
+  }
+
+  #take(event: DecodedEvent): void {
+    const { source, schemas, device, who, address } = this.#options;
+    judge(event, source, schemas, this.#budget);
+    if (device !== null) markDevice(event, device);
+    if (who !== null && source.config.identity === 'key') markOwner(event, source.uri, who);
+    if (address !== undefined) markAddress(event, address);
+    this.judged.push(event);
+  }
+}
+
+/** Gives an event its errors, and lets its parsed form go. `budget` is of all events of the request. */
+export function judge(event: DecodedEvent, source: Source, schemas: SchemaSet, budget: ErrorBudget): void {
+  if (event.errors.length === 0) validateEvent(event, source, schemas, budget);
+  event.json = undefined;
 }
 
 /** What a client says of its own address does not stand. */

@@ -1,7 +1,7 @@
 import type { DecodedEvent, EventError, Verdict } from '../core/event.ts';
 import { claimKey } from '../ports/dedupe-store.ts';
 import type { LogRecord } from '../ports/event-log.ts';
-import type { Platform } from '../ports/platform.ts';
+import type { Digests } from '../ports/platform.ts';
 import type { CommitGroups } from './commit/group.ts';
 import { type Item, makeItem } from './commit/item.ts';
 import { refuse, type Source } from './formats/source.ts';
@@ -30,13 +30,13 @@ export async function store(
   events: DecodedEvent[],
   source: Source,
   groups: CommitGroups,
-  platform: Platform,
+  digests: Digests,
 ): Promise<Outcome> {
   const refused = refusedBatch(events, source);
   if (refused !== null) return refused;
   const counts = noVerdicts();
   const items = events.map((event) =>
-    event.errors.length === 0 ? itemOf(event, source, platform) : rejectedItem(event, source),
+    event.errors.length === 0 ? itemOf(event, source, digests) : rejectedItem(event, source),
   );
   if (items.length > 0) await groups.submit(items);
   const replies: EventReply[] = [];
@@ -94,10 +94,10 @@ function replyOf(event: DecodedEvent, verdict: Verdict, changed: boolean): Event
   return { index, ...(line === undefined ? {} : { line }), id, verdict, changed, errors };
 }
 
-function itemOf(event: DecodedEvent, source: Source, platform: Platform): Item {
+function itemOf(event: DecodedEvent, source: Source, digests: Digests): Item {
   const claim = {
-    key: claimKey(platform.digest(event.identity)),
-    print: event.print ?? (event.data === null ? 0 : platform.checksum(event.data)),
+    key: claimKey(digests.digest(event.identity)),
+    print: event.print ?? (event.data === null ? 0 : digests.checksum(event.data)),
   };
   return makeItem(recordOf(event, source), claim, 'accepted');
 }

@@ -1,13 +1,19 @@
 import type { Context } from 'hono';
-import type { Limits } from '../config/config.ts';
+import type { Limits } from '../config/gateway/types.ts';
 import type { Origin } from '../core/address.ts';
 import { RequestError } from '../core/errors.ts';
 import type { DecodedEvent } from '../core/event.ts';
 import { traceHeaders } from '../core/trace-context.ts';
-import type { Coding, Platform } from '../ports/platform.ts';
+import type { BodyLimits, Coding, Platform } from '../ports/platform.ts';
 import type { Span } from '../ports/tracing.ts';
 import type { SchemaSet } from '../schema/registry.ts';
-import { type Admission, admit, type Door, isKeyed, keyNotInHead } from './admission/admit.ts';
+import {
+  type Admission,
+  admit,
+  type GuardedSource,
+  keyNotInHead,
+  needsKeyInHead,
+} from './admission/admit.ts';
 import { checkOrigin } from './admission/cors.ts';
 import { inflatedGrowth } from './body/body.ts';
 import { checkHead, type Head } from './body/head.ts';
@@ -42,7 +48,7 @@ export interface IncomingRequest {
 
 /** What is known of a request so far, and what it holds of the gateway until it is answered. */
 export interface RequestState {
-  door: Door | null;
+  guarded: GuardedSource | null;
   admission: Admission | null;
   hold: Hold | null;
   span: Span | null;
@@ -54,102 +60,98 @@ export interface RequestState {
 /** Takes a request from its head to its judged events: admit, receive, verify, inflate, decode, judge. */
 export class RequestReader {
   readonly #options: ReaderOptions;
+  readonly #bodyLimits: BodyLimits;
   readonly #clock = new ReceiptClock();
 
   constructor(options: ReaderOptions) {
+    const { body, bodyTime, bodyRate } = options.limits;
     this.#options = options;
+    this.#bodyLimits = { limit: body, timeout: bodyTime, rate: bodyRate };
   }
 
   /** The judged events of a request that may come in, or the answer when it is about something else. Rejects with RequestError. */
   async read(request: IncomingRequest, state: RequestState): Promise<DecodedEvent[] | Reply> {
     const { platform, limits, room, limiter } = this.#options;
     const { c, head, protocol } = request;
-    const door = protocol.door(head);
-    if (door !== null) await this.#admit(door, head, state);
+    const guarded = protocol.sourceOf(head);
+    // Each step waits only when it has to: a promise more for each request is dear.
+    const admitted = guarded === null ? null : this.#admit(guarded, head, state);
+    if (admitted !== null) await admitted;
     protocol.inspect(head);
     const coding = checkHead(head, platform.headerCount(c.req.raw, c.env), limits, platform.codings);
-    const origin = originOf(request, platform);
+    const origin = { peer: platform.peer(c.req.raw, c.env), header: head.header };
     const client = this.#options.clientGroup(origin);
-    const hold = room.enter({ source: vouchedFor(door), address: client });
+    const hold = room.enter(vouchedFor(guarded), client);
     state.hold = hold;
-    const sent = await this.#receive(c, hold);
+    const sent = await platform.readBody(c.req.raw, c.env, this.#bodyLimits, hold);
     state.sent = sent;
     const wait = platform.enter(client);
     if (wait !== null) await wait;
-    const signed = door === null ? null : await verify(door, sent, head, state);
+    const signed =
+      guarded === null || guarded.signature === null ? null : await verify(guarded, sent, head, state);
     const early = state.admission;
-    if (early !== null) room.admit(hold, early.door.source.name);
-    // Work for who has gone is work that others wait for.
-    const alive = () => {
-      if (platform.isGone(c.req.raw, c.env)) throw new RequestError('body_aborted', 'the client has gone');
-    };
-    const body = coding === null ? sent : await this.#inflate(coding, sent, early, hold, alive);
+    if (early !== null) room.admit(hold, early.guarded.source.name);
+    const body = coding === null ? sent : await this.#inflate(request, coding, sent, state);
     const context = (source: Source) => this.#context(source, head, signed, state);
     const reading = protocol.read({ head, body, admission: early, signed, context });
     if ('answer' in reading) return reading.answer;
     const { admission } = reading;
     if (early === null) {
-      this.#letIn(admission, head, state);
-      room.admit(hold, admission.door.source.name);
+      this.#checkOriginAndRate(admission, head, state);
+      room.admit(hold, admission.guarded.source.name);
     }
-    const events = await judgeAll(reading.events, {
-      source: admission.door.source,
+    const judging = judgeAll(reading.events, {
+      source: admission.guarded.source,
       schemas: this.#options.schemas(),
       device: signed?.device ?? null,
       who: admission.who,
       address: this.#options.clientAddress?.(origin),
-      async turn() {
+      turn: async () => {
         await platform.turn(client);
-        alive();
+        this.#checkClient(request);
       },
     });
+    const events = judging instanceof Promise ? await judging : judging;
     const taken = limiter?.take(admission, events.length, body.length);
     if (taken instanceof Promise) await taken;
     return events;
   }
 
-  async #admit(door: Door, head: Head, state: RequestState): Promise<void> {
-    state.door = door;
-    const admitted = admit(door, head, this.#options.platform);
-    this.#letIn(admitted instanceof Promise ? await admitted : admitted, head, state);
+  /** Null when that is done at once. */
+  #admit(guarded: GuardedSource, head: Head, state: RequestState): Promise<void> | null {
+    state.guarded = guarded;
+    const admitted = admit(guarded, head, this.#options.platform);
+    if (admitted instanceof Promise)
+      return admitted.then((admission) => this.#checkOriginAndRate(admission, head, state));
+    this.#checkOriginAndRate(admitted, head, state);
+    return null;
   }
 
-  #letIn(admission: Admission, head: Head, state: RequestState): void {
-    state.door = admission.door;
+  /** Work for a client that has gone keeps others waiting. Throws RequestError `body_aborted` then. */
+  #checkClient({ c }: IncomingRequest): void {
+    if (this.#options.platform.isGone(c.req.raw, c.env))
+      throw new RequestError('body_aborted', 'the client has gone');
+  }
+
+  #checkOriginAndRate(admission: Admission, head: Head, state: RequestState): void {
+    state.guarded = admission.guarded;
     state.admission = admission;
-    checkOrigin(admission.door.source.config.origins, head.header('origin'));
+    checkOrigin(admission.guarded.source.config.origins, head.header('origin'));
     this.#options.limiter?.check(admission);
   }
 
-  /** The body as sent. */
-  async #receive(c: Context, hold: Hold): Promise<Uint8Array> {
-    const { platform, limits } = this.#options;
-    const sent = await platform.readBody(c.req.raw, c.env, {
-      limit: limits.body,
-      timeout: limits.bodyTime,
-      rate: limits.bodyRate,
-      grow: (bytes) => hold.grow(bytes),
-      started(stop) {
-        hold.stop = stop;
-      },
-    });
-    hold.stop = null;
-    return sent;
-  }
-
-  /** The body without its content-coding, for who is let in. */
+  /** The body without its content-coding, for a client that is let in. */
   async #inflate(
+    request: IncomingRequest,
     coding: Coding,
     sent: Uint8Array,
-    admission: Admission | null,
-    hold: Hold,
-    alive: () => void,
+    { admission, hold }: RequestState,
   ): Promise<Uint8Array> {
     if (sent.length === 0) return sent;
     if (admission === null) throw keyNotInHead();
-    const growth = inflatedGrowth(coding, sent, this.#options.limits, hold);
+    const growth = inflatedGrowth(coding, sent, this.#options.limits, hold!);
     return this.#options.platform.inflate(coding, sent, (bytes) => {
-      alive();
+      this.#checkClient(request);
       growth(bytes);
     });
   }
@@ -163,7 +165,7 @@ export class RequestReader {
     return {
       source,
       limits,
-      platform,
+      digests: platform,
       receivedAt: this.#clock.now(),
       header,
       grow: (bytes) => state.hold!.grow(bytes),
@@ -174,25 +176,21 @@ export class RequestReader {
 }
 
 /** The source that a request is charged to before its body has come: a signature vouches for it only then. */
-function vouchedFor(door: Door | null): string | null {
-  if (door === null || (door.signature !== null && !isKeyed(door))) return null;
-  return door.source.name;
+function vouchedFor(guarded: GuardedSource | null): string | null {
+  if (guarded === null || (guarded.signature !== null && !needsKeyInHead(guarded))) return null;
+  return guarded.source.name;
 }
 
-/** Checks the signature, if the source wants one, and notes who has signed. */
-async function verify(door: Door, sent: Uint8Array, head: Head, state: RequestState): Promise<Signed | null> {
-  if (door.signature === null) return null;
-  const signed = await door.signature(sent, head);
+/** Checks the signature that the source wants, and notes who has signed. */
+async function verify(
+  guarded: GuardedSource,
+  sent: Uint8Array,
+  head: Head,
+  state: RequestState,
+): Promise<Signed> {
+  const signed = await guarded.signature!(sent, head);
   state.signature = `secret-${signed.secret + 1}`;
   if (signed.device !== undefined && state.admission!.who === null)
-    state.admission = { door, who: signed.device };
+    state.admission = { guarded, who: signed.device };
   return signed;
-}
-
-function originOf({ c, head }: IncomingRequest, platform: Platform): Origin {
-  return {
-    peer: platform.peer(c.req.raw, c.env),
-    forwardedFor: head.header('x-forwarded-for'),
-    forwarded: head.header('forwarded'),
-  };
 }

@@ -1,15 +1,7 @@
-import type { Limits } from '../config/config.ts';
+import type { Limits } from '../config/gateway/types.ts';
 import { RequestError } from '../core/errors.ts';
 import { addPlaced, type Placed, removePlaced } from '../core/placed.ts';
 import { type Share, Shares } from './shares.ts';
-
-/** Who a request is from, as far as its head tells. */
-export interface Party {
-  /** Null while nobody has vouched for the request: its key is in the body, or its signature covers the body. */
-  source: string | null;
-  /** Client address; null when it is not known. */
-  address: string | null;
-}
 
 type Unit = 'bytes' | 'requests';
 
@@ -34,14 +26,18 @@ export class Room {
     return this.#shares.all.bytes;
   }
 
-  /** Throws RequestError `overloaded` when there are too many requests. */
-  enter({ source, address }: Party): Hold {
-    const shares = [this.#shares.all, this.#shares.ofSource(source)];
-    if (address !== null) shares.push(this.#shares.ofAddress(address));
+  /**
+   * `source`: null while nobody has vouched for the request: its key is in the body, or its signature covers the body.
+   * `address`: the client's; null when it is not known. Throws RequestError `overloaded` when there are too many requests.
+   */
+  enter(source: string | null, address: string | null): Hold {
+    const { all } = this.#shares;
+    const ofSource = this.#shares.ofSource(source);
+    const shares = address === null ? [all, ofSource] : [all, ofSource, this.#shares.ofAddress(address)];
     if (address !== null && source === null) shares.push(this.#shares.ofStranger(address));
     const hold = new Hold(this, shares);
     for (const share of shares) {
-      this.#makePlace(share, hold);
+      if (share.requests >= share.maxRequests) this.#makePlace(share, hold);
       if (share.bytes >= share.maxBytes) this.makeRoom(share, 1, hold);
     }
     for (const share of shares) share.requests++;
@@ -54,7 +50,7 @@ export class Room {
     const share = this.#shares.ofSource(source);
     const before = hold.shares[1]!;
     if (before === share) return;
-    this.#makePlace(share, hold);
+    if (share.requests >= share.maxRequests) this.#makePlace(share, hold);
     this.#clear(share, hold.bytes, hold);
     before.bytes -= hold.bytes;
     before.requests--;
@@ -88,9 +84,9 @@ export class Room {
     }
   }
 
-  /** Throws RequestError `overloaded` when the share has all the requests that it may have, and none is slow. */
+  /** Throws RequestError `overloaded` when none of the share's requests is slow. */
   #makePlace(share: Share, hold: Hold): void {
-    if (share.requests >= share.maxRequests && !this.#endOne(share, hold, 'requests', 1))
+    if (!this.#endOne(share, hold, 'requests', 1))
       throw overloaded(`too many requests at once ${share.name}`, 'requests');
   }
 
@@ -100,7 +96,7 @@ export class Room {
 
   /** Ends the body that is the greatest burden, if `hold`, which needs so much more, is a lesser one. Tells whether there was one. */
   #endOne(share: Share, hold: Hold, unit: Unit, more: number): boolean {
-    const now = performance.now();
+    const now = wholeNow();
     let most = hold.burden(unit, now, more);
     let found: Hold | null = null;
     for (const other of this.#holds) {
@@ -129,11 +125,14 @@ export class Hold implements Placed {
   /** Ends the reading of its body; null when that is not being read. */
   stop: ((error: RequestError) => void) | null = null;
   readonly #room: Room;
-  readonly #started = performance.now();
+  /** Whole milliseconds: V8 makes an object of each number with a fraction. */
+  readonly #started = wholeNow();
   /** When it grew last, and what it had at two moments of late. */
   #grown = this.#started;
-  #before = { at: this.#started, bytes: 0 };
-  #late = this.#before;
+  #beforeAt = this.#started;
+  #beforeBytes = 0;
+  #lateAt = this.#started;
+  #lateBytes = 0;
   #left = false;
 
   constructor(room: Room, shares: Share[]) {
@@ -147,8 +146,9 @@ export class Hold implements Placed {
     for (const share of this.shares)
       if (share.bytes + bytes > share.maxBytes) this.#room.makeRoom(share, bytes, this);
     for (const share of this.shares) share.bytes += bytes;
+    // A body that comes at once has no rate.
+    if (this.stop !== null && this.bytes > 0) this.#mark(wholeNow());
     this.bytes += bytes;
-    if (this.stop !== null) this.#mark(performance.now());
   }
 
   /**
@@ -166,14 +166,16 @@ export class Hold implements Placed {
     const bytes = this.bytes + more;
     if (now - this.#started < SLOW_AFTER_MS) return Math.max(bytes, FRESH) / SLOW_AFTER_MS;
     if (more === 0 && now - this.#grown > SLOW_AFTER_MS) return 0;
-    return (bytes - this.#before.bytes) / (now - this.#before.at);
+    return (bytes - this.#beforeBytes) / (now - this.#beforeAt);
   }
 
   #mark(now: number): void {
     this.#grown = now;
-    if (now - this.#late.at < SLOW_AFTER_MS) return;
-    this.#before = this.#late;
-    this.#late = { at: now, bytes: this.bytes };
+    if (now - this.#lateAt < SLOW_AFTER_MS) return;
+    this.#beforeAt = this.#lateAt;
+    this.#beforeBytes = this.#lateBytes;
+    this.#lateAt = now;
+    this.#lateBytes = this.bytes;
   }
 
   /** Gives all back, once. */
@@ -187,6 +189,10 @@ export class Hold implements Placed {
     }
     this.#room.remove(this);
   }
+}
+
+function wholeNow(): number {
+  return Math.floor(performance.now());
 }
 
 function overloaded(detail: string, limit: keyof Limits): RequestError {

@@ -1,42 +1,19 @@
-import type { SourceConfig } from '../config/source/types.ts';
-import type { Platform } from '../ports/platform.ts';
-import type { Door } from './admission/admit.ts';
+import type { Digests } from '../ports/platform.ts';
+import type { GuardedSource } from './admission/admit.ts';
 import { EVENT_TYPES } from './decode.ts';
 import { eventsProtocol } from './protocols/events.ts';
 import { pixelProtocol } from './protocols/pixel.ts';
-import type { Protocol } from './protocols/protocol.ts';
 import { webhookProtocol } from './protocols/webhook.ts';
+import type { Route } from './route.ts';
 import { segmentRoutes } from './segment-routes.ts';
 
-/** A path of the gateway. The description that `/openapi.json` gives is made from these. */
-export interface Route {
-  /** With `:source` where a source is named. */
-  path: string;
-  methods: ('GET' | 'POST')[];
-  /** The protocol of the sources that it is for. */
-  takes: SourceConfig['protocol'];
-  /** One plain sentence. */
-  summary: string;
-  /** Media types that a body may have. */
-  accepts: string[];
-  protocol: Protocol;
-  /** Replies when nothing went wrong; absent: a verdict per event. */
-  ok?: ('verdicts' | { status: number; description: string; type?: string; example?: unknown })[];
-  /** Sources that a method is for, if not for all. */
-  only?: { GET?: (source: SourceConfig) => boolean };
-  /** Further parameters, as OpenAPI writes them. */
-  parameters?: Record<string, unknown>[];
-  /** What the body is, as an OpenAPI media type object. */
-  body?: (type: string) => Record<string, unknown>;
-}
-
 /** The paths that take events of the sources there are. */
-export function makeRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
-  const used = new Set([...doors.values()].map(({ source }) => source.config.protocol));
-  return allRoutes(doors, platform).filter(({ takes }) => used.has(takes));
+export function makeRoutes(sources: Map<string, GuardedSource>, digests: Digests): Route[] {
+  const used = new Set([...sources.values()].map(({ source }) => source.config.protocol));
+  return allRoutes(sources, digests).filter(({ takes }) => used.has(takes));
 }
 
-function allRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
+function allRoutes(sources: Map<string, GuardedSource>, digests: Digests): Route[] {
   return [
     {
       path: '/events/:source',
@@ -44,7 +21,7 @@ function allRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
       takes: 'events',
       summary: 'Takes events: JSON, NDJSON, CloudEvents, SenML or CBOR.',
       accepts: [...EVENT_TYPES],
-      protocol: eventsProtocol(doors),
+      protocol: eventsProtocol(sources),
     },
     {
       takes: 'events',
@@ -52,7 +29,7 @@ function allRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
       methods: ['GET'],
       summary: 'Takes one event in the query, and answers with an image.',
       accepts: [],
-      protocol: pixelProtocol(doors),
+      protocol: pixelProtocol(sources),
       ok: [{ status: 200, description: 'The event is stored, now or before.', type: 'image/gif' }],
       only: { GET: ({ verify }) => verify === null },
       parameters: [
@@ -67,7 +44,7 @@ function allRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
         },
       ],
     },
-    ...segmentRoutes(doors, platform),
+    ...segmentRoutes(sources, digests),
     {
       path: '/webhooks/:source',
       methods: ['POST', 'GET'],
@@ -75,7 +52,7 @@ function allRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
       summary:
         'Takes webhooks of other services: any body is one event. GET answers the proof that X asks for.',
       accepts: ['application/json', 'application/x-www-form-urlencoded', 'text/plain', '*/*'],
-      protocol: webhookProtocol(doors),
+      protocol: webhookProtocol(sources),
       ok: ['verdicts', { status: 200, description: 'What some services want to see in the place of 202.' }],
       only: { GET: ({ verify }) => verify?.scheme === 'twitter' },
     },

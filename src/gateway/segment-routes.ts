@@ -1,5 +1,5 @@
-import type { Platform } from '../ports/platform.ts';
-import type { Door } from './admission/admit.ts';
+import type { Digests } from '../ports/platform.ts';
+import type { GuardedSource } from './admission/admit.ts';
 import { WriteKeys } from './admission/write-keys.ts';
 import { CALLS, type Call } from './formats/segment.ts';
 import { segmentBody } from './openapi/segment.ts';
@@ -7,7 +7,7 @@ import type { Protocol } from './protocols/protocol.ts';
 import { segmentProtocol } from './protocols/segment.ts';
 import { documentProtocol, rudderSourceConfig, segmentSettings } from './protocols/segment-documents.ts';
 import { segmentPixelProtocol } from './protocols/segment-pixel.ts';
-import type { Route } from './routes.ts';
+import type { Route } from './route.ts';
 
 const STORED = 'Every event is stored, now or before, or kept as rejected.';
 const SUCCESS = { status: 200, description: STORED, type: 'application/json', example: { success: true } };
@@ -15,8 +15,8 @@ const IMAGE = { status: 200, description: STORED, type: 'image/gif' };
 const DOCUMENT = { status: 200, description: 'The document.', type: 'application/json' };
 
 /** The paths of Segment's and RudderStack's SDKs; the write key tells the source. */
-export function segmentRoutes(doors: Map<string, Door>, platform: Platform): Route[] {
-  const keys = new WriteKeys(doors, platform);
+export function segmentRoutes(sources: Map<string, GuardedSource>, digests: Digests): Route[] {
+  const keys = new WriteKeys(sources, digests);
   const post = (path: string, call: Call | null, summary: string, protocol: Protocol): Route => ({
     path,
     methods: ['POST'],

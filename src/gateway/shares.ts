@@ -1,4 +1,4 @@
-import type { Limits } from '../config/config.ts';
+import type { Limits } from '../config/gateway/types.ts';
 
 /** A part of the room, with what is taken of it. */
 export interface Share {
@@ -56,35 +56,31 @@ export class Shares {
   }
 
   ofAddress(address: string): Share {
+    const known = this.#addresses.get(address);
+    if (known !== undefined) return known;
     const { perAddress, requests } = this.#limits;
-    return found(this.#addresses, address, () =>
-      makeShare('of this address', 'perAddress', perAddress, requests * ADDRESS_REQUESTS),
-    );
+    const share = makeShare('of this address', 'perAddress', perAddress, requests * ADDRESS_REQUESTS);
+    remember(this.#addresses, address, share);
+    return share;
   }
 
   /** Of what those who are not let in yet may have, half for one address. */
   ofStranger(address: string): Share {
+    const known = this.#strangeAddresses.get(address);
+    if (known !== undefined) return known;
     const { unauthenticated, body, requests } = this.#limits;
-    return found(this.#strangeAddresses, address, () =>
-      makeShare(
-        'of this address before it is let in',
-        'unauthenticated',
-        Math.max(unauthenticated / 2, Math.min(body, unauthenticated)),
-        requests * ADDRESS_REQUESTS,
-      ),
-    );
+    const maxBytes = Math.max(unauthenticated / 2, Math.min(body, unauthenticated));
+    const name = 'of this address before it is let in';
+    const share = makeShare(name, 'unauthenticated', maxBytes, requests * ADDRESS_REQUESTS);
+    remember(this.#strangeAddresses, address, share);
+    return share;
   }
 }
 
-function found(shares: Map<string, Share>, address: string, make: () => Share): Share {
-  let share = shares.get(address);
-  if (share === undefined) {
-    if (shares.size >= IDLE_ADDRESSES)
-      for (const [idle, { requests }] of shares) if (requests === 0) shares.delete(idle);
-    share = make();
-    shares.set(address, share);
-  }
-  return share;
+function remember(shares: Map<string, Share>, address: string, share: Share): void {
+  if (shares.size >= IDLE_ADDRESSES)
+    for (const [idle, { requests }] of shares) if (requests === 0) shares.delete(idle);
+  shares.set(address, share);
 }
 
 function makeShare(name: string, limit: keyof Limits, maxBytes: number, maxRequests: number): Share {

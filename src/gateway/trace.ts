@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import { routePath } from 'hono/route';
 import { traceHeaders } from '../core/trace-context.ts';
-import type { RequestFacts } from '../ports/report.ts';
+import type { RequestFact } from '../ports/report.ts';
 import type { Span, Tracing } from '../ports/tracing.ts';
 import type { Head } from './body/head.ts';
 
@@ -24,7 +24,7 @@ export function requestSpan(tracing: Tracing, c: Context, { method, path, header
 }
 
 /** What a client did wrong is no error of the server (HTTP conventions, span status). */
-export function endRequestSpan(span: Span, { source, status, error }: RequestFacts): void {
+export function endRequestSpan(span: Span, { source, status, error }: RequestFact): void {
   span.end(status < 500 ? null : (error ?? String(status)), {
     'http.response.status_code': status,
     'postern.source': source,

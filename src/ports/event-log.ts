@@ -1,4 +1,4 @@
-/** Header values are text when we write them and bytes when they were read. */
+/** Header values: text in records to write, bytes in records that were read. */
 export type RecordHeaders = Record<string, string | Uint8Array>;
 
 /** A record to append. */
@@ -7,11 +7,16 @@ export interface LogRecord {
   key: string | Uint8Array | null;
   value: Uint8Array | null;
   headers: RecordHeaders;
-  /** The partition that it goes to; else its key decides. A log of one partition does not look at it. */
+  /** The partition that it goes to; without it the key decides. A log with one partition ignores it. */
   toPartition?: number;
 }
 
-/** A record as read back. */
+/** Marks a record of which a copy may be in the log already: its id was not checked, or an append failed before. */
+export function markUnchecked({ headers }: LogRecord): void {
+  headers.ce_dedupe = 'unchecked';
+}
+
+/** A record as read from the log. */
 export interface StoredRecord extends LogRecord {
   key: Uint8Array | null;
   headers: Record<string, Uint8Array>;
@@ -23,7 +28,7 @@ export interface StoredRecord extends LogRecord {
 
 /**
  * `stored`: on disk as the log promises (Kafka: acks=all). `too_large`: over the topic's own limit, not
- * stored. `failed`: not known to be stored; the caller says `retry`.
+ * stored. `failed`: perhaps stored, perhaps not; the caller answers `retry`.
  */
 export type AppendVerdict = 'stored' | 'too_large' | 'failed';
 
@@ -32,19 +37,19 @@ export interface Partition {
   partition: number;
 }
 
-/** A place in the log: `offset` is the next one to read. */
+/** A place in a partition: `offset` is that of the next record to read. */
 export type Position = Partition & { offset: number };
 
-/** Takes what a subscription reads. */
+/** Takes the records that a group's reader reads. */
 export interface RecordSink {
-  /** Partitions that are ours from now on, and where they begin. Nothing of them is held any more from before. */
+  /** Partitions that this reader has from now on, and where they begin. It holds no records of them from before. */
   assigned(partitions: Position[]): void;
   /**
    * Records of one partition in offset order. `end` is the offset after the newest record of the
-   * partition. Must return at once: use `pause` to hold the partition.
+   * partition. Must return at once; `pause` stops the flow.
    */
   records(partition: Partition, records: StoredRecord[], end: number): void;
-  /** The partitions are about to be given up: finish or drop what is in work, then commit. */
+  /** The partitions are about to be given up: finish or drop the records in work, then commit. */
   revoked(): Promise<void>;
   /** Reading stopped with an error and will not go on by itself. */
   failed(error: Error): void;
@@ -56,7 +61,7 @@ export interface Consumption {
   commit(positions: Position[]): Promise<void>;
   pause(partitions: Partition[]): void;
   resume(partitions: Partition[]): void;
-  /** Gives the partitions up (after `revoked`) and stops reading. */
+  /** Calls `revoked`, gives the partitions up and stops reading. */
   stop(): Promise<void>;
 }
 
@@ -67,11 +72,11 @@ export interface ConsumeOptions {
   /** Readers of one group share the partitions. */
   group: string;
   topics: string[];
-  /** Where a group starts that has no position yet. The position is committed at once. */
+  /** Where a group without a position starts. The position is committed at once. */
   from: Start;
-  /** Topics where it starts elsewhere. */
+  /** By topic, where it starts instead of `from`. */
   starts?: Readonly<Record<string, Start>> | undefined;
-  /** Ends the reading, as `stop` does, also while it has not begun yet: joining a group can take half a minute. */
+  /** Ends the reading as `stop` does, also before it has begun: joining a group can take half a minute. */
   signal?: AbortSignal | undefined;
 }
 
@@ -83,7 +88,7 @@ export interface Appender {
 /** The log of events: Kafka, or SQLite when embedded. */
 export interface EventLog extends Appender {
   consume(options: ConsumeOptions, sink: RecordSink): Promise<Consumption>;
-  /** Null when records can be appended, else what is wrong. */
+  /** Null when records can be appended, else the reason why not. */
   problem(): string | null;
   close(): Promise<void>;
 }

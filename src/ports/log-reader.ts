@@ -1,21 +1,21 @@
 import type { Partition, StoredRecord } from './event-log.ts';
 
-/** Part of a partition: `end` is the offset after the last one. */
+/** Part of a partition: from the offset `from` to before the offset `end`. */
 export interface Range extends Partition {
   from: number;
   end: number;
 }
 
-/** Reads what the log holds now, without a group and without leaving a trace. */
+/** Reads the records that the log holds now, without a group, and leaves no trace in the log. */
 export interface LogReader {
   /**
-   * All that a topic holds, one range per partition in the order of their numbers; of a topic that is not
-   * there: none. With `time` (milliseconds since 1970), each from the first record that is of it or later.
+   * The ranges that a topic holds, one per partition in the order of their numbers; empty when there is no such topic.
+   * With `time` (milliseconds since 1970), each range begins at the first record of this time or later.
    */
   ranges(topic: string, time?: number): Promise<Range[]>;
   /**
-   * Gives the records of these ranges to `sink`, in batches, each partition in order; what is missing in
-   * the log is left out. Waits for the sink, and stops when it answers false. Rejects when the log does not answer.
+   * Gives the records of these ranges to `sink`, in batches, each partition in order; offsets without a record are left
+   * out. Waits for the sink, and stops when it resolves with false. Rejects when the log does not answer.
    */
   read(ranges: readonly Range[], sink: (records: StoredRecord[]) => Promise<boolean>): Promise<void>;
 }

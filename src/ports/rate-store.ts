@@ -1,26 +1,26 @@
-/** What a gateway asks of one bucket of tokens. */
+/** The tokens that a gateway asks of one bucket. */
 export interface TokenAsk {
-  /** Fixed-size digest that names the bucket. */
+  /** Names the bucket: a digest of fixed size. */
   key: string;
-  /** Tokens a second, and the most that gather. */
+  /** Tokens a second; also the most tokens that the bucket holds. */
   rate: number;
-  /** Tokens that were spent without having been had; they are taken even if the bucket is empty. */
+  /** Tokens that were spent before they were granted; they are taken even if the bucket is empty. */
   owed: number;
-  /** Tokens to be spent later; as many are given as there are. */
+  /** Tokens to spend later; as many are granted as there are. */
   want: number;
 }
 
 export interface TokenGrant {
   granted: number;
-  /** Tokens that are left; below 0 when more is owed than has come in. */
+  /** Tokens that are left; below 0 when the gateways owe more than the bucket had. */
   left: number;
-  /** Milliseconds until there is a token again; 0 when all that was wanted was given. */
+  /** Milliseconds until there is a token again; 0 when all wanted tokens were granted. */
   wait: number;
 }
 
-/** Buckets that several gateways share. A bucket that was never asked for is full. */
+/** Token buckets that several gateways share. A new bucket is full. */
 export interface RateStore {
-  /** One grant per ask, in order, all in one step. Rejects with `StoreUnavailable` when the store does not answer in time. */
+  /** One grant per ask, in order, in one step. Rejects with `StoreUnavailable` when no answer comes in time. */
   take(asks: readonly TokenAsk[]): Promise<TokenGrant[]>;
   close(): Promise<void>;
 }

@@ -2,7 +2,8 @@ import type { ErrorCode } from '../core/errors.ts';
 import type { Verdict } from '../core/event.ts';
 
 /** What happened in one commit group. */
-export interface GroupFacts {
+export interface GroupFact {
+  kind: 'group';
   topic: string;
   events: number;
   accepted: number;
@@ -19,7 +20,8 @@ export interface GroupFacts {
 }
 
 /** What happened to one request. */
-export interface RequestFacts {
+export interface RequestFact {
+  kind: 'request';
   /** A source's name from the config, or `unknown`. */
   source: string;
   /** Id of the key, or subject of the token, that was presented; never the key itself. */
@@ -30,7 +32,7 @@ export interface RequestFacts {
   verdicts: Record<Verdict, number>;
   /** The fault of the whole request, if any. */
   error: ErrorCode | null;
-  /** The signature, of requests that must have one: `secret-1` for the first secret, or why none matched. */
+  /** Of a request that must be signed: `secret-1` when the first secret matched, or why none did. */
   signature?: string;
   /** For the log: the bug behind an `internal` fault, the limit behind `overloaded`. */
   cause?: unknown;
@@ -38,8 +40,9 @@ export interface RequestFacts {
 
 export type DeliveryOutcome = 'delivered' | 'filtered' | 'retry' | 'dead_letter';
 
-/** What happened to one call of a function, or to events that needed none. */
-export interface DeliveryFacts {
+/** What happened in one call of a function, or to events that needed no call. */
+export interface DeliveryFact {
+  kind: 'delivery';
   subscription: string;
   outcome: DeliveryOutcome;
   events: number;
@@ -52,36 +55,40 @@ export interface DeliveryFacts {
 
 export type ReplyOutcome = 'stored' | 'failed' | 'bad_reply' | 'too_large' | 'too_many_hops';
 
-/** What happened to events that a function answered with; `failed` ones are tried again. */
-export interface ReplyFacts {
+/** What happened to events that a function replied with; `failed` ones are tried again. */
+export interface ReplyFact {
+  kind: 'reply';
   subscription: string;
   outcome: ReplyOutcome;
   events: number;
 }
 
 /**
- * Events whose store of deliveries gave no answer: called without knowing whether the function had them before,
- * or delivered without that being noted.
+ * The store of deliveries gave no answer. `unchecked`: the function was called, though it may have had the events
+ * before. `not_remembered`: the events were delivered, but the store does not know it.
  */
-export interface UnrememberedFacts {
+export interface UnrememberedFact {
+  kind: 'unremembered';
   subscription: string;
   outcome: 'unchecked' | 'not_remembered';
   events: number;
 }
 
-/** A subscription's function is down, or up again. */
-export interface BreakerFacts {
+/** A subscription's circuit breaker opened or closed. Only the log uses it: metrics ask for the state. */
+export interface BreakerFact {
+  kind: 'breaker';
   subscription: string;
-  /** True: calls are stopped, but for probes. */
+  /** True: the function is down, and only probes call it. */
   open: boolean;
-  /** What the call that opened it ended with, as a fixed word. */
+  /** How the call that opened it ended, as a fixed word. */
   reason: string | null;
   /** Milliseconds that it was open, when it closes. */
   ms: number | null;
 }
 
-/** What came of one step of a workflow's instance, over all attempts of its call. */
-export interface StepFacts {
+/** How one step of a workflow's instance ended, over all attempts of its call. */
+export interface StepFact {
+  kind: 'step';
   workflow: string;
   step: string;
   outcome: 'done' | 'failed' | 'undone' | 'undo_failed';
@@ -94,10 +101,12 @@ export interface StepFacts {
 }
 
 /**
- * What became of an instance of a workflow, or of an event that is for none. `failed`: people must see to it.
- * `unmatched`: no instance waited for the event. `id_taken`: an instance of another source has its id, so it began under a longer one.
+ * What happened to an instance of a workflow, or to an event that belongs to no instance. `failed`: people must look
+ * at it. `unmatched`: no instance waited for the event. `id_taken`: an instance of another source has this id, so the
+ * new one got a longer id.
  */
-export interface InstanceFacts {
+export interface InstanceFact {
+  kind: 'instance';
   workflow: string;
   outcome:
     | 'started'
@@ -108,51 +117,58 @@ export interface InstanceFacts {
     | 'id_taken'
     | 'too_large'
     | 'too_many_hops';
-  /** The step to blame, if any, and why, as a fixed word. */
+  /** The step that failed, if any, and why, as a fixed word. */
   step: string | null;
   reason: string | null;
 }
 
 /**
- * The state of a partition of a stream. `lost`: the store had forgotten it, windows that were open are incomplete.
- * `replayed`, `restored`: the store had forgotten it, and it was made again from the log or from memory: nothing is
- * lost. `redefined`: the stream's definition has changed, so that its windows begin anew.
+ * How the state of a partition of a stream was found. `lost`: the store had forgotten it, so windows that were open
+ * are incomplete. `replayed`, `restored`: the store had forgotten it, but it was made again from the log or from
+ * memory, so nothing is lost. `redefined`: the definition of the stream changed, so its windows begin anew.
  */
 type StreamState = 'lost' | 'replayed' | 'restored' | 'redefined';
 
-/** What a stream did with events, or what became of its state. */
-export interface StreamFacts {
-  stream: string;
+/** What a stream did with events, or how it found its state. */
+export interface StreamOutcome {
   /** Counted in windows. */
   events?: number;
-  /** Windows told of. */
+  /** Windows whose results were emitted. */
   emitted?: number;
-  /** In the late topic: too late for all their windows, of a time to come, or without room for a window, or in a loop. */
+  /**
+   * Sent to the late topic: too late for all their windows, too far in the future, without room for a new window, or
+   * in a loop.
+   */
   late?: number;
   future?: number;
   full?: number;
   tooManyHops?: number;
-  /** Left out, as the filter cannot say anything of them. */
+  /** Left out, because the filter failed. */
   filterErrors?: number;
-  /** Left out, as they have no key. */
+  /** Left out, because they have no key. */
   keyless?: number;
-  /** Left out, as the log takes no record so large. */
+  /** Left out, because the log takes no record of this size. */
   tooLarge?: number;
   state?: StreamState;
-  /** Whose state: `topic/partition`. */
+  /** The partition of `state`: `topic/partition`. */
   partition?: string;
 }
 
-/** Facts out, once per batch: the adapter turns them into counters and log lines. */
-export interface Report {
-  group(facts: GroupFacts): void;
-  request(facts: RequestFacts): void;
-  delivery(facts: DeliveryFacts): void;
-  reply?(facts: ReplyFacts): void;
-  unremembered?(facts: UnrememberedFacts): void;
-  stream?(facts: StreamFacts): void;
-  /** Only logs have a use for it: metrics ask for the state. */
-  breaker?(facts: BreakerFacts): void;
-  step?(facts: StepFacts): void;
-  instance?(facts: InstanceFacts): void;
+export interface StreamFact extends StreamOutcome {
+  kind: 'stream';
+  stream: string;
 }
+
+export type Fact =
+  | GroupFact
+  | RequestFact
+  | DeliveryFact
+  | ReplyFact
+  | UnrememberedFact
+  | BreakerFact
+  | StepFact
+  | InstanceFact
+  | StreamFact;
+
+/** Takes facts out, one per batch. Adapters turn them into counters and log lines. Does not throw. */
+export type Report = (fact: Fact) => void;

@@ -1,3 +1,5 @@
+import { editDistance } from '../core/edit-distance.ts';
+
 /** The drafts by year or number, oldest first. */
 export type Draft = 4 | 6 | 7 | 2019 | 2020;
 
@@ -113,23 +115,4 @@ export function likelyTypo(keyword: string, draft: Draft): string | undefined {
     if (distance < least) [best, least] = [known, distance];
   }
   return best;
-}
-
-/** Insertions, deletions, substitutions and swaps of neighbours. */
-function editDistance(a: string, b: string): number {
-  let before: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1;
-      let cost = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + same);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        cost = Math.min(cost, before[j - 2]! + 1);
-      }
-      row.push(cost);
-    }
-    [before, last] = [last, row];
-  }
-  return last[b.length]!;
 }

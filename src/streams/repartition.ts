@@ -2,7 +2,7 @@ import type { StreamConfig } from '../config/stream/types.ts';
 import { retryWait } from '../function/retry.ts';
 import type { ConsumeOptions, LogRecord, Position } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
-import type { StreamFacts } from '../ports/report.ts';
+import type { StreamOutcome } from '../ports/report.ts';
 import { keyTopic } from './emitted.ts';
 import { type Keyed, Source } from './source.ts';
 import { Stage, type StageOptions } from './stage.ts';
@@ -12,7 +12,7 @@ export interface RepartitionOptions extends StageOptions {
   config: StreamConfig;
   values: Values;
   reader: LogReader;
-  told(facts: Omit<StreamFacts, 'stream'>): void;
+  told(outcome: StreamOutcome): void;
 }
 
 const STEP = 2_000;

@@ -1,7 +1,7 @@
 import type { StreamConfig } from '../config/stream/types.ts';
 import type { ConsumeOptions, Position } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
-import type { StreamFacts } from '../ports/report.ts';
+import type { StreamOutcome } from '../ports/report.ts';
 import type { WindowStore } from '../ports/window-store.ts';
 import { keyTopic } from './emitted.ts';
 import { isAtEnd } from './end.ts';
@@ -19,7 +19,7 @@ export interface StreamRunOptions extends StageOptions {
   isKeyed: boolean;
   /** Milliseconds since 1970. */
   now: () => number;
-  told(facts: Omit<StreamFacts, 'stream'>): void;
+  told(outcome: StreamOutcome): void;
 }
 
 /** Records of a partition that are taken in one step: the more, the fewer changes of the same windows are stored. */

@@ -3,7 +3,7 @@ import { within } from '../core/lifecycle.ts';
 import { retryWait } from '../function/retry.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
-import type { Report, StreamFacts } from '../ports/report.ts';
+import type { Report, StreamOutcome } from '../ports/report.ts';
 import type { WindowStore } from '../ports/window-store.ts';
 import { keyTopic, lateTopic } from './emitted.ts';
 import { Repartition } from './repartition.ts';
@@ -94,7 +94,7 @@ export async function startStreams(options: StreamsOptions): Promise<Streams> {
 function makeStream(config: StreamConfig, options: StreamsOptions) {
   const { log, reader, store, report, now = Date.now, random = Math.random } = options;
   const { name } = config;
-  const told = (facts: Omit<StreamFacts, 'stream'>) => report.stream?.({ stream: name, ...facts });
+  const told = (outcome: StreamOutcome) => report({ kind: 'stream', stream: name, ...outcome });
   const isKeyed = needsKeys(config);
   const windows = new Reading(name, random, (failed) => {
     const values = compileValues(config);

@@ -1,7 +1,7 @@
 import type { StreamConfig } from '../config/stream/types.ts';
 import type { EventLog, LogRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
-import type { StreamFacts } from '../ports/report.ts';
+import type { StreamOutcome } from '../ports/report.ts';
 import type { StreamPart, WindowStore } from '../ports/window-store.ts';
 import { readMark } from './clock.ts';
 import { isAtEnd } from './end.ts';
@@ -16,7 +16,7 @@ export interface TablesOptions {
   reader: LogReader;
   store: WindowStore;
   isKeyed: boolean;
-  told(facts: Omit<StreamFacts, 'stream'>): void;
+  told(outcome: StreamOutcome): void;
 }
 
 /** Moves state between memory, the store and the log, so that nothing is lost or counted twice. */

@@ -1,4 +1,5 @@
-import type { Findings, Path } from '../config/text/text.ts';
+import type { Findings } from '../config/text/findings.ts';
+import type { Path } from '../config/text/path.ts';
 import type { CallStep, WaitStep, WorkflowConfig } from '../config/workflow/types.ts';
 import { filterProblem } from '../filter/filter.ts';
 import { waitProblem } from './wait.ts';

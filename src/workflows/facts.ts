@@ -1,16 +1,16 @@
-import type { InstanceFacts, Report } from '../ports/report.ts';
+import type { InstanceFact, Report } from '../ports/report.ts';
 import type { Failure, State } from './state.ts';
 
 /** Tells of instances of one workflow. */
 export interface Teller {
-  tell(outcome: InstanceFacts['outcome'], failure?: Pick<Failure, 'step' | 'reason'> | null): void;
+  tell(outcome: InstanceFact['outcome'], failure?: Pick<Failure, 'step' | 'reason'> | null): void;
 }
 
 export function makeTeller(report: Report, workflow: string): Teller {
   return {
     tell(outcome, failure = null) {
       const { step, reason } = failure ?? { step: null, reason: null };
-      report.instance?.({ workflow, outcome, step, reason });
+      report({ kind: 'instance', workflow, outcome, step, reason });
     },
   };
 }

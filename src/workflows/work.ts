@@ -112,7 +112,7 @@ export class Work {
     const outcome = undo ? (done ? 'undone' : 'undo_failed') : done ? 'done' : 'failed';
     const workflow = this.#options.workflow.config.name;
     const { status } = answer;
-    this.#options.report.step?.({ workflow, step, outcome, attempts, ms, status, reason });
+    this.#options.report({ kind: 'step', workflow, step, outcome, attempts, ms, status, reason });
     const failure = reason === null ? null : { step, reason, detail: excerpt(answer.detail) };
     const result = done && !undo && answer.reply !== null ? resultOf(answer.reply) : null;
     const undoable = this.#options.invokers.find(step, true) !== undefined;

@@ -1,5 +1,6 @@
 import type { WorkflowConfig } from '../config/workflow/types.ts';
 import { lagOf } from '../consume/commits.ts';
+import type { ActionResult } from '../core/action-result.ts';
 import { within } from '../core/lifecycle.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
@@ -26,18 +27,15 @@ export interface WorkflowsOptions {
   random?: () => number;
 }
 
-/** What came of a wish: `unknown`: there is no such instance here; `not_now`: it is in no state for it. */
-type Wished = 'stored' | 'unknown' | 'not_now' | 'failed';
-
 export interface Workflows {
   /** The instances that are held here and not over; null: there is no such workflow. */
   list(workflow: string): State[] | null;
   /** One that is held here; it may be over for a minute. */
   find(workflow: string, id: string): State | null;
   /** Has what could not be undone tried again. */
-  retry(workflow: string, id: string): Promise<Wished>;
+  retry(workflow: string, id: string): Promise<ActionResult>;
   /** Undoes a running instance; ends one that failed, as it is. */
-  cancel(workflow: string, id: string): Promise<Wished>;
+  cancel(workflow: string, id: string): Promise<ActionResult>;
   names(): string[];
   /** Instances held here by status, without those that are over. */
   instances(): { workflow: string; status: Status; value: number }[];
@@ -159,23 +157,23 @@ class Running {
       .filter(({ status }) => status !== 'ended' && status !== 'expected');
   }
 
-  async retry(id: string): Promise<Wished> {
+  async retry(id: string): Promise<ActionResult> {
     const instance = this.run.find(id);
     if (instance === undefined || instance.state.status === 'expected') return 'unknown';
     if (instance.state.status !== 'failed') return 'not_now';
-    return asWished(await this.run.say(instance, { kind: 'retry' }));
+    return resultOf(await this.run.say(instance, { kind: 'retry' }));
   }
 
-  async cancel(id: string): Promise<Wished> {
+  async cancel(id: string): Promise<ActionResult> {
     const instance = this.run.find(id);
     if (instance === undefined || instance.state.status === 'expected') return 'unknown';
     const { status, round } = instance.state;
-    if (status === 'running') return asWished(await this.run.say(instance, { kind: 'cancel' }));
+    if (status === 'running') return resultOf(await this.run.say(instance, { kind: 'cancel' }));
     if (status !== 'failed') return 'not_now';
-    return asWished(await this.run.say(instance, { kind: 'leave', round }));
+    return resultOf(await this.run.say(instance, { kind: 'leave', round }));
   }
 }
 
-function asWished(written: string): Wished {
+function resultOf(written: string): ActionResult {
   return written === 'stored' ? 'stored' : 'failed';
 }

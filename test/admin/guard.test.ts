@@ -263,7 +263,7 @@ test.each([
 ])('a wrong token opens nothing, and is not repeated: %s', async (_, token) => {
   await open({ listen: everywhere, tokens });
   const headers = { authorization: `Bearer ${token}` };
-  const expected = token === '' ? 'Authorization: Bearer' : 'none of admin.tokens';
+  const expected = token === '' ? 'Authorization: Bearer' : 'not in admin.tokens';
   await refusedAll(GUARDED, headers, 401, expected);
   for (const { text } of await answers(READING, headers)) {
     for (const secret of [READ, OPERATE, token || READ]) expect(text).not.toContain(secret);

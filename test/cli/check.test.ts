@@ -48,8 +48,10 @@ subscriptions:
   expect(problems).toEqual([
     expect.stringMatching(/^postern.yaml:5 \/dedupe\/window must be a duration/),
     'postern.yaml:9 /sources/web/shema unknown key; did you mean schema?',
-    expect.stringMatching(/^postern.yaml:10 \/sources\/web\/keys\/0 the environment has no WEB_KEY/),
-    'postern.yaml:13 /sources/app/schema there is no schema trakc; there are track',
+    expect.stringMatching(
+      /^postern.yaml:10 \/sources\/web\/keys\/0 the environment variable WEB_KEY is not set/,
+    ),
+    'postern.yaml:13 /sources/app/schema there is no schema trakc; the schemas are track',
     expect.stringMatching(/^postern.yaml:17 \/subscriptions\/print\/filter is not CEL/),
   ]);
 });
@@ -59,7 +61,7 @@ const STORES = 'log: { embedded: {} }\ndedupe: { embedded: {} }\n';
 test('C20 what is wrong with a schema is listed with the file', async () => {
   schema('bad.json', { type: 'object', properties: { a: { minLenght: 1 } } });
   expect(await check(`${STORES}sources: { s: { topic: t, schema: bad } }`)).toEqual([
-    'postern.yaml:3 /sources/s/schema schema bad cannot be used as it is',
+    'postern.yaml:3 /sources/s/schema schema bad has errors',
     expect.stringMatching(/^bad.json.*\/properties\/a/),
   ]);
 });
@@ -69,7 +71,7 @@ test('schemas per type are looked up one by one; a pointer or a missing folder i
     await check(
       `${STORES}sources: { s: { topic: t, schema: { a: track, b: none } }, p: { topic: t, schema: /x } }`,
     ),
-  ).toEqual(['postern.yaml:3 /sources/s/schema/b there is no schema none; there are track']);
+  ).toEqual(['postern.yaml:3 /sources/s/schema/b there is no schema none; the schemas are track']);
   expect(await check(`${STORES}schemas: ./nowhere`)).toEqual([
     expect.stringMatching(/^postern.yaml:3 \/schemas cannot be read/),
   ]);
@@ -104,10 +106,10 @@ streams:
   expect(about).toEqual([
     expect.stringMatching(/^\/dedupe is not shared/),
     expect.stringMatching(/^\/streams\/round\/emit\/topic clicks is among its own topics/),
-    expect.stringMatching(/^\/streams\/own\/topics\/0 own\.late is written by the stream itself/),
+    expect.stringMatching(/^\/streams\/own\/topics\/0 own\.late is a topic that this stream writes itself/),
     expect.stringMatching(/^\/streams\/cel\/having is missing/),
     expect.stringMatching(/^\/streams\/cel\/filter Unexpected/),
-    expect.stringMatching(/^\/streams\/cel\/window\/every makes more than 60 windows at once/),
+    expect.stringMatching(/^\/streams\/cel\/window\/every makes more than 60 windows overlap/),
     expect.stringMatching(/^\/streams\/cel\/aggregate\/n must be one of count/),
     expect.stringMatching(/^\/streams\/cel\/aggregate\/start is no name/),
   ]);

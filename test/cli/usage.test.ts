@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { makeLogger } from '../../src/adapters/telemetry/logging.ts';
 import { countOf, subscriptionOf, timesOf } from '../../src/cli/command-line.ts';
-import { deadLetters } from '../../src/cli/dead-letters.ts';
-import { replayCommand } from '../../src/cli/replay.ts';
-import { checkUsage } from '../../src/cli/usage.ts';
-import { readConfig } from '../../src/config/config.ts';
+import { COMMANDS } from '../../src/cli/commands.ts';
+import { listLetters, redriveLetters, showLetter } from '../../src/cli/dead-letters.ts';
+import { replayEvents } from '../../src/cli/replay.ts';
+import { findCommand, USAGE } from '../../src/cli/usage.ts';
+import { readConfig } from '../../src/config/read.ts';
 
 const yaml = `
 log: { embedded: { path: /does/not/exist } }
@@ -22,14 +23,47 @@ const options = {
   print: (text: string) => expect.unreachable(text),
 };
 
-test('commands and options that are not there, or do not go together, are named', () => {
-  expect(() => checkUsage('fly', [], [])).toThrow(/^there is no command fly\n\nUsage: /);
-  expect(() => checkUsage('constructor', [], [])).toThrow('there is no command constructor');
-  expect(() => checkUsage('serve', ['config', 'role'], [])).not.toThrow();
-  expect(() => checkUsage('serve', ['limit'], [])).toThrow('--limit does not go with serve');
-  expect(() => checkUsage('replay', ['filter'], [])).toThrow('--filter does not go with replay');
-  expect(() => checkUsage('dead-letters', ['rate', 'dry-run'], ['show', '0:1'])).not.toThrow();
-  expect(() => checkUsage('dead-letters', [], ['show', '0:1', 'x'])).toThrow('does not take the argument x');
+test('unknown commands, options and arguments are named', () => {
+  const find = (words: string, ...values: string[]) => findCommand(words.split(' '), values);
+  expect(() => find('fly')).toThrow(/^there is no command fly\n\nUsage: /);
+  expect(() => find('constructor')).toThrow('there is no command constructor');
+  expect(() => find('served')).toThrow('there is no command served');
+  expect(find('serve', 'config', 'role')).toMatchObject({ command: { name: 'serve' }, args: [] });
+  expect(() => find('serve', 'limit')).toThrow('--limit does not go with serve');
+  expect(() => find('serve', 'constructor')).toThrow('--constructor does not go with serve');
+  expect(() => find('replay', 'filter')).toThrow('--filter does not go with replay');
+  expect(find('try')).toMatchObject({ args: [] });
+  expect(find('try a.json')).toMatchObject({ args: ['a.json'] });
+  expect(() => find('try a.json b.json')).toThrow('try does not take the argument b.json');
+  expect(() => find('dead-letters')).toThrow('dead-letters needs one of list, show PLACE and redrive');
+  expect(() => find('dead-letters eat')).toThrow(
+    'dead-letters needs one of list, show PLACE and redrive, not eat',
+  );
+  expect(find('dead-letters redrive', 'rate', 'dry-run')).toMatchObject({ args: [] });
+  expect(() => find('dead-letters list', 'rate')).toThrow('--rate does not go with dead-letters list');
+  expect(() => find('dead-letters list 0:1')).toThrow('dead-letters list does not take the argument 0:1');
+  expect(() => find('dead-letters show')).toThrow('dead-letters show needs PLACE: postern dead-letters show');
+  expect(() => find('dead-letters show 0:1 x')).toThrow('does not take the argument x');
+  expect(() => find('dead-letters show 0:1', 'filter')).toThrow(
+    '--filter does not go with dead-letters show',
+  );
+  expect(() => find('workflows')).toThrow(
+    'workflows needs one of list [NAME], show NAME ID, retry NAME ID and cancel NAME ID',
+  );
+  expect(() => find('workflows show order')).toThrow(
+    'workflows show needs ID: postern workflows show NAME ID',
+  );
+  expect(() => find('streams')).toThrow('streams needs export NAME');
+});
+
+test('the usage text names each command with its options', () => {
+  for (const { name, summary, options = {} } of COMMANDS) {
+    expect(USAGE).toContain(`\n  ${name} `);
+    expect(USAGE).toContain(summary);
+    for (const option of Object.keys(options)) expect(USAGE).toContain(`\n    --${option} `);
+  }
+  const longest = Math.max(...USAGE.split('\n').map((line) => line.length));
+  expect(longest).toBeLessThanOrEqual(130);
 });
 
 test('values are checked, and what is right is said', () => {
@@ -53,24 +87,16 @@ test('values are checked, and what is right is said', () => {
 });
 
 test('nothing is opened before the command line is right', async () => {
-  const run = (action: string | undefined, values: object, place?: string) =>
-    deadLetters({ ...options, action, place, values: { subscription: 'a', ...values } });
-  await expect(run(undefined, {})).rejects.toThrow('dead-letters needs one of list, show PLACE and redrive');
-  await expect(run('eat', {})).rejects.toThrow(
-    'dead-letters needs one of list, show PLACE and redrive, not eat',
-  );
-  await expect(run('list', { rate: '3' })).rejects.toThrow(
-    '--rate and --dry-run go with redrive, not with list',
-  );
-  await expect(run('list', {}, '0:1')).rejects.toThrow('dead-letters list does not take the argument 0:1');
-  await expect(run('list', { limit: 'x' })).rejects.toThrow('--limit must be');
-  await expect(run('list', { filter: 'event.x ==' })).rejects.toThrow('--filter is not CEL');
-  await expect(run('list', { filter: 'nothing.x == 1' })).rejects.toThrow('--filter is not CEL');
-  await expect(run('show', {}, '12')).rejects.toThrow('dead-letters show needs a PLACE');
-  await expect(run('show', { filter: 'true' }, '0:1')).rejects.toThrow('--filter goes with list and redrive');
-  await expect(run('redrive', { rate: '0' })).rejects.toThrow('--rate must be');
-  await expect(run('redrive', { to: 'x' })).rejects.toThrow('--to must be');
-  await expect(replayCommand({ ...options, values: { subscription: 'a' } })).rejects.toThrow(
-    'replay needs --from TIME',
-  );
+  const line = (values: object, ...args: string[]) => ({
+    ...options,
+    args,
+    values: { subscription: 'a', ...values },
+  });
+  await expect(listLetters(line({ limit: 'x' }))).rejects.toThrow('--limit must be');
+  await expect(listLetters(line({ filter: 'event.x ==' }))).rejects.toThrow('--filter is not CEL');
+  await expect(listLetters(line({ filter: 'nothing.x == 1' }))).rejects.toThrow('--filter is not CEL');
+  await expect(showLetter(line({}, '12'))).rejects.toThrow('dead-letters show needs a PLACE');
+  await expect(redriveLetters(line({ rate: '0' }))).rejects.toThrow('--rate must be');
+  await expect(redriveLetters(line({ to: 'x' }))).rejects.toThrow('--to must be');
+  await expect(replayEvents(line({}))).rejects.toThrow('replay needs --from TIME');
 });

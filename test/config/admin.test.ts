@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 
 const STORES = 'log: { embedded: {} }\ndedupe: { embedded: {} }\n';
 const SECRET = 'hunter2-hunter2-hunter2';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 
 const STORES = 'log: { embedded: {} }\ndedupe: { embedded: {} }\n';
 const SAMPLE = join(import.meta.dirname, '../..', 'postern.yaml');
@@ -193,9 +193,9 @@ sources:
     '3 /gateway/cors/credentials: must be boolean',
   ]);
   expect(problems(`${STORES}schemas: '\${A}'\nlogLevel: '\${1}'\ngrace: '\${B'`)).toEqual([
-    `3 /schemas: the environment has no A, and \${A} has no default`,
-    `4 /logLevel: has a \${ that begins no variable; write \${NAME} or \${NAME:-default}, and $\${ for a plain \${`,
-    `5 /grace: has a \${ that begins no variable; write \${NAME} or \${NAME:-default}, and $\${ for a plain \${`,
+    `3 /schemas: the environment variable A is not set, and \${A} has no default`,
+    `4 /logLevel: has \${ without a variable name; write \${NAME} or \${NAME:-default}, or $\${ for a literal \${`,
+    `5 /grace: has \${ without a variable name; write \${NAME} or \${NAME:-default}, or $\${ for a literal \${`,
   ]);
   expect(problems(`${STORES}schemas: '\${toString}'`)).toHaveLength(1);
 });
@@ -297,7 +297,7 @@ test('Redis is one server, a cluster, or a primary that sentinels know', () => {
     '2 /dedupe/redis: needs one of url, cluster and sentinel',
   ]);
   expect(found("{ prefix: 'a{}', cluster: { nodes: [], username: u, password: ' ' } }")).toEqual([
-    '2 /dedupe/redis/prefix: must not hold {} in a cluster; a name in braces puts all keys in one slot',
+    '2 /dedupe/redis/prefix: must not have {} in a cluster; a name in braces puts all keys in one slot',
     '2 /dedupe/redis/cluster/nodes: names no node',
     '2 /dedupe/redis/cluster/password: is empty; an empty secret protects nothing',
   ]);
@@ -329,13 +329,13 @@ test('what settings say together', () => {
   expect(
     problems('log: { embedded: {} }\ndedupe: { redis: { url: "redis://x", timeout: 40s }, window: 1s }'),
   ).toEqual([
-    '2 /dedupe/lease: must be longer than redis.timeout (40s)',
-    '2 /dedupe/window: is less than lease (30s)',
+    '2 /dedupe/lease: must be longer than dedupe.redis.timeout (40s)',
+    '2 /dedupe/window: is less than dedupe.lease (30s)',
   ]);
   expect(
     problems(`${STORES}${source}subscriptions: { a: { topics: [t, x], deadLetter: t, ${fn} } }`),
   ).toEqual([
-    '4 /subscriptions/a/deadLetter: t is among its own topics: failures would go round for ever',
+    '4 /subscriptions/a/deadLetter: t is among its own topics, so failed events would go round for ever',
     '?4 /subscriptions/a/topics/1: no source here writes to x',
   ]);
   for (const [invoke, size, most] of [
@@ -344,25 +344,27 @@ test('what settings say together', () => {
   ]) {
     const lambda = `function: { lambda: { name: f, invoke: ${invoke} } }, batch: { size: ${size} }`;
     expect(problems(`${STORES}${source}subscriptions: { a: { topics: [t], ${lambda} } }`)).toEqual([
-      `4 /subscriptions/a/batch/size: is more than Lambda takes of a call that is ${invoke} (${most})`,
+      `4 /subscriptions/a/batch/size: is more than Lambda's limit for ${invoke} calls (${most})`,
     ]);
   }
   expect(
     problems(`${STORES}${source}subscriptions: { a: { topics: [t], deadLetter: a.redrive, ${fn} } }`),
-  ).toEqual(['4 /subscriptions/a/redrive: a.redrive is its dead-letter topic']);
+  ).toEqual(['4 /subscriptions/a/redrive: a.redrive is also its dead-letter topic']);
   expect(problems(`${STORES}${source}subscriptions: { a: { topics: [t], redrive: t, ${fn} } }`)).toEqual([
     '4 /subscriptions/a/redrive: t is among its own topics',
   ]);
   expect(
     problems(`${STORES}${source}subscriptions: { a: { topics: [t.rejected], batch: {}, ${fn} } }`),
   ).toEqual([
-    '?4 /subscriptions/a/batch: has no effect unless function.http.mode is batch or the function is a lambda',
+    '?4 /subscriptions/a/batch: has no effect: it needs function.http.mode batch, or function.lambda',
   ]);
   expect(
     problems(
       `${STORES}${source}subscriptions: { a: { topics: [t], group: g, ${fn} }, b: { topics: [t], group: g, ${fn} } }`,
     ),
-  ).toEqual(['4 /subscriptions/b/group: group g is that of a too; each would get only part of the events']);
+  ).toEqual([
+    '4 /subscriptions/b/group: group g is also the group of a; each would get only a part of the events',
+  ]);
 });
 
 test('C58 batch mode warns that the function must understand the batch type', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 
 /** Problems of a subscription with these filters, without what comes before the filters in their pointers. */
 function problems(filters: unknown): string[] {
@@ -43,7 +43,7 @@ test('what can never hold, or always does, is refused with its place', () => {
     '/2/not/any: names no filter',
     '/3/prefix/Type: must be lower-case letters and digits',
     '/4/suffix/my-type: must be lower-case letters and digits',
-    '/4/suffix/data: is no attribute; what is in the data is for filter',
+    '/4/suffix/data: is not an attribute; use filter for fields of the data',
     '/5/exact/type: is empty',
     '/6/any/1/exact/subject: is not Unicode text',
   ]);

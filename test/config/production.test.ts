@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkAll } from '../../src/cli/check.ts';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const LONG = 'a-secret-of-more-than-16-bytes';
@@ -49,24 +49,20 @@ const WEAK: [string, string, RegExp][] = [
   [
     'a key of the sample',
     source('protocol: segment, keys: [sample-write-key]'),
-    /\/keys\/0 is the secret of an/,
+    /\/keys\/0 is a secret of the/,
   ],
   [
     'a secret of the sample',
     source('protocol: webhook, verify: { scheme: github, secrets: [sample-secret] }'),
-    /\/secrets\/0 is the secret of an example/,
+    /\/secrets\/0 is a secret of the examples/,
   ],
-  [
-    'a source without keys',
-    source('id: [/id]'),
-    /\/sources\/s lets anybody send; give it keys, jwt or verify/,
-  ],
+  ['a source without keys', source('id: [/id]'), /\/sources\/s lets anybody send; set keys, jwt or verify/],
   [
     'a secret of two sources',
     `${STORES}sources:
   a: { topic: t, keys: [${LONG}] }
   b: { topic: t, protocol: webhook, verify: { scheme: github, secrets: [${LONG}] } }`,
-    /\/sources\/b\/verify\/secrets\/0 is a secret of a too/,
+    /\/sources\/b\/verify\/secrets\/0 is also a secret of a/,
   ],
   [
     'tokens for any audience',
@@ -139,7 +135,7 @@ const WEAK: [string, string, RegExp][] = [
   [
     'an open admin port',
     `${STORES}${SOURCES}admin: { listen: '0.0.0.0:8081' }`,
-    /\/admin\/listen opens the admin port to the network; give it admin\.tokens/,
+    /\/admin\/listen opens the admin port to the network; set admin\.tokens/,
   ],
   [
     'a short admin token',
@@ -149,12 +145,12 @@ const WEAK: [string, string, RegExp][] = [
   [
     'the admin token of compose.yaml',
     `${STORES}${SOURCES}admin: { listen: '0.0.0.0:8081', tokens: { operate: [for-this-laptop-only] } }`,
-    /\/admin\/tokens\/operate\/0 is the secret of an example/,
+    /\/admin\/tokens\/operate\/0 is a secret of the examples/,
   ],
   [
     'a source without keys behind a proxy of the same host',
     `gateway: { listen: '127.0.0.1:8080', proxies: [127.0.0.1] }\n${source('id: [/id]')}`,
-    /\/sources\/s lets anybody send; give it keys, jwt or verify/,
+    /\/sources\/s lets anybody send; set keys, jwt or verify/,
   ],
 ];
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { checkAll } from '../../src/cli/check.ts';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 import { configShape } from '../../src/config/shape.ts';
 
 interface Node {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { readConfig } from '../../src/config/config.ts';
-import type { HttpFunction } from '../../src/config/subscription/types.ts';
+import type { HttpFunction } from '../../src/config/function/types.ts';
+import { readConfig } from '../../src/config/read.ts';
 
 const PEM = '-----BEGIN CERTIFICATE-----';
 
@@ -79,11 +79,11 @@ test('C59 what no header can hold is refused without being shown', () => {
     { '/a': 'hush\u0000hush' },
   );
   expect(found).toEqual([
-    '/headers/x-a: has characters that no header can hold',
-    '/headers/webhook-id: is for Postern to set',
-    '/headers/Ce-Id: is for Postern to set',
+    '/headers/x-a: has characters that a header cannot have',
+    '/headers/webhook-id: is set by Postern',
+    '/headers/Ce-Id: is set by Postern',
     '/headers/…: is not a header name',
-    '/auth/bearer: has characters that no header can hold',
+    '/auth/bearer: has characters that a header cannot have',
   ]);
 });
 

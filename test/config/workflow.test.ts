@@ -47,17 +47,19 @@ test('topics must not go round', async () => {
     expect.stringContaining('/result orders is among its own topics'),
   ]);
   expect(await problems(flow(step, ', result: workflow.order'))).toEqual([
-    expect.stringContaining('workflow.order is for its progress only'),
+    expect.stringContaining("workflow.order is only for the workflow's progress"),
   ]);
   const wait = '{ name: w, waitFor: { topics: [workflow.order], filter: event.data.o == workflow.id } }';
-  expect(await problems(flow(wait))).toEqual([expect.stringContaining('is its own progress')]);
+  expect(await problems(flow(wait))).toEqual([
+    expect.stringContaining("is the workflow's own progress topic"),
+  ]);
 });
 
 test('a step is one event, and its outcome must be known', async () => {
   const steps =
     "{ name: a, function: { http: { url: 'http://f.example/', mode: batch } }, undo: { lambda: { name: f, invoke: async } } }";
   expect(await problems(flow(steps))).toEqual([
-    '/steps/0/function/http/mode cannot be batch: a step is one event',
-    '/steps/0/undo/lambda/invoke cannot be async: nobody would know what came of it',
+    '/steps/0/function/http/mode cannot be batch, because a step is one event',
+    '/steps/0/undo/lambda/invoke cannot be async, because such a call has no result',
   ]);
 });

@@ -8,8 +8,7 @@ const full = makeClientAddress(PROXIES, 'full');
 const truncated = makeClientAddress(PROXIES, 'truncated');
 const origin = (peer: string | undefined, forwardedFor?: string, forwarded?: string): Origin => ({
   peer,
-  forwardedFor,
-  forwarded,
+  header: (name) => (name === 'forwarded' ? forwarded : forwardedFor),
 });
 
 describe('the client of a request', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Breaker, type Tried } from '../../src/dispatcher/breaker.ts';
 import type { Answer, CallFault } from '../../src/function/conclude.ts';
-import type { BreakerFacts } from '../../src/ports/report.ts';
+import type { BreakerFact } from '../../src/ports/report.ts';
 
 const status = (code: number): Answer => ({ ...fault('timeout'), status: code, fault: null });
 const fault = (word: CallFault): Answer => ({
@@ -19,7 +19,7 @@ const event = (): Tried => ({ event: {}, isAlone: true, failedAt: -1, begunAt: 0
 class Bench {
   now = 5_000;
   random = 0;
-  readonly facts: BreakerFacts[] = [];
+  readonly facts: BreakerFact[] = [];
   readonly breaker: Breaker;
 
   constructor(concurrency = 1) {
@@ -197,7 +197,7 @@ describe('while it is open', () => {
     expect(bench.breaker.answered(event(), status(200), null, false)).toBe(true);
     expect(bench.breaker.isOpen).toBe(false);
     expect(bench.breaker.wait).toBe(0);
-    expect(bench.facts.at(-1)).toEqual({ subscription: 'mail', open: false, reason: null, ms: 400 });
+    expect(bench.facts.at(-1)).toMatchObject({ subscription: 'mail', open: false, reason: null, ms: 400 });
   });
 
   test('a refusal closes it too: the function is there', () => {

@@ -5,7 +5,6 @@ import { makeReplies, type Replies } from '../../src/dispatcher/chain.ts';
 import type { FunctionReply } from '../../src/function/conclude.ts';
 import { MOST_HOPS } from '../../src/function/reply-record.ts';
 import type { AppendVerdict, EventLog, StoredRecord } from '../../src/ports/event-log.ts';
-import type { DeliveryFacts, ReplyFacts } from '../../src/ports/report.ts';
 import { foreign, stored } from './records.ts';
 import { Changes, changedLog, eventRecord, Rig, subscription } from './rig.ts';
 
@@ -13,11 +12,9 @@ const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 const OTHER = '00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00';
 
 let rig: Rig;
-let facts: ReplyFacts[];
 const made: Replies[] = [];
 beforeEach(async () => {
   rig = new Rig();
-  facts = [];
   await rig.open();
 });
 afterEach(async () => {
@@ -31,7 +28,7 @@ function replies(log: EventLog = rig.log): Replies {
     subscription: 'mail',
     topic: 'answers',
     random: () => 0,
-    report: { ...rig.facts, reply: (one: ReplyFacts) => facts.push(one) } as never,
+    report: rig.facts.report,
   });
   made.push(one);
   return one;
@@ -70,7 +67,9 @@ describe('a reply', () => {
     });
     expect(Buffer.from(record!.value!).toString()).toBe('{ "n": 1.0 }');
     expect(Buffer.from(record!.key!).toString()).toBe('k-1');
-    expect(facts).toEqual([{ subscription: 'mail', outcome: 'stored', events: 1 }]);
+    expect(rig.facts.replies).toEqual([
+      { kind: 'reply', subscription: 'mail', outcome: 'stored', events: 1 },
+    ]);
   });
 
   it('has the trace and the key that the function gave it, with no tracestate of another', async () => {
@@ -122,7 +121,7 @@ describe('a reply', () => {
     expect(huge?.fault).toBe('too_many_hops');
     await all.publish([keyed('k')], answer('after'));
     expect((await rig.read('answers', 2)).map((record) => texts(record).ce_id)).toEqual(['last', 'after']);
-    expect(facts.map(({ outcome }) => outcome)).toEqual([
+    expect(rig.facts.replies.map(({ outcome }) => outcome)).toEqual([
       'stored',
       'too_many_hops',
       'too_many_hops',
@@ -154,7 +153,7 @@ describe('a reply', () => {
     const plain = { headers: { 'content-type': 'text/plain' }, body: Buffer.from('OK') };
     expect(await replies(log).publish([keyed('k')], plain)).toBeNull();
     expect(appends).toEqual([]);
-    expect(facts).toEqual([]);
+    expect(rig.facts.replies).toEqual([]);
   });
 });
 
@@ -195,7 +194,7 @@ describe('a topic of replies', () => {
     ]);
     const found = (await rig.read('answers', 4)).map((record) => texts(record).ce_id);
     expect(found.sort()).toEqual(ids);
-    expect(facts.filter(({ outcome }) => outcome === 'failed').length).toBeGreaterThan(0);
+    expect(rig.facts.replies.filter(({ outcome }) => outcome === 'failed').length).toBeGreaterThan(0);
   });
 
   it('that finds a reply too large says so, also of one among several', async () => {
@@ -266,16 +265,7 @@ describe('a subscription with a reply topic', () => {
           ...more,
         })
         .end();
-  const report = () => ({
-    group() {},
-    request() {},
-    delivery: (one: DeliveryFacts) => rig.facts.delivery(one),
-    reply(one: ReplyFacts) {
-      facts.push(one);
-      rig.facts.changed();
-    },
-  });
-  const start = (config: SubscriptionConfig, log = rig.log) => rig.start([config], log, { report: report() });
+  const start = (config: SubscriptionConfig, log = rig.log) => rig.start([config], log);
 
   it('has an event done when its reply is stored, and not before', async () => {
     const target = await rig.function(answering());
@@ -331,7 +321,7 @@ describe('a subscription with a reply topic', () => {
     const [letter] = await rig.read('mail.dead', 1);
     expect(texts(letter!)).toMatchObject({ postern_reason: reason, postern_attempts: String(calls) });
     expect(target.ids).toHaveLength(calls);
-    expect(facts.map(({ outcome }) => outcome)).toEqual(Array(calls).fill(reason));
+    expect(rig.facts.replies.map(({ outcome }) => outcome)).toEqual(Array(calls).fill(reason));
   });
 
   it('has an event whose reply is too large for the log as a dead letter, after one call', async () => {
@@ -381,7 +371,7 @@ describe('a subscription with a reply topic', () => {
       retryAge: 1,
     });
     const first = await start(config, log);
-    await rig.facts.until(() => facts.reduce((sum, { events }) => sum + events, 0) >= 2);
+    await rig.facts.until(() => rig.facts.replies.reduce((sum, { events }) => sum + events, 0) >= 2);
     await first.stop(60_000);
     isLocked = false;
     await rig.reopen();
@@ -402,7 +392,7 @@ describe('a subscription with a reply topic', () => {
     const without = await rig.function(answering({ 'ce-type': '' }));
     await start(subscription(without, { name: 'other' }));
     await rig.facts.until(() => rig.facts.events('delivered', 'other') === 1);
-    expect(facts).toEqual([]);
+    expect(rig.facts.replies).toEqual([]);
     expect(target.received[0]!.request.headers.prefer).toBe('reply');
     expect(without.received[0]!.request.headers.prefer).toBeUndefined();
   });

@@ -57,7 +57,7 @@ async function bench(changes: Parameters<typeof subscription>[1]) {
     }),
     pace: new Pace(config),
     log: rig.log,
-    report: rig.facts,
+    report: rig.facts.report,
     now: () => clock.now,
     random: () => 0.5,
     settled(_, isDelivered) {

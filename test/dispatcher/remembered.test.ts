@@ -257,7 +257,7 @@ describe('a store that does not answer', () => {
     await rig.facts.until(() => rig.facts.events('delivered') === 6 && rig.facts.events('filtered') === 2);
     await second.stop(5_000);
     expect(rig.facts.unknown.filter(({ outcome }) => outcome === 'unchecked')).toEqual([
-      { subscription: 'mail', outcome: 'unchecked', events: 2 },
+      { kind: 'unremembered', subscription: 'mail', outcome: 'unchecked', events: 2 },
     ]);
   });
 });
@@ -318,7 +318,7 @@ describe('the stage by itself', () => {
     const remembered = new Remembered({
       subscription: { name: 'mail', group: 'g' },
       store: using,
-      report: rig.facts,
+      report: rig.facts.report,
       pass: (one) => passed.push(one),
       settled: (one) => settled.push(one),
       changed: () => changes.changed(),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { logReport, makeLogger } from '../../src/adapters/telemetry/logging.ts';
 import { type ReplayOptions, replay } from '../../src/dispatcher/replay.ts';
 import type { EventLog } from '../../src/ports/event-log.ts';
 import type { LogReader } from '../../src/ports/log-reader.ts';
@@ -18,7 +19,7 @@ const run = (config: ReplayOptions['subscription'], from: number, changes: Parti
     subscription: config,
     log,
     reader: log,
-    report: rig.facts,
+    report: rig.facts.report,
     from,
     to: null,
     rate: null,
@@ -95,6 +96,21 @@ test('filter, retries and dead letters are as always', async () => {
   });
   const [letter] = await rig.read('mail.dead', 1);
   expect(Buffer.from(letter!.key!).toString()).toBe('e1');
+});
+
+test('the log says when a reply could not be published', async () => {
+  const target = await rig.function((_, response) =>
+    response.writeHead(200, { 'ce-specversion': '1.0', 'ce-id': 'without-a-type' }).end(),
+  );
+  await rig.append(['e0']);
+  const lines: string[] = [];
+  const logger = makeLogger('info', { write: (line: string) => void lines.push(line) });
+  const config = subscription(target, { reply: 'answers', retry: { attempts: 1, min: 1, max: 1 } });
+  const { events } = await run(config, 0, { report: logReport(logger) });
+  expect(events).toMatchObject({ delivered: 0, dead_letter: 1 });
+  expect(lines.map((line) => JSON.parse(line))).toContainEqual(
+    expect.objectContaining({ level: 'warn', msg: 'reply', subscription: 'mail', outcome: 'bad_reply' }),
+  );
 });
 
 test('ends at once when there is nothing of that time, and says when there is no topic', async () => {

@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
-import type { HttpFunction, SubscriptionConfig } from '../../src/config/subscription/types.ts';
+import type { HttpFunction } from '../../src/config/function/types.ts';
+import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
 import {
   type Dispatcher,
   type DispatcherOptions,
@@ -17,11 +18,12 @@ import type {
   StoredRecord,
 } from '../../src/ports/event-log.ts';
 import type {
-  BreakerFacts,
-  DeliveryFacts,
+  BreakerFact,
+  DeliveryFact,
   DeliveryOutcome,
+  ReplyFact,
   Report,
-  UnrememberedFacts,
+  UnrememberedFact,
 } from '../../src/ports/report.ts';
 import { bodyOf, httpFunction, type TestServer } from './functions.ts';
 
@@ -42,25 +44,19 @@ export class Changes {
 }
 
 /** Keeps what the dispatcher reports. */
-class Facts extends Changes implements Report {
-  readonly all: DeliveryFacts[] = [];
-  readonly breakers: BreakerFacts[] = [];
-  readonly unknown: UnrememberedFacts[] = [];
+class Facts extends Changes {
+  readonly all: DeliveryFact[] = [];
+  readonly breakers: BreakerFact[] = [];
+  readonly replies: ReplyFact[] = [];
+  readonly unknown: UnrememberedFact[] = [];
 
-  group(): void {}
-  request(): void {}
-  delivery(facts: DeliveryFacts): void {
-    this.all.push(facts);
+  readonly report: Report = (fact) => {
+    if (fact.kind === 'delivery') this.all.push(fact);
+    else if (fact.kind === 'breaker') this.breakers.push(fact);
+    else if (fact.kind === 'reply') this.replies.push(fact);
+    else if (fact.kind === 'unremembered') this.unknown.push(fact);
     this.changed();
-  }
-  unremembered(facts: UnrememberedFacts): void {
-    this.unknown.push(facts);
-    this.changed();
-  }
-  breaker(facts: BreakerFacts): void {
-    this.breakers.push(facts);
-    this.changed();
-  }
+  };
 
   events(outcome: DeliveryOutcome, subscription?: string): number {
     return this.all
@@ -140,7 +136,7 @@ export class Rig {
     log: EventLog = this.log,
     more: Partial<DispatcherOptions> = {},
   ): Promise<Dispatcher> {
-    const dispatcher = await startDispatcher({ subscriptions, log, report: this.facts, ...more });
+    const dispatcher = await startDispatcher({ subscriptions, log, report: this.facts.report, ...more });
     this.#dispatchers.push(dispatcher);
     return dispatcher;
   }

@@ -111,7 +111,7 @@ it('a token is also taken from the environment, and before it from the command l
   expect(await command(['show', 'order', 'o-2'], reading)).toMatchObject({ code: 0 });
   expect(await command(['cancel', 'order', 'o-2'], reading)).toEqual({
     code: 1,
-    output: '403: this token may only read; admin.tokens.operate has those that may\n',
+    output: '403: this token may only read; use one of admin.tokens.operate\n',
   });
   expect(await command(['cancel', 'order', 'o-2', '--token', OPERATE], reading)).toMatchObject({ code: 0 });
   // An empty variable is none.
@@ -128,7 +128,7 @@ it('a command with a wrong token, with none, or with one that cannot be sent say
     const { code, output } = await command([...args, '--token', 'secret-of-another']);
     expect([code, output]).toEqual([
       1,
-      expect.stringMatching(/^401: this token is none .*\nthe token is .*--token/),
+      expect.stringMatching(/^401: this token is not in .*\nthe token comes from --token/),
     ]);
     expect(output).not.toContain('secret-of-another');
   }
@@ -140,7 +140,7 @@ it('a command with a wrong token, with none, or with one that cannot be sent say
     await runPostern(['workflows', 'list', '--config', bare.config, '--admin', postern.admin]),
   ).toMatchObject({
     code: 1,
-    output: expect.stringMatching(/^401: send a token of admin\.tokens .*\nthe token is that of --token/),
+    output: expect.stringMatching(/^401: send a token of admin\.tokens .*\nthe token comes from --token/),
   });
   await bare.remove();
 });

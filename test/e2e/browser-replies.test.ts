@@ -4,7 +4,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { listen } from '../../src/adapters/runtime/listen.ts';
 import { nodePlatform } from '../../src/adapters/runtime/node-platform.ts';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 import { makeGateway } from '../../src/gateway/app.ts';
 import { startChromium } from '../services/chromium.ts';
 import { type RedisServer, startRedis } from '../services/redis.ts';
@@ -130,7 +130,7 @@ sources: { s: { protocol: events, topic: s, id: [/id], origins: ['${pages.origin
         dedupe: { claim: fail, confirm: fail, release: fail, close: fail },
         limiter: null,
         platform,
-        report: { request: part === 'report' ? fail : () => {}, group: fail, delivery: fail },
+        report: part === 'report' ? fail : () => {},
       }).app;
     for (const part of ['schemas', 'report'] as const) {
       const app = broken(part);

@@ -1,6 +1,7 @@
 import { request as forward } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest';
-import type { LambdaFunction, SubscriptionConfig } from '../../src/config/subscription/types.ts';
+import type { LambdaFunction } from '../../src/config/function/types.ts';
+import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
 import { kafkaEvent } from '../../src/function/lambda-event.ts';
 import { httpFunction, type TestServer } from '../dispatcher/functions.ts';
 import { foreign } from '../dispatcher/records.ts';

@@ -79,7 +79,7 @@ subscriptions:
 
 test('check --production fails on what is fit for a trial only, and says what to do', async () => {
   const file = await configOf(`${STORES}schemas: .\nsources: { s: { topic: t, keys: [short] } }`);
-  const line = `${file}:4 /sources/s/keys/0: has 5 bytes and can be guessed; make one of 16 random bytes or more`;
+  const line = `${file}:4 /sources/s/keys/0: has 5 bytes and can be guessed; use 16 random bytes or more`;
   expect(await runPostern(['check', '--config', file])).toEqual({
     code: 0,
     output: `warning ${line}\n${file} is good\n`,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { HttpFunction } from '../../src/config/subscription/types.ts';
+import type { HttpFunction } from '../../src/config/function/types.ts';
 import { conclude } from '../../src/function/conclude.ts';
 import { stored } from '../dispatcher/records.ts';
 import { call, invoker, serve } from './calls.ts';

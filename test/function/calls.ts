@@ -1,6 +1,6 @@
 import type { RequestListener } from 'node:http';
 import { afterEach } from 'vitest';
-import type { HttpFunction } from '../../src/config/subscription/types.ts';
+import type { HttpFunction } from '../../src/config/function/types.ts';
 import type { Answer } from '../../src/function/conclude.ts';
 import { type HttpInvokerOptions, httpInvoker } from '../../src/function/http.ts';
 import type { Invoker } from '../../src/function/invoker.ts';

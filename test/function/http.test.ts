@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { HttpFunction } from '../../src/config/subscription/types.ts';
+import type { HttpFunction } from '../../src/config/function/types.ts';
 import type { Answer } from '../../src/function/conclude.ts';
 import { conclude, reasonOf } from '../../src/function/conclude.ts';
 import { httpInvoker } from '../../src/function/http.ts';

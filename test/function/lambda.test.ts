@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { LambdaFunction } from '../../src/config/subscription/types.ts';
+import type { LambdaFunction } from '../../src/config/function/types.ts';
 import { type Answer, conclude, healthOf, reasonOf } from '../../src/function/conclude.ts';
 import type { Invocation, Invoker } from '../../src/function/invoker.ts';
 import { lambdaInvoker } from '../../src/function/lambda.ts';

@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { Webhook as SvixWebhook } from 'svix';
 import { expect, test } from 'vitest';
-import type { HttpFunction } from '../../src/config/subscription/types.ts';
+import type { HttpFunction } from '../../src/config/function/types.ts';
 import { bodyOf } from '../dispatcher/functions.ts';
 import { stored } from '../dispatcher/records.ts';
 import { call, invoker, serve } from './calls.ts';

@@ -3,7 +3,7 @@ import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { beforeAll, expect, test } from 'vitest';
-import type { TlsConfig } from '../../src/config/config.ts';
+import type { TlsConfig } from '../../src/config/values/tls.ts';
 import { conclude } from '../../src/function/conclude.ts';
 import { stored } from '../dispatcher/records.ts';
 import { type Authority, type Certificate, makeAuthority } from '../services/certificates.ts';

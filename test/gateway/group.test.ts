@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CommitGroups } from '../../src/gateway/commit/group.ts';
 import { type Item, makeItem } from '../../src/gateway/commit/item.ts';
-import { Recent } from '../../src/gateway/commit/recent.ts';
+import { RecentIds } from '../../src/gateway/commit/recent-ids.ts';
 import {
   type Claim,
   type ClaimOutcome,
@@ -9,7 +9,7 @@ import {
   StoreUnavailable,
 } from '../../src/ports/dedupe-store.ts';
 import type { AppendVerdict, LogRecord } from '../../src/ports/event-log.ts';
-import type { GroupFacts } from '../../src/ports/report.ts';
+import type { GroupFact } from '../../src/ports/report.ts';
 
 /** A dedupe store in memory whose calls are recorded and can be made to fail. */
 function memoryStore() {
@@ -71,13 +71,13 @@ function memoryLog() {
 function setup(options: { outage?: 'accept' | 'refuse'; timeout?: number; lease?: number } = {}) {
   const memory = memoryStore();
   const log = memoryLog();
-  const facts: GroupFacts[] = [];
+  const facts: GroupFact[] = [];
   const groups = new CommitGroups({
     topic: 't',
     log,
     dedupe: memory.store,
-    recent: new Recent({ ids: 1000, life: 60_000 }),
-    report: { group: (group) => facts.push(group), request: () => {}, delivery: () => {} },
+    recent: new RecentIds({ ids: 1000, life: 60_000 }),
+    report: (fact) => fact.kind === 'group' && facts.push(fact),
     outage: options.outage ?? 'refuse',
     timeout: options.timeout ?? 5000,
     lease: options.lease ?? 30_000,

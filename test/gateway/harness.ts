@@ -5,12 +5,13 @@ import { listen } from '../../src/adapters/runtime/listen.ts';
 import { nodePlatform } from '../../src/adapters/runtime/node-platform.ts';
 import { sqliteDedupeStore } from '../../src/adapters/sqlite/dedupe-store.ts';
 import { sqliteEventLog } from '../../src/adapters/sqlite/event-log.ts';
-import { type Config, readConfig } from '../../src/config/config.ts';
+import type { Config } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 import { makeGateway } from '../../src/gateway/app.ts';
-import { makeLimiter } from '../../src/gateway/rate/rate.ts';
+import { makeLimiter } from '../../src/gateway/rate/rate-limiter.ts';
 import type { DedupeStore } from '../../src/ports/dedupe-store.ts';
 import type { EventLog, StoredRecord } from '../../src/ports/event-log.ts';
-import type { GroupFacts, Report, RequestFacts } from '../../src/ports/report.ts';
+import type { GroupFact, Report, RequestFact } from '../../src/ports/report.ts';
 import type { Tracing } from '../../src/ports/tracing.ts';
 import { compileSchemas } from '../../src/schema/compile.ts';
 
@@ -24,8 +25,8 @@ function configOf(text: string): Config {
 export interface Harness {
   url: string;
   port: number;
-  requests: RequestFacts[];
-  groups: GroupFacts[];
+  requests: RequestFact[];
+  groups: GroupFact[];
   bufferedBytes(): number;
   /** Everything in a topic, read from its start. */
   read(topic: string): Promise<StoredRecord[]>;
@@ -67,14 +68,13 @@ export async function startGateway(options: HarnessOptions): Promise<Harness> {
   }));
   const { set, problems } = compileSchemas(files);
   if (problems.some((problem) => problem.level === 'error')) throw new Error(JSON.stringify(problems));
-  const requests: RequestFacts[] = [];
-  const groups: GroupFacts[] = [];
-  const report: Report = {
-    request: (facts) => requests.push(facts),
-    group: (facts) => groups.push(facts),
-    delivery: () => {},
+  const requests: RequestFact[] = [];
+  const groups: GroupFact[] = [];
+  const report: Report = (fact) => {
+    if (fact.kind === 'request') requests.push(fact);
+    else if (fact.kind === 'group') groups.push(fact);
   };
-  const limiter = makeLimiter({ sources: config.sources.values(), store: null, platform });
+  const limiter = makeLimiter({ sources: config.sources.values(), store: null, digests: platform });
   const gateway = makeGateway({
     config,
     schemas: () => set,

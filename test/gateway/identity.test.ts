@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 import { type Harness, startGateway } from './harness.ts';
 import { deviceHeaders, hmac, type Sent } from './signing.ts';
 

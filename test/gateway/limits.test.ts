@@ -4,7 +4,7 @@ import type { Rate, SourceConfig } from '../../src/config/source/types.ts';
 import { RequestError } from '../../src/core/errors.ts';
 import type { Admission } from '../../src/gateway/admission/admit.ts';
 import type { Limiter } from '../../src/gateway/rate/limiter.ts';
-import { makeLimiter } from '../../src/gateway/rate/rate.ts';
+import { makeLimiter } from '../../src/gateway/rate/rate-limiter.ts';
 import { StoreUnavailable } from '../../src/ports/dedupe-store.ts';
 import type { RateStore, TokenAsk, TokenGrant } from '../../src/ports/rate-store.ts';
 import { type Harness, startGateway } from './harness.ts';
@@ -12,13 +12,13 @@ import { rawExchange, wholeReply } from './raw.ts';
 
 const rate = (events: number | null, bytes: number | null = null): Rate => ({ events, bytes });
 const digest = (text: string) => text;
-const from = (who: string | null): Admission => ({ door: { source: { name: 's' } }, who }) as Admission;
+const from = (who: string | null): Admission => ({ guarded: { source: { name: 's' } }, who }) as Admission;
 
 /** A limiter of one source, and its clock. */
 function limiterOf(all: Rate | null, key: Rate | null = null, store: RateStore | null = null) {
   const clock = { now: 1_000_000 };
   const sources = [{ name: 's', rate: { all, key } } as SourceConfig];
-  const limiter = makeLimiter({ sources, store, platform: { digest }, now: () => clock.now })!;
+  const limiter = makeLimiter({ sources, store, digests: { digest }, now: () => clock.now })!;
   return { limiter, clock };
 }
 
@@ -46,7 +46,7 @@ async function accepted(limiter: Limiter, who: string | null, requests: number, 
 describe('rates of one gateway', () => {
   it('are none when no source has one', () => {
     const sources = [{ name: 's', rate: { all: null, key: null } } as SourceConfig];
-    expect(makeLimiter({ sources, store: null, platform: { digest } })).toBeNull();
+    expect(makeLimiter({ sources, store: null, digests: { digest } })).toBeNull();
   });
 
   it('let in a burst of one second, then the rate, and never more', async () => {
@@ -173,7 +173,7 @@ describe('rates that gateways share', () => {
     expect((await store.next()).asks).toEqual([{ ...ask, owed: 0, want: 99 }]);
   });
 
-  it('that are spent close the door until there is something again', async () => {
+  it('that are spent refuse requests until there are tokens again', async () => {
     const store = new HeldStore();
     const { limiter, clock } = limiterOf(rate(10), null, store);
     const request = send(limiter, null);

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodePlatform } from '../../src/adapters/runtime/node-platform.ts';
-import { readConfig } from '../../src/config/config.ts';
-import { makeDoors } from '../../src/gateway/admission/admit.ts';
+import { readConfig } from '../../src/config/read.ts';
+import { guardSources } from '../../src/gateway/admission/admit.ts';
 import { describeApi } from '../../src/gateway/openapi/openapi.ts';
 import { makeOpenApiPage } from '../../src/gateway/openapi/page.ts';
 import { makeRoutes } from '../../src/gateway/routes.ts';
@@ -79,7 +79,7 @@ function documentOf(yaml: string, schemas: Record<string, unknown> = {}): Docume
     text: JSON.stringify(schema),
   }));
   const { set } = compileSchemas(files);
-  const routes = makeRoutes(makeDoors(config!, platform), platform);
+  const routes = makeRoutes(guardSources(config!, platform), platform);
   platform.stop();
   return describeApi(routes, config!, set, platform.codings) as unknown as Document;
 }
@@ -425,7 +425,7 @@ describe('GET /openapi.json', () => {
     }));
     let now = counted[0]!;
     const page = makeOpenApiPage(
-      makeRoutes(makeDoors(config!, platform), platform),
+      makeRoutes(guardSources(config!, platform), platform),
       config!,
       () => now,
       platform,

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { redisDedupeStore } from '../../src/adapters/redis/dedupe-store.ts';
-import type { RedisServers } from '../../src/config/redis/resolve.ts';
+import type { RedisServers } from '../../src/config/dedupe/types.ts';
 import type { DedupeStore } from '../../src/ports/dedupe-store.ts';
 import { answering, clusterServers } from '../adapters/redis/store.ts';
 import { type RedisServer, startRedis } from '../services/redis.ts';

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { Limits } from '../../src/config/config.ts';
+import type { Limits } from '../../src/config/gateway/types.ts';
 import { RequestError } from '../../src/core/errors.ts';
 import { type Hold, Room } from '../../src/gateway/room.ts';
 
@@ -20,17 +20,17 @@ const code = (work: () => unknown): string => {
     return (error as RequestError).code;
   }
 };
-const guest = (address: string | null, source: string | null = 's') => ({ source, address });
+const guest = (address: string | null, source: string | null = 's') => [source, address] as const;
 /** A request that has taken so many bytes. */
 function holding(room: Room, bytes: number, address: string | null, source: string | null = 's'): Hold {
-  const hold = room.enter(guest(address, source));
+  const hold = room.enter(...guest(address, source));
   hold.grow(bytes);
   return hold;
 }
 
 /** A request whose body is being read; `ended` is called when it has to go. */
 function body(room: Room, address: string, ended: () => void, source: string | null = 's'): Hold {
-  const hold = room.enter(guest(address, source));
+  const hold = room.enter(...guest(address, source));
   hold.stop = ended;
   return hold;
 }
@@ -61,7 +61,7 @@ describe('the room for bodies', () => {
 
   it('is taken by what has come, and given back once', () => {
     const room = new Room(LIMITS);
-    const hold = room.enter(guest('a'));
+    const hold = room.enter(...guest('a'));
     expect(room.bytes).toBe(0);
     hold.grow(100);
     hold.grow(50);
@@ -75,7 +75,7 @@ describe('the room for bodies', () => {
   it('keeps a part from one address', () => {
     const room = new Room(LIMITS);
     holding(room, 250, 'a');
-    const more = room.enter(guest('a', 't'));
+    const more = room.enter(...guest('a', 't'));
     expect(code(() => more.grow(51))).toBe('overloaded');
     expect(code(() => more.grow(50))).toBe('done');
     expect(code(() => holding(room, 300, 'b', 't'))).toBe('done');
@@ -92,7 +92,7 @@ describe('the room for bodies', () => {
   it('gives little to those who are not let in yet, until they are', () => {
     const room = new Room(LIMITS);
     const first = holding(room, 150, 'a', null);
-    const second = room.enter(guest('b', null));
+    const second = room.enter(...guest('b', null));
     expect(code(() => second.grow(60))).toBe('overloaded');
     room.admit(first, 's');
     expect(code(() => second.grow(60))).toBe('done');
@@ -108,8 +108,8 @@ describe('the room for bodies', () => {
       const large = holding(room, bytes, 'a', null);
       large.stop = ({ code }) => void ended.push(`${bytes} ${code}`);
     }
-    expect(code(() => room.enter(guest('a', null)))).toBe('overloaded');
-    const other = room.enter(guest('b', null));
+    expect(code(() => room.enter(...guest('a', null)))).toBe('overloaded');
+    const other = room.enter(...guest('b', null));
     expect(code(() => other.grow(50))).toBe('done');
     expect(ended).toEqual(['60 overloaded']);
     // It would have more than the other then.
@@ -132,12 +132,12 @@ describe('the room for bodies', () => {
   it('has a place for others when one source takes all that it can by signatures', () => {
     const room = new Room(LIMITS);
     for (const address of ['a', 'b', 'c']) {
-      for (let i = 0; i < 4; i++) room.admit(room.enter(guest(address, null)), 's');
+      for (let i = 0; i < 4; i++) room.admit(room.enter(...guest(address, null)), 's');
     }
-    const late = room.enter(guest('d', null));
+    const late = room.enter(...guest('d', null));
     expect(code(() => room.admit(late, 's'))).toBe('overloaded');
     late.leave();
-    expect(code(() => room.enter(guest('d', 't')))).toBe('done');
+    expect(code(() => room.enter(...guest('d', 't')))).toBe('done');
   });
 
   it('lets nobody in whose source has no room left', () => {
@@ -152,7 +152,7 @@ describe('the room for bodies', () => {
 
   it('says when a request could never fit', () => {
     const room = new Room(LIMITS);
-    const hold = room.enter(guest('a'));
+    const hold = room.enter(...guest('a'));
     expect(code(() => hold.grow(301))).toBe('body_too_large');
   });
 
@@ -165,7 +165,7 @@ describe('the room for bodies', () => {
     const slower = holding(room, 290, 'b');
     slower.stop = () => void ended.push('large');
     vi.advanceTimersByTime(2000);
-    const fresh = room.enter(guest('c'));
+    const fresh = room.enter(...guest('c'));
     expect(code(() => fresh.grow(205))).toBe('done');
     expect(ended).toEqual(['slow overloaded']);
     expect(room.bytes).toBe(495);
@@ -231,16 +231,16 @@ describe('the room for bodies', () => {
 
   it('has a place for others when one address takes all that it can', () => {
     const room = new Room(LIMITS);
-    for (let i = 0; i < 4; i++) room.enter(guest('a'));
-    expect(code(() => room.enter(guest('a')))).toBe('overloaded');
-    expect(code(() => room.enter(guest('b')))).toBe('done');
+    for (let i = 0; i < 4; i++) room.enter(...guest('a'));
+    expect(code(() => room.enter(...guest('a')))).toBe('overloaded');
+    expect(code(() => room.enter(...guest('b')))).toBe('done');
   });
 
   it('forgets addresses that have gone', () => {
     const room = new Room(LIMITS);
-    for (let i = 0; i < 10_000; i++) room.enter(guest(`2001:db8:${i.toString(16)}::`)).leave();
-    for (let i = 0; i < 4; i++) room.enter(guest('a'));
-    expect(code(() => room.enter(guest('a')))).toBe('overloaded');
+    for (let i = 0; i < 10_000; i++) room.enter(...guest(`2001:db8:${i.toString(16)}::`)).leave();
+    for (let i = 0; i < 4; i++) room.enter(...guest('a'));
+    expect(code(() => room.enter(...guest('a')))).toBe('overloaded');
     expect(room.bytes).toBe(0);
   });
 });

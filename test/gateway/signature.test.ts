@@ -5,8 +5,9 @@ import { Webhook as StandardWebhook } from 'standardwebhooks';
 import Stripe from 'stripe';
 import { Webhook as SvixWebhook } from 'svix';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { readConfig } from '../../src/config/config.ts';
-import { makeSignatureCheck, type SignatureCheck } from '../../src/gateway/signature/check.ts';
+import { readConfig } from '../../src/config/read.ts';
+import type { SignatureCheck } from '../../src/gateway/signature/check.ts';
+import { makeSignatureCheck } from '../../src/gateway/signature/schemes.ts';
 import { hmac, type Sent, seconds, slackHeaders, verdictOf } from './signing.ts';
 
 const STORES = 'log: { embedded: {} }\ndedupe: { embedded: {} }\n';

@@ -5,7 +5,8 @@ import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { JwtConfig } from '../../src/config/source/types.ts';
 import { RequestError } from '../../src/core/errors.ts';
-import { KnownTokens, makeTokenCheck } from '../../src/gateway/admission/token.ts';
+import { KnownTokens } from '../../src/gateway/admission/known-tokens.ts';
+import { makeTokenCheck } from '../../src/gateway/admission/token.ts';
 import { freePort } from '../services/free-port.ts';
 import { type Harness, startGateway } from './harness.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/read.ts';
 import { FULL, type Manifest, render, the } from './chart.ts';
 
 const KEDA = { apis: ['keda.sh/v1alpha1'] };

@@ -87,7 +87,7 @@ test('what only fits together is refused with the missing key', async () => {
     'httpRoute.parentRefs must name a Gateway',
   );
   expect(await refusal({ serviceMonitor: { enabled: true } })).toContain(
-    'networkPolicy.metricsFrom lets nobody reach the metrics',
+    'networkPolicy.metricsFrom allows nobody to reach the metrics',
   );
 });
 

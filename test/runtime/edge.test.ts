@@ -113,7 +113,7 @@ describe('when the origin gives no verdict', () => {
     });
   });
 
-  it('takes no word of a server that is no Postern', async () => {
+  it('believes no server that is not Postern', async () => {
     const success = '{"accepted":1,"duplicates":0,"rejected":0,"retry":0,"events":[]}';
     let answer: [number, Record<string, string>, string] = [
       202,
@@ -126,7 +126,7 @@ describe('when the origin gives no verdict', () => {
       answer = [status, status === 302 ? { location: origin.url } : {}, success];
       expect(await post(`${edge.url}/events/s`, { id: 'impostor' })).toMatchObject({ status: 503, retry: 1 });
     }
-    expect(edge.output()).toContain('status 202 of something that is no Postern');
+    expect(edge.output()).toContain('status 202 from a server that is not Postern');
     server.closeAllConnections();
     server.close();
   });
@@ -160,7 +160,7 @@ ${sourcesFor(prefix)}`,
 });
 
 describe('between client and origin', () => {
-  it('ends what is refused as a whole, or hands it on to be kept', async () => {
+  it('answers a request whose events are all refused, or forwards it to be kept', async () => {
     const [refusing, keeping] = [
       await worker({ EDGE_ORIGIN: origin.url }),
       await worker({ EDGE_ORIGIN: origin.url, EDGE_REJECTED: 'keep' }),
@@ -269,7 +269,7 @@ describe('between client and origin', () => {
     const answered = held.map((outgoing) => once(outgoing.end(), 'close'));
     came = () => held.at(-1)!.end();
     await Promise.all(answered);
-    // The edge has still to hear of the answers. Then there is room; only that this origin is no Postern.
+    // The edge may not have got the replies yet. When it has, there is room, and this origin is not Postern.
     await vi.waitFor(
       async () =>
         expect(await post(`${edge.url}/events/s`, { id: 'after-leavers' })).toMatchObject({

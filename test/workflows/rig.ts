@@ -1,30 +1,22 @@
 import type { CallStep, StepConfig, WaitStep, WorkflowConfig } from '../../src/config/workflow/types.ts';
 import type { EventLog } from '../../src/ports/event-log.ts';
-import type { InstanceFacts, StepFacts } from '../../src/ports/report.ts';
+import type { InstanceFact, Report, StepFact } from '../../src/ports/report.ts';
 import { startWorkflows, type Workflows, type WorkflowsOptions } from '../../src/workflows/workflows.ts';
 import { Changes, eventRecord, httpAt, type Received, Rig, type TestFunction } from '../dispatcher/rig.ts';
 
 /** What workflows report. */
 class WorkflowFacts extends Changes {
-  readonly steps: StepFacts[] = [];
-  readonly instances: InstanceFacts[] = [];
+  readonly steps: StepFact[] = [];
+  readonly instances: InstanceFact[] = [];
 
-  readonly report = {
-    group() {},
-    request() {},
-    delivery() {},
-    step: (facts: StepFacts) => {
-      this.steps.push(facts);
-      this.changed();
-    },
-    instance: (facts: InstanceFacts) => {
-      this.instances.push(facts);
-      this.changed();
-    },
+  readonly report: Report = (fact) => {
+    if (fact.kind === 'step') this.steps.push(fact);
+    else if (fact.kind === 'instance') this.instances.push(fact);
+    this.changed();
   };
 
   /** So many instances have come to this. */
-  async count(outcome: InstanceFacts['outcome'], count: number): Promise<void> {
+  async count(outcome: InstanceFact['outcome'], count: number): Promise<void> {
     await this.until(() => this.instances.filter((one) => one.outcome === outcome).length >= count);
   }
 }

@@ -236,7 +236,7 @@ describe('an approval', () => {
     await rig.run({ steps: [call('a', target, undoneBy(target)), wait('ok', filter, { timeout: 1 })] });
     await rig.send('orders', 'o1', { total: 5 });
     await rig.seen.count('undone', 1);
-    expect(rig.seen.instances.at(-1)).toEqual({
+    expect(rig.seen.instances.at(-1)).toMatchObject({
       workflow: 'order',
       outcome: 'undone',
       step: 'ok',

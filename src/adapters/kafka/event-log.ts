@@ -1,4 +1,4 @@
-import type { KafkaConfig } from '../../config/config.ts';
+import type { KafkaConfig } from '../../config/log/types.ts';
 import { onAbort } from '../../core/lifecycle.ts';
 import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
 import { rootCause } from './core/failures.ts';

@@ -1,6 +1,6 @@
 import { ReplyError } from 'ioredis';
-import type { Address } from '../../config/config.ts';
-import type { RedisServers } from '../../config/redis/resolve.ts';
+import type { RedisServers } from '../../config/dedupe/types.ts';
+import type { Address } from '../../config/values/address.ts';
 import { StoreUnavailable } from '../../ports/dedupe-store.ts';
 import type { Arguments, Script } from './call.ts';
 import { Server, type ServerOptions } from './server.ts';

@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import { Redis, type RedisOptions } from 'ioredis';
-import type { Address, TlsConfig } from '../../config/config.ts';
-import type { RedisLogin, RedisServers } from '../../config/redis/resolve.ts';
+import type { RedisLogin, RedisServers } from '../../config/dedupe/types.ts';
+import type { Address } from '../../config/values/address.ts';
+import type { TlsConfig } from '../../config/values/tls.ts';
 
 /** The server of one connection: by URL, behind sentinels, or a node of a cluster. */
 export type Target = Exclude<RedisServers, { cluster: unknown }> | { node: Address; login: RedisLogin };

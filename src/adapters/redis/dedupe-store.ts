@@ -1,4 +1,4 @@
-import type { RedisConfig } from '../../config/redis/resolve.ts';
+import type { RedisConfig } from '../../config/dedupe/types.ts';
 import {
   type Claim,
   type ClaimOutcome,

@@ -1,4 +1,4 @@
-import type { RedisConfig } from '../../config/redis/resolve.ts';
+import type { RedisConfig } from '../../config/dedupe/types.ts';
 import type { Arguments, Script } from './call.ts';
 import { Cluster } from './cluster.ts';
 import { Server, type ServerOptions } from './server.ts';

@@ -1,4 +1,4 @@
-import type { RedisConfig } from '../../config/redis/resolve.ts';
+import type { RedisConfig } from '../../config/dedupe/types.ts';
 import type { RateStore, TokenAsk, TokenGrant } from '../../ports/rate-store.ts';
 import { type Arguments, listed, script } from './call.ts';
 import { groupByTag, openKeyspace } from './keyspace.ts';

@@ -1,4 +1,4 @@
-import type { Address } from '../../config/config.ts';
+import type { Address } from '../../config/values/address.ts';
 
 /** The nodes that have the slots `from` to `to`: the primary first, then its replicas. */
 export interface SlotRange {

@@ -1,4 +1,4 @@
-import type { RedisConfig } from '../../config/redis/resolve.ts';
+import type { RedisConfig } from '../../config/dedupe/types.ts';
 import type { StreamPart, WindowChange, WindowStore } from '../../ports/window-store.ts';
 import { type Arguments, bulk, listed, script } from './call.ts';
 import { groupByTag, openKeyspace } from './keyspace.ts';

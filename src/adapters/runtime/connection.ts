@@ -22,6 +22,8 @@ export interface Group {
 
 /** After which a request that still comes may give way to a new connection. */
 const STUCK_MS = 2000;
+/** For which an answer may wait without one byte of it being taken; twice that when a part of it went at once. */
+const UNREAD_MS = 10_000;
 
 /** One client's connection, and what it has asked. */
 export class Connection {
@@ -42,7 +44,7 @@ export class Connection {
   /** The last answer, which goes out behind those of the requests before. */
   refusal: string | null = null;
   /** Whether bytes wait to be taken by the client, as last seen. */
-  blocked = false;
+  #blocked = false;
 
   constructor(socket: Socket, group: Group) {
     this.socket = socket;
@@ -52,5 +54,13 @@ export class Connection {
   /** That its request has not come whole, and should have. */
   isStuck(now: number): boolean {
     return this.request?.complete === false && now - this.since > STUCK_MS;
+  }
+
+  /** Gives a client that does not take its answer a time for the next bytes; Node's own timer sees whether they go. */
+  watchAnswer(): void {
+    const blocked = this.socket.writableLength > 0;
+    if (blocked === this.#blocked) return;
+    this.#blocked = blocked;
+    this.socket.setTimeout(blocked ? UNREAD_MS : 0);
   }
 }

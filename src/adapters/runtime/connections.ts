@@ -1,8 +1,10 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import { addressGroup } from '../../core/address.ts';
-import { BUSY, Connection, type Group, IDLE, LEAVING, SILENT } from './connection.ts';
+import { type CloseDeadlines, type CloseTimes, closeDeadlines, isOver } from './closing.ts';
+import { BUSY, Connection, type Group, IDLE, LEAVING } from './connection.ts';
 import { ConnectionGroups, newGroup } from './connection-groups.ts';
+import { Pipelining } from './pipelining.ts';
 
 export interface ConnectionLimits {
   /** Milliseconds in which a head must have come, from its first byte or from the connect. */
@@ -15,26 +17,9 @@ export interface ConnectionLimits {
   isExempt(address: string): boolean;
 }
 
-export interface CloseTimes {
-  /** Milliseconds until an idle connection is closed: a request may be on its way on it. */
-  idle: number;
-  /** Milliseconds until one is closed whose request has not come whole, or whose answer is not read. */
-  stalled: number;
-}
-
 const SWEEP_MS = 500;
 /** Between a last answer and the end of its connection: time to read it before what is unread makes a reset. */
 const LEAVE_MS = 1000;
-/** At a stop, for the head of a request that is on its way on a new connection. */
-const SILENT_MS = 1000;
-/** For which an answer may wait without one byte of it being taken; twice that when a part of it went at once. */
-const UNREAD_MS = 10_000;
-/** Requests of one connection that are worked on at once; further ones wait, and nothing is read meanwhile. */
-const PIPELINED = 16;
-/** Requests of one connection that wait so. */
-const MAX_WAITING_OF_ONE = 1024;
-/** The same of all connections: each holds a few kilobytes. */
-const MAX_WAITING = 4096;
 
 const CONNECTION = Symbol('connection');
 type Owned = Socket & { [CONNECTION]: Connection };
@@ -49,8 +34,8 @@ export class Connections {
   /** What a newcomer hears when all are at work. */
   readonly #full: string;
   readonly #groups = new ConnectionGroups();
-  #waiting = 0;
-  #closing: { silent: number; idle: number; stalled: number } | null = null;
+  readonly #pipelining = new Pipelining();
+  #closing: CloseDeadlines | null = null;
   readonly #released: (this: ServerResponse) => void;
 
   constructor(server: Server, limits: ConnectionLimits, handler: RequestListener, full: string) {
@@ -97,9 +82,9 @@ export class Connections {
   }
 
   /** Stops accepting; resolves when the last request is answered and all connections are closed. */
-  close({ idle, stalled }: CloseTimes): Promise<void> {
+  close(times: CloseTimes): Promise<void> {
     const now = performance.now();
-    this.#closing = { silent: now + Math.min(idle, SILENT_MS), idle: now + idle, stalled: now + stalled };
+    this.#closing = closeDeadlines(times, now);
     // A timer may come a moment early.
     const timers = Object.values(this.#closing).map((at) =>
       setTimeout(() => this.#sweep(performance.now()), at - now + 2),
@@ -148,8 +133,8 @@ export class Connections {
     const now = performance.now();
     if (connection.rank === BUSY) connection.since = now;
     else this.#groups.move(connection, BUSY, now);
-    if (connection.running < PIPELINED) this.#run(connection, request, response);
-    else this.#hold(connection, request, response);
+    if (this.#pipelining.isFree(connection)) this.#run(connection, request, response);
+    else if (!this.#pipelining.keep(connection, request, response)) connection.refusal = this.#full;
   }
 
   #run(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
@@ -160,34 +145,15 @@ export class Connections {
     this.#handler(request, response);
   }
 
-  #hold(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
-    const { socket } = connection;
-    if (connection.waiting === null) {
-      connection.waiting = [];
-      // Node goes on reading after each answer.
-      socket.on('resume', () => {
-        if (connection.waiting!.length > 0 || connection.refusal !== null) socket.pause();
-      });
-    }
-    if (this.#waiting < MAX_WAITING && connection.waiting.length < MAX_WAITING_OF_ONE) {
-      this.#waiting++;
-      connection.waiting.push([request, response]);
-    } else connection.refusal = this.#full;
-    socket.pause();
-  }
-
   #release(connection: Connection): void {
     connection.running--;
     if (connection.place < 0 || connection.rank === LEAVING || this.#leaveAnswered(connection)) return;
-    const next = connection.waiting?.shift();
-    if (next !== undefined) {
-      this.#waiting--;
-      if (connection.waiting!.length === 0) connection.socket.resume();
-      this.#run(connection, ...next);
-    } else if (connection.running === 0) {
+    const next = this.#pipelining.next(connection);
+    if (next !== undefined) this.#run(connection, ...next);
+    else if (connection.running === 0) {
       const now = performance.now();
       this.#groups.move(connection, IDLE, now);
-      if (this.#closing !== null && this.#isOver(connection, this.#closing, now)) this.#drop(connection);
+      if (this.#closing !== null && isOver(connection, this.#closing, now)) this.#drop(connection);
     }
   }
 
@@ -212,20 +178,11 @@ export class Connections {
     for (const { members } of this.#groups.all.values()) {
       for (let i = members.length - 1; i >= 0; i--) {
         const one = members[i]!;
-        if (one.rank === LEAVING ? now - one.since > LEAVE_MS : closing && this.#isOver(one, closing, now))
+        if (one.rank === LEAVING ? now - one.since > LEAVE_MS : closing && isOver(one, closing, now))
           this.#drop(one);
-        else if (one.rank === BUSY) watchAnswer(one);
+        else if (one.rank === BUSY) one.watchAnswer();
       }
     }
-  }
-
-  #isOver(
-    { rank, request, socket }: Connection,
-    closing: CloseTimes & { silent: number },
-    now: number,
-  ): boolean {
-    if (rank === BUSY) return now >= closing.stalled && (!request!.complete || socket.writableLength > 0);
-    return now >= (rank === SILENT ? closing.silent : closing.idle);
   }
 
   #drop(connection: Connection): void {
@@ -235,14 +192,6 @@ export class Connections {
 
   #forget(connection: Connection): void {
     this.#groups.delete(connection);
-    this.#waiting -= connection.waiting?.splice(0).length ?? 0;
+    this.#pipelining.forget(connection);
   }
-}
-
-/** Gives a client that does not take its answer a time for the next bytes; Node's own timer sees whether they go. */
-function watchAnswer(connection: Connection): void {
-  const blocked = connection.socket.writableLength > 0;
-  if (blocked === connection.blocked) return;
-  connection.blocked = blocked;
-  connection.socket.setTimeout(blocked ? UNREAD_MS : 0);
 }

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener, RequestError } from '@hono/node-server';
-import type { Address } from '../../config/config.ts';
+import type { Address } from '../../config/values/address.ts';
 import { type ErrorCode, problemText } from '../../core/errors.ts';
 import { StartError } from '../../core/lifecycle.ts';
-import { type CloseTimes, type ConnectionLimits, Connections } from './connections.ts';
+import type { CloseTimes } from './closing.ts';
+import { type ConnectionLimits, Connections } from './connections.ts';
 import type { NodeEnv } from './node-platform.ts';
 
 export interface ListenOptions {

@@ -1,33 +1,36 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../core/errors.ts';
-import { type ReadOptions, slowness } from '../../ports/platform.ts';
+import type { BodyHold, BodyLimits } from '../../ports/platform.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
+import { slowness } from './slowness.ts';
 
 /** Bytes of the first block that chunks are copied into. */
 const BLOCK = 16 * 1024;
 
-/** Reads the body of a request that Node's HTTP server has parsed; see `Platform.readBody`. */
+/** Reads the body of a request that Node's HTTP server has parsed; see `RequestConnection.readBody`. */
 export function readNodeBody(
   incoming: IncomingMessage,
-  options: ReadOptions,
+  limits: BodyLimits,
+  hold: BodyHold,
   readings: Deadlines,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const collected = new Collected(Number(incoming.headers['content-length'] ?? options.limit), options);
+    const collected = new Collected(incoming, limits.limit, hold);
     const started = performance.now();
     let settled = false;
     const reading: Timed = {
       place: 0,
-      isDue: (now) => slowness(collected.size, now - started, options) !== null,
+      isDue: (now) => slowness(collected.size, now - started, limits) !== null,
       expire: (now) =>
-        fail(new RequestError('body_timeout', slowness(collected.size, now - started, options)!)),
+        fail(new RequestError('body_timeout', slowness(collected.size, now - started, limits)!)),
     };
     readings.add(reading);
-    options.started(fail);
+    hold.stop = fail;
 
     function fail(error: RequestError): void {
       if (settled) return;
       settled = true;
+      hold.stop = null;
       readings.delete(reading);
       collected.drop();
       incoming.off('data', onData);
@@ -42,11 +45,12 @@ export function readNodeBody(
       }
     }
 
-    // The listeners stay after the end: removing them costs more than they do.
+    // They are left in place when the body has come: taking them off costs more than they do.
     incoming.on('data', onData);
     incoming.on('end', () => {
       if (settled) return;
       settled = true;
+      hold.stop = null;
       readings.delete(reading);
       resolve(collected.bytes());
     });
@@ -54,27 +58,26 @@ export function readNodeBody(
       if (!settled) fail(new RequestError('body_aborted', 'the connection ended before the body did'));
     };
     incoming.on('close', onClose);
-    // The connection may have closed while the token was checked: then there is no event any more.
+    // It may have ended while its token was checked: nothing would be heard of it any more.
     if (incoming.destroyed) onClose();
   });
 }
 
 /**
- * The bytes of a body so far. The first chunk is kept as it is; with the next ones it is copied into one block, because a
- * chunk of one byte takes a hundred times its size.
+ * The bytes that have come. A body in one chunk is taken as it is. More are copied together: a chunk of one byte,
+ * kept for itself, takes a hundred times its size.
  */
 class Collected {
   size = 0;
   #block: Buffer = EMPTY;
-  readonly #most: number;
+  readonly #incoming: IncomingMessage;
   readonly #limit: number;
-  readonly #grow: (bytes: number) => void;
+  readonly #hold: BodyHold;
 
-  /** `most`: upper bound of the body's bytes. */
-  constructor(most: number, { limit, grow }: ReadOptions) {
-    this.#most = Math.min(most, limit);
+  constructor(incoming: IncomingMessage, limit: number, hold: BodyHold) {
+    this.#incoming = incoming;
     this.#limit = limit;
-    this.#grow = grow;
+    this.#hold = hold;
   }
 
   /** Throws RequestError `body_too_large`, or what `grow` throws. */
@@ -83,7 +86,7 @@ class Collected {
     if (size > this.#limit)
       throw new RequestError('body_too_large', `body has more than ${this.#limit} bytes`);
     if (this.size === 0) {
-      this.#grow(size);
+      this.#hold.grow(size);
       this.#block = chunk;
     } else {
       if (size > this.#block.length) this.#extend(size);
@@ -101,8 +104,10 @@ class Collected {
   }
 
   #extend(size: number): void {
-    const length = Math.max(size, Math.min(this.#most, Math.max(BLOCK, 2 * size)));
-    this.#grow(length - this.#block.length);
+    const announced = Number(this.#incoming.headers['content-length'] ?? this.#limit);
+    const most = Math.min(announced, this.#limit);
+    const length = Math.max(size, Math.min(most, Math.max(BLOCK, 2 * size)));
+    this.#hold.grow(length - this.#block.length);
     const block = Buffer.allocUnsafeSlow(length);
     this.#block.copy(block, 0, 0, this.size);
     this.#block = block;

@@ -34,7 +34,7 @@ const streams: Record<Kind, (options: Options) => Stream> = {
   zstd: zlib.createZstdDecompress as unknown as (options: Options) => Stream,
 };
 
-/** Makes `Platform.inflate` on Node. */
+/** Makes `Inflater.inflate` on Node. */
 export function makeInflate() {
   const turns = pLimit(AT_ONCE);
   return async (coding: Coding, bytes: Uint8Array, grow: (bytes: number) => void): Promise<Uint8Array> => {

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate as nextRound } from 'node:timers/promises';
 
 /** Milliseconds of work in one round of the event loop after which more of it waits. */
 const ROUND_MS = 10;
@@ -19,6 +19,9 @@ export class Turns {
   #serving = false;
   /** By client; the one whose turn it is comes first. */
   readonly #queues = new Map<string, (() => void)[]>();
+  readonly #endRound = () => {
+    this.#began = 0;
+  };
 
   /** Null when there is time for a request of the client now, else resolves when there is. */
   enter(client: string): Promise<void> | null {
@@ -26,9 +29,7 @@ export class Turns {
     const now = performance.now();
     if (this.#began === 0) {
       this.#began = now;
-      void setImmediate().then(() => {
-        this.#began = 0;
-      });
+      setImmediate(this.#endRound);
     }
     return now - this.#began < ROUND_MS ? null : this.next(client);
   }
@@ -47,7 +48,7 @@ export class Turns {
   async #serve(): Promise<void> {
     this.#serving = true;
     while (this.#waiting > 0) {
-      for (let i = 0; i < ROUNDS; i++) await setImmediate();
+      for (let i = 0; i < ROUNDS; i++) await nextRound();
       const started = performance.now();
       do {
         this.#give();

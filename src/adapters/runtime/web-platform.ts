@@ -1,34 +1,47 @@
-import crc32 from 'crc-32';
+import { sha256 } from '@noble/hashes/sha2.js';
 import { toBase64, toHex } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
-import { type Coding, type Platform, type ReadOptions, slowness } from '../../ports/platform.ts';
-import { makeSha256 } from './sha256.ts';
+import type { BodyHold, BodyLimits, Coding, Platform } from '../../ports/platform.ts';
+import { slowness } from './slowness.ts';
 
-/** The platform on runtimes with only the web's own interfaces, such as Workers. */
+/** The platform on runtimes that have web APIs only, such as Workers. */
 export function webPlatform(): Platform {
-  const sha256 = makeSha256();
   const encoder = new TextEncoder();
   return {
+    // In JavaScript, as the runtime's own digests are promises and a request's key is checked at once.
     digest: (text) => toBase64(sha256(encoder.encode(text))).slice(0, 22),
     sha256: (bytes) => toHex(sha256(bytes)),
-    checksum: (bytes) => crc32.buf(bytes) >>> 0,
+    checksum: makeCrc32(),
     codings: ['gzip', 'deflate'],
     inflate,
-    readBody: (request, _env, options) => readBody(request, options),
+    readBody: (request, _env, limits, hold) => readBody(request, limits, hold),
     header: (request, _env, name) => request.headers.get(name) ?? undefined,
-    // Only headers have it, and the gateway that stores the events reads them.
+    // Known from headers only, which the origin reads.
     peer: () => undefined,
     headers: (request) => request.headers,
     headerCount: (request) => [...request.headers.keys()].length,
     isGone: (request) => request.signal.aborted,
-    // A worker's request may not wait for another request.
+    // In Workers a request may not wait for another one.
     enter: () => null,
     turn: () => new Promise((resolve) => setTimeout(resolve, 0)),
   };
 }
 
-async function readBody(request: Request, options: ReadOptions): Promise<Uint8Array> {
-  const { limit, grow, started } = options;
+/** CRC-32 as in gzip (RFC 1952 section 8). A library would be 2 kB of the bundle, for Segment events alone. */
+function makeCrc32(): (bytes: Uint8Array) => number {
+  const table = Uint32Array.from({ length: 256 }, (_, byte) => {
+    let value = byte;
+    for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
+    return value;
+  });
+  return (bytes) => {
+    let crc = -1;
+    for (const byte of bytes) crc = table[(crc ^ byte) & 0xff]! ^ (crc >>> 8);
+    return ~crc >>> 0;
+  };
+}
+
+async function readBody(request: Request, limits: BodyLimits, hold: BodyHold): Promise<Uint8Array> {
   if (request.body === null) return new Uint8Array(0);
   const reader = request.body.getReader();
   const begun = Date.now();
@@ -36,16 +49,17 @@ async function readBody(request: Request, options: ReadOptions): Promise<Uint8Ar
   let timer: ReturnType<typeof setInterval> | undefined;
   const stopped = new Promise<never>((_, reject) => {
     timer = setInterval(() => {
-      const slow = slowness(size, Date.now() - begun, options);
+      const slow = slowness(size, Date.now() - begun, limits);
       if (slow !== null) reject(new RequestError('body_timeout', slow));
     }, 250);
-    started(reject);
+    hold.stop = reject;
   });
   try {
     const take = (bytes: number) => {
       size += bytes;
-      if (size > limit) throw new RequestError('body_too_large', `body has more than ${limit} bytes`);
-      grow(bytes);
+      if (size > limits.limit)
+        throw new RequestError('body_too_large', `body has more than ${limits.limit} bytes`);
+      hold.grow(bytes);
     };
     return await collect(() => Promise.race([reader.read(), stopped]), take);
   } catch (error) {
@@ -54,10 +68,11 @@ async function readBody(request: Request, options: ReadOptions): Promise<Uint8Ar
     throw new RequestError('body_aborted', 'the connection ended before the body did');
   } finally {
     clearInterval(timer);
+    hold.stop = null;
   }
 }
 
-/** Reads to the end. `take` gets each chunk's size before the chunk is kept. */
+/** Reads to the end. `take` gets the size of each chunk before the chunk is kept. */
 async function collect(
   read: () => Promise<{ done: boolean; value?: Uint8Array | undefined }>,
   take: (bytes: number) => void,
@@ -86,11 +101,11 @@ async function inflate(
   bytes: Uint8Array,
   grow: (bytes: number) => void,
 ): Promise<Uint8Array> {
-  // HTTP's `deflate` is the zlib format (RFC 9110 section 8.4.1.2), but some clients send raw deflate.
+  // HTTP's deflate is the zlib format (RFC 9110 8.4.1.2), but some clients send it raw.
   const isZlib = bytes.length > 1 && (bytes[0]! & 0x0f) === 8 && ((bytes[0]! << 8) | bytes[1]!) % 31 === 0;
   const stream = new DecompressionStream(coding === 'gzip' ? coding : isZlib ? 'deflate' : 'deflate-raw');
   const writer = stream.writable.getWriter();
-  // Its errors are also errors of the reader.
+  // Errors show up at the readable side.
   writer
     .write(bytes as Uint8Array<ArrayBuffer>)
     .then(() => writer.close())

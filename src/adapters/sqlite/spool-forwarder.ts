@@ -1,5 +1,5 @@
 import { pause } from '../../core/lifecycle.ts';
-import type { Appender, LogRecord } from '../../ports/event-log.ts';
+import { type Appender, type LogRecord, markUnchecked } from '../../ports/event-log.ts';
 import type { SpoolFile } from './spool-file.ts';
 
 export interface ForwarderOptions {
@@ -103,5 +103,7 @@ export class SpoolForwarder {
 
 /** A copy of a record, marked as one that may be in the log twice. */
 export function unchecked(record: LogRecord): LogRecord {
-  return { ...record, headers: { ...record.headers, ce_dedupe: 'unchecked' } };
+  const copy = { ...record, headers: { ...record.headers } };
+  markUnchecked(copy);
+  return copy;
 }

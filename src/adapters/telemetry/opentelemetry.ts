@@ -23,12 +23,12 @@ const KINDS: Record<SpanStart['kind'], SpanKind> = {
 };
 
 /**
- * Spans for the OpenTelemetry SDK that was registered before (`node --import ./otel.mjs`); null when there is
- * none, so that nobody makes spans for nothing.
+ * Makes spans for the OpenTelemetry SDK that was registered before (`node --import ./otel.mjs`). Null when there is
+ * no SDK, so that no span is made in vain.
  */
 export function openTracing(version: string): Tracing | null {
   const provider: TracerProvider & Partial<ProxyTracerProvider> = trace.getTracerProvider();
-  // A span would not tell: the SDK's sampler may leave out the very one that is asked.
+  // A test span would not show whether there is an SDK: its sampler may leave out that span.
   const tracer = provider.getDelegateTracer
     ? provider.getDelegateTracer('postern', version)
     : provider.getTracer('postern', version);
@@ -43,7 +43,7 @@ class TracedStep implements Span {
     const options = { kind: KINDS[kind], attributes, links: links.flatMap(linkTo) };
     this.#span = tracer.startSpan(name, options, contextOf(parent));
     const context = this.#span.spanContext();
-    // A provider that is switched off gives none; the trace from outside goes on all the same.
+    // A provider that is switched off gives no context; then the trace from outside is passed on.
     this.headers = isSpanContextValid(context) ? headersOf(context) : { ...parent };
   }
 
@@ -64,7 +64,7 @@ function linkTo(headers: TraceHeaders): Link[] {
   return context === null ? [] : [{ context }];
 }
 
-/** Of headers that `traceHeaders` has let through. */
+/** Reads headers that `traceHeaders` has checked. */
 function spanContextOf({ traceparent, tracestate }: TraceHeaders): SpanContext | null {
   if (traceparent === undefined) return null;
   return {

@@ -1,44 +1,28 @@
-import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Report, StreamFacts } from '../../ports/report.ts';
-
-interface StreamGauge {
-  stream: string;
-  value: number;
-}
+import { Counter, type Registry } from 'prom-client';
+import type { Report } from '../../ports/report.ts';
+import { type Sample, scrapedGauge } from './scraped.ts';
 
 export interface StreamGauges {
   /** Windows that are open in this process. */
-  open(): StreamGauge[];
+  open(): Sample<'stream'>[];
   /** Seconds that the watermark is behind the clock; only streams that have one. */
-  watermark(): StreamGauge[];
+  watermark(): Sample<'stream'>[];
   /** Only partitions whose lag is known. */
-  lag(): (StreamGauge & { topic: string; partition: number })[];
+  lag(): Sample<'stream' | 'topic' | 'partition'>[];
 }
-
-const COUNTS = [
-  'events',
-  'emitted',
-  'late',
-  'future',
-  'full',
-  'tooManyHops',
-  'filterErrors',
-  'keyless',
-  'tooLarge',
-] as const;
 
 const STATES = ['lost', 'replayed', 'restored', 'redefined'] as const;
 
-/** Metrics of streams, in a registry that is there; labels come from the config only. */
+/** Adds the metrics of streams. `streams`: the names in the config. */
 export function streamMetrics(registry: Registry, streams: readonly string[], gauges: StreamGauges): Report {
   const registers = [registry];
   const counter = (name: string, help: string) =>
     new Counter({ name: `postern_stream_${name}_total`, help, labelNames: ['stream'] as const, registers });
   const counters = {
     events: counter('events', 'Events that windows were asked to count.'),
-    emitted: counter('emitted', 'Windows told of.'),
+    emitted: counter('emitted', 'Windows whose results were emitted.'),
     late: counter('late', 'Events that came after all their windows had ended.'),
-    future: counter('future', 'Events of a time to come, which are not counted in windows.'),
+    future: counter('future', 'Events too far in the future, which are not counted in windows.'),
     full: counter('full', 'Events for which no window was opened, as maxOpenWindows were open.'),
     tooManyHops: counter(
       'too_many_hops',
@@ -48,56 +32,46 @@ export function streamMetrics(registry: Registry, streams: readonly string[], ga
     keyless: counter('keyless', 'Events without a key, which are left out.'),
     tooLarge: counter(
       'too_large',
-      'Records that the log does not take: events not counted, or windows not told of.',
+      'Events not counted, or results not emitted: the log takes no such record.',
     ),
   };
+  const counts = Object.keys(counters) as (keyof typeof counters)[];
   const states = new Counter({
     name: 'postern_stream_state_total',
-    help: 'State of partitions that the store had forgotten (lost, replayed, restored), or that is of another definition.',
+    help: 'Partitions whose state the store had forgotten (lost, replayed, restored), or whose stream was redefined.',
     labelNames: ['stream', 'state'] as const,
     registers,
   });
-  // From the start, so that the first of each is seen.
+  // They begin at 0, so that Prometheus sees the first increase of each.
   for (const stream of streams) {
-    for (const name of COUNTS) counters[name].inc({ stream }, 0);
+    for (const name of counts) counters[name].inc({ stream }, 0);
     for (const state of STATES) states.inc({ stream, state }, 0);
   }
-  gauge('open_windows', 'Windows of keys that are open; of sliding ones, panes.', gauges.open);
-  gauge(
-    'watermark_seconds',
+  scrapedGauge(
+    registry,
+    'stream_open_windows',
+    'Windows of keys that are open; of sliding ones, panes.',
+    ['stream'],
+    gauges.open,
+  );
+  scrapedGauge(
+    registry,
+    'stream_watermark_seconds',
     'How far the watermark of the slowest partition is behind the clock.',
+    ['stream'],
     gauges.watermark,
   );
-  new Gauge({
-    name: 'postern_stream_lag_events',
-    help: 'Events of a partition that the stream has not read yet.',
-    labelNames: ['stream', 'topic', 'partition'] as const,
-    registers,
-    collect() {
-      this.reset();
-      for (const { value, ...labels } of gauges.lag()) this.set(labels, value);
-    },
-  });
-  return {
-    group() {},
-    request() {},
-    delivery() {},
-    stream({ stream, state, ...counts }: StreamFacts) {
-      for (const name of COUNTS) if (counts[name]) counters[name].inc({ stream }, counts[name]);
-      if (state !== undefined) states.inc({ stream, state });
-    },
+  scrapedGauge(
+    registry,
+    'stream_lag_events',
+    'Events of a partition that the stream has not read yet.',
+    ['stream', 'topic', 'partition'],
+    gauges.lag,
+  );
+  return (fact) => {
+    if (fact.kind !== 'stream') return;
+    const { stream, state } = fact;
+    for (const name of counts) if (fact[name]) counters[name].inc({ stream }, fact[name]);
+    if (state !== undefined) states.inc({ stream, state });
   };
-
-  function gauge(name: string, help: string, values: () => StreamGauge[]): void {
-    new Gauge({
-      name: `postern_stream_${name}`,
-      help,
-      labelNames: ['stream'] as const,
-      registers,
-      collect() {
-        this.reset();
-        for (const { stream, value } of values()) this.set({ stream }, value);
-      },
-    });
-  }
 }

@@ -1,23 +1,24 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { InstanceFacts, Report, StepFacts } from '../../ports/report.ts';
+import { Counter, Histogram, type Registry } from 'prom-client';
+import type { Report } from '../../ports/report.ts';
+import { type Sample, scrapedGauge } from './scraped.ts';
 
 export interface WorkflowGauges {
-  /** Instances held by this process, without those that are over. */
-  instances(): { workflow: string; status: string; value: number }[];
+  /** Instances held by this process that have not ended. */
+  instances(): Sample<'workflow' | 'status'>[];
   /** Age in seconds of the oldest of them. */
-  oldest(): { workflow: string; value: number }[];
+  oldest(): Sample<'workflow'>[];
   /** Only partitions whose lag is known. */
-  lag(): { workflow: string; topic: string; partition: number; value: number }[];
+  lag(): Sample<'workflow' | 'topic' | 'partition'>[];
 }
 
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
-/** Metrics of workflows, in a registry that is there; labels come from the config only. */
+/** Adds the metrics of workflows; labels come from the config only. */
 export function workflowMetrics(registry: Registry, gauges: WorkflowGauges): Report {
   const registers = [registry];
   const steps = new Counter({
     name: 'postern_workflow_steps_total',
-    help: 'Steps of workflows by what came of their calls.',
+    help: 'Steps of workflows by outcome.',
     labelNames: ['workflow', 'step', 'outcome'] as const,
     registers,
   });
@@ -28,52 +29,40 @@ export function workflowMetrics(registry: Registry, gauges: WorkflowGauges): Rep
     buckets: SECONDS,
     registers,
   });
-  const ends = new Counter({
+  const outcomes = new Counter({
     name: 'postern_workflow_outcomes_total',
-    help: 'Instances of workflows by what became of them.',
+    help: 'Instances of workflows by outcome.',
     labelNames: ['workflow', 'outcome'] as const,
     registers,
   });
-  new Gauge({
-    name: 'postern_workflow_instances',
-    help: 'Instances of workflows that are not over, by status.',
-    labelNames: ['workflow', 'status'] as const,
-    registers,
-    collect() {
-      this.reset();
-      for (const { workflow, status, value } of gauges.instances()) this.set({ workflow, status }, value);
-    },
-  });
-  new Gauge({
-    name: 'postern_workflow_oldest_seconds',
-    help: 'Age of the oldest instance that is not over.',
-    labelNames: ['workflow'] as const,
-    registers,
-    collect() {
-      this.reset();
-      for (const { workflow, value } of gauges.oldest()) this.set({ workflow }, value);
-    },
-  });
-  new Gauge({
-    name: 'postern_workflow_lag_events',
-    help: 'Events of a partition that no instance was told of yet.',
-    labelNames: ['workflow', 'topic', 'partition'] as const,
-    registers,
-    collect() {
-      this.reset();
-      for (const { value, ...labels } of gauges.lag()) this.set(labels, value);
-    },
-  });
-  return {
-    group() {},
-    request() {},
-    delivery() {},
-    step({ workflow, step, outcome, ms }: StepFacts) {
+  scrapedGauge(
+    registry,
+    'workflow_instances',
+    'Instances of workflows that have not ended, by status.',
+    ['workflow', 'status'],
+    gauges.instances,
+  );
+  scrapedGauge(
+    registry,
+    'workflow_oldest_seconds',
+    'Age of the oldest instance that has not ended.',
+    ['workflow'],
+    gauges.oldest,
+  );
+  scrapedGauge(
+    registry,
+    'workflow_lag_events',
+    'Events of a partition that workflows have not read yet.',
+    ['workflow', 'topic', 'partition'],
+    gauges.lag,
+  );
+  return (fact) => {
+    if (fact.kind === 'step') {
+      const { workflow, step, outcome, ms } = fact;
       steps.inc({ workflow, step, outcome });
       seconds.observe({ workflow, step }, ms / 1000);
-    },
-    instance({ workflow, outcome }: InstanceFacts) {
-      ends.inc({ workflow, outcome });
-    },
+    } else if (fact.kind === 'instance') {
+      outcomes.inc({ workflow: fact.workflow, outcome: fact.outcome });
+    }
   };
 }

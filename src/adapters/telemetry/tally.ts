@@ -1,31 +1,8 @@
-import type { Metric } from 'prom-client';
 import type { Verdict } from '../../core/event.ts';
 import type { DeliveryOutcome } from '../../ports/report.ts';
 
-/** Plain numbers that the hot path counts in; they are handed to prom-client only when somebody scrapes. */
-
-export class Histogram {
-  readonly bounds: readonly number[];
-  /** Observations per bucket; the last one is that beyond all bounds. */
-  readonly counts: Float64Array;
-  sum = 0;
-
-  constructor(bounds: readonly number[]) {
-    this.bounds = bounds;
-    this.counts = new Float64Array(bounds.length + 1);
-  }
-
-  observe(value: number): void {
-    const { bounds } = this;
-    let bucket = 0;
-    while (bucket < bounds.length && value > bounds[bucket]!) bucket++;
-    this.counts[bucket]!++;
-    this.sum += value;
-  }
-}
-
 /** Counts by a word; beyond `most` different ones all others share `other`, so that a scrape stays small. */
-class WordCounter {
+export class WordCounter {
   readonly counts = new Map<string, number>();
   readonly #most: number;
 
@@ -41,18 +18,21 @@ class WordCounter {
   }
 }
 
-/** Reasons are fixed words in our code; more than this many would be a bug. */
-const MAX_REASONS = 32;
+/** Words are fixed in our code; more than this many would be a bug. */
+const MAX_WORDS = 32;
 
-/** Of one source. */
+/**
+ * Counts of one source. They are plain numbers, which take 10 ns each. A counter of prom-client with two labels takes
+ * 200 ns, as it makes a text of the labels on each call (measured on Node 24, prom-client 15).
+ */
 export class SourceTally {
   readonly verdicts: Record<Verdict, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
   /** By status; place 0 is for `other`. */
   readonly codes = new Float64Array(600);
-  readonly signatures = new WordCounter(MAX_REASONS);
+  readonly signatures = new WordCounter(MAX_WORDS);
 }
 
-/** Of one subscription. */
+/** Counts of one subscription. */
 export class SubscriptionTally {
   readonly outcomes: Record<DeliveryOutcome, number> = {
     delivered: 0,
@@ -60,29 +40,12 @@ export class SubscriptionTally {
     retry: 0,
     dead_letter: 0,
   };
-  readonly reasons = new WordCounter(MAX_REASONS);
-  readonly replies = new WordCounter(MAX_REASONS);
-  readonly remembered = new WordCounter(MAX_REASONS);
+  readonly reasons = new WordCounter(MAX_WORDS);
+  readonly replies = new WordCounter(MAX_WORDS);
+  readonly remembered = new WordCounter(MAX_WORDS);
 }
 
-/** One for each name. */
-export function tallies<T>(names: string[], Tally: new () => T): Map<string, T> {
-  return new Map(names.map((name) => [name, new Tally()]));
-}
-
-/** A metric of prom-client over our own buckets: its Histogram cannot be given counts. */
-export function collectable(name: string, help: string, tally: Histogram): Metric {
-  const { bounds, counts } = tally;
-  const get = async () => {
-    let below = 0;
-    const values: { metricName: string; labels: Record<string, string | number>; value: number }[] = [];
-    for (const [index, count] of counts.entries()) {
-      below += count;
-      values.push({ metricName: `${name}_bucket`, labels: { le: bounds[index] ?? '+Inf' }, value: below });
-    }
-    values.push({ metricName: `${name}_sum`, labels: {}, value: tally.sum });
-    values.push({ metricName: `${name}_count`, labels: {}, value: below });
-    return { name, help, type: 'histogram', values, aggregator: 'sum' };
-  };
-  return { name, help, get, reset: () => {} } as unknown as Metric;
+/** A tally for each name, and one for `unknown`. */
+export function makeTallies<T>(names: readonly string[], Tally: new () => T): Map<string, T> {
+  return new Map([...names, 'unknown'].map((name) => [name, new Tally()]));
 }

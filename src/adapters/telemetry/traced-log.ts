@@ -2,10 +2,10 @@ import { traceHeaders } from '../../core/trace-context.ts';
 import type { Appender, AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
 import type { Span, TraceHeaders, Tracing } from '../../ports/tracing.ts';
 
-/** Traces that one append is said to have to do with. */
+/** Most traces that the span of one append links to. */
 const MOST_LINKS = 100;
 
-/** The log with a span for each topic of an append. `system` is its name in spans: `kafka`. */
+/** The log, with a span for each topic of an append. `system` is the log's name in spans, such as `kafka`. */
 export function tracedLog(log: EventLog, tracing: Tracing, system: string): EventLog {
   return {
     ...tracedAppender(log, tracing, system),
@@ -15,7 +15,7 @@ export function tracedLog(log: EventLog, tracing: Tracing, system: string): Even
   };
 }
 
-/** As `tracedLog`, of what only appends. */
+/** The same as `tracedLog`, for an appender. */
 export function tracedAppender(log: Appender, tracing: Tracing, system: string): Appender {
   return {
     async append(records) {
@@ -42,7 +42,7 @@ function byTopic(records: readonly LogRecord[]): Map<string, LogRecord[]> {
   return topics;
 }
 
-/** What many requests share hangs on none of them: it is linked to all. */
+/** A span of many requests can have only one parent, so it has none and links to all of them. */
 function spanOf(tracing: Tracing, system: string, topic: string, records: readonly LogRecord[]): Span {
   const causes = new Map<string, TraceHeaders>();
   for (const { headers } of records) {

@@ -1,21 +1,21 @@
 import { isToken } from '../../core/bearer.ts';
 import { hostOf, isAddress } from '../../core/host.ts';
-import type { Config } from '../config.ts';
-import type { Reader } from '../resolve.ts';
-import type { ConfigDocument } from '../shape.ts';
-import { readAddress } from '../values.ts';
+import { readAddress } from '../values/address.ts';
+import type { Reader } from '../values/reader.ts';
+import type { AdminDocument } from './shape.ts';
+import type { AdminConfig } from './types.ts';
 
-/** The admin port of the document as the code uses it. */
-export function readAdmin(raw: ConfigDocument['admin'], { findings, secret }: Reader): Config['admin'] {
+/** Makes the admin port's config of its document, and checks each value on its own. */
+export function readAdmin(raw: AdminDocument, { findings, secret }: Reader): AdminConfig {
   const tokens = (rights: 'read' | 'operate') =>
     raw.tokens[rights].map((text, index) => {
       const path = ['admin', 'tokens', rights, index];
       const token = secret(path, text);
-      // An empty one is reported already.
+      // `secret` has reported an empty one.
       if (token.trim() !== '' && !isToken(token))
         findings.error(
           path,
-          'must be 1 to 4096 visible ASCII characters without spaces: it is sent in a header',
+          'must be 1 to 4096 visible ASCII characters without spaces, because a header holds it',
         );
       return token;
     });
@@ -23,7 +23,7 @@ export function readAdmin(raw: ConfigDocument['admin'], { findings, secret }: Re
     if (hostOf(host) !== host.toLowerCase() || isAddress(host))
       findings.error(
         ['admin', 'hosts', index],
-        'must be a host name without a port, such as admin.shop.example; IP addresses are allowed anyway',
+        'must be a host name without a port, such as admin.shop.example; IP addresses are always allowed',
       );
   }
   return {

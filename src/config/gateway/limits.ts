@@ -1,10 +1,9 @@
 import { formatSize } from '../../core/units.ts';
-import type { Limits } from '../config.ts';
-import type { Reader } from '../resolve.ts';
-import type { ConfigDocument } from '../shape.ts';
-import type { Findings } from '../text/text.ts';
+import type { Findings } from '../text/findings.ts';
+import type { Reader } from '../values/reader.ts';
+import type { GatewayDocument } from './shape.ts';
+import type { Limits } from './types.ts';
 
-type Raw = ConfigDocument['gateway']['limits'];
 type Size =
   | 'body'
   | 'decompressed'
@@ -18,13 +17,13 @@ type Size =
 
 const MAX_SIZE = 2 ** 28;
 
-/** Bytes that each event of a request takes beside its payload: ids, attributes, its place in the commit group. */
+/** Bytes of memory of each event besides its payload: ids, attributes, its entry in the commit group. */
 export const EVENT_COST = 768;
-/** Bytes that each value of an event counts: it takes time to parse, if only for a moment memory. */
+/** Bytes that each value of an event counts as. It takes time to parse, and memory for a moment. */
 export const VALUE_COST = 8;
 
-/** The limits of the document, in bytes and milliseconds. */
-export function readLimits(raw: Raw, { size, time }: Reader): Limits {
+/** Reads the limits, in bytes and milliseconds, and works out those that are not given. */
+export function readLimits(raw: GatewayDocument['limits'], { size, time }: Reader): Limits {
   const bytes = (name: Size, max: number, standard = 0) => {
     const text = raw[name];
     return text === undefined ? standard : size(['gateway', 'limits', name], text, max);
@@ -32,7 +31,7 @@ export function readLimits(raw: Raw, { size, time }: Reader): Limits {
   const body = bytes('body', MAX_SIZE);
   const decompressed = bytes('decompressed', MAX_SIZE);
   const buffered = bytes('buffered', 2 ** 40);
-  // As sent, inflated, and as stored, which is a text of its own for Segment.
+  // A request may hold its body as sent, the inflated body, and for Segment another text to store.
   const largest = Math.min(buffered, body + 2 * decompressed + raw.batch * EVENT_COST);
   return {
     ...raw,
@@ -50,7 +49,7 @@ export function readLimits(raw: Raw, { size, time }: Reader): Limits {
   };
 }
 
-/** Checks that each limit leaves room for what the others allow. */
+/** Checks that no limit contradicts another. */
 export function checkLimits(limits: Limits, findings: Findings): void {
   const atMost = (name: keyof Limits, other: keyof Limits) => {
     if (limits[name] > limits[other])
@@ -70,7 +69,7 @@ export function checkLimits(limits: Limits, findings: Findings): void {
   atMost('decompressed', 'buffered');
   atLeast('decompressed', 'body');
   for (const name of ['unauthenticated', 'perSource', 'perAddress'] as const) {
-    // What is not written follows from the others.
+    // Limits that the text does not give follow from the others.
     if (!findings.written(['gateway', 'limits', name])) continue;
     atMost(name, 'buffered');
     atLeast(name, name === 'unauthenticated' ? 'body' : 'decompressed');

@@ -1,13 +1,11 @@
-import type { Reader } from '../resolve.ts';
-import type { ConfigDocument } from '../shape.ts';
-import type { Path } from '../text/text.ts';
-import { checkName, checkTopic, readPointer } from '../values.ts';
+import type { Path } from '../text/path.ts';
+import { checkName, checkTopic, readPointer } from '../values/check.ts';
+import type { Reader } from '../values/reader.ts';
+import type { SourceDocument } from './shape.ts';
 import type { JwtConfig, KeyConfig, Rate, SourceConfig, VerifyConfig } from './types.ts';
 
-type Raw = ConfigDocument['sources'][string];
-
-/** A source of the document as the code uses it. */
-export function readSource(name: string, raw: Raw, reader: Reader): SourceConfig {
+/** Makes a source of its document, and checks each value on its own. */
+export function readSource(name: string, raw: SourceDocument, reader: Reader): SourceConfig {
   const { findings } = reader;
   const at = (...rest: (string | number)[]): Path => ['sources', name, ...rest];
   const field = (key: 'time' | 'subject' | 'key') =>
@@ -20,11 +18,11 @@ export function readSource(name: string, raw: Raw, reader: Reader): SourceConfig
     findings.error(at('rate'), 'needs events, bytes or key');
   let schema: SourceConfig['schema'] = null;
   if (typeof raw.schema === 'string') schema = constantOrPointer('schema', raw.schema);
-  // Without a prototype: event types come from clients and may be `constructor`.
+  // It has no prototype, because event types come from clients and may be `constructor`.
   else if (raw.schema) schema = Object.assign(Object.create(null), raw.schema);
   return {
+    ...raw,
     name,
-    protocol: raw.protocol,
     keys: readKeys(raw.keys, at('keys'), reader),
     jwt: raw.jwt ? readJwt(raw.jwt, at('jwt'), reader) : null,
     verify: raw.verify ? readVerify(raw.verify, raw.protocol, at('verify'), reader) : null,
@@ -33,21 +31,18 @@ export function readSource(name: string, raw: Raw, reader: Reader): SourceConfig
       all: raw.rate ? readRate(raw.rate, at('rate'), reader) : null,
       key: raw.rate?.key ? readRate(raw.rate.key, at('rate', 'key'), reader) : null,
     },
-    topic: raw.topic,
     id: Array.isArray(raw.id)
       ? raw.id.map((text, index) => readPointer(findings, at('id', index), text))
       : (raw.id ?? null),
-    identity: raw.identity,
     type: raw.type === undefined ? null : constantOrPointer('type', raw.type),
     time: field('time'),
     subject: field('subject'),
     key: field('key'),
     schema,
-    batch: raw.batch,
   };
 }
 
-function readKeys(raw: Raw['keys'], path: Path, { findings, secret }: Reader): KeyConfig[] {
+function readKeys(raw: SourceDocument['keys'], path: Path, { findings, secret }: Reader): KeyConfig[] {
   const ids = new Set<string>();
   return raw.map((item, index) => {
     const at = [...path, index];
@@ -61,14 +56,18 @@ function readKeys(raw: Raw['keys'], path: Path, { findings, secret }: Reader): K
   });
 }
 
-function readJwt(raw: NonNullable<Raw['jwt']>, path: Path, { findings, secret }: Reader): JwtConfig {
+function readJwt(
+  raw: NonNullable<SourceDocument['jwt']>,
+  path: Path,
+  { findings, secret }: Reader,
+): JwtConfig {
   const at = [...path, 'jwks'];
   const text = secret(at, raw.jwks).trim();
   let jwks: JwtConfig['jwks'] = { text };
   if (/^https?:/.test(text)) jwks = { url: text };
   else if (!isKeySet(text))
     findings.error(at, 'must be an http(s) URL, or a JWK Set of public keys: {"keys": [...]}');
-  return { jwks, issuer: raw.issuer ?? null, audience: raw.audience ?? null, algorithms: raw.algorithms };
+  return { ...raw, jwks, issuer: raw.issuer ?? null, audience: raw.audience ?? null };
 }
 
 function isKeySet(text: string): boolean {
@@ -80,35 +79,32 @@ function isKeySet(text: string): boolean {
   }
 }
 
-/** The header in which devices send the time that they sign. */
+/** Header of the time that a device signs. */
 const DEVICE_TIME = 'x-timestamp';
 
 function readVerify(
-  raw: NonNullable<Raw['verify']>,
-  protocol: Raw['protocol'],
+  raw: NonNullable<SourceDocument['verify']>,
+  protocol: SourceDocument['protocol'],
   path: Path,
   { secret, time, findings }: Reader,
 ): VerifyConfig {
   const lower = (text: string | undefined) => text?.toLowerCase() ?? null;
-  if (raw.scheme === 'hmac' && raw.header === undefined) findings.error(path, 'needs header for scheme hmac');
+  if (raw.scheme === 'hmac' && raw.header === undefined)
+    findings.error(path, 'needs header, because scheme is hmac');
   if (raw.template.includes('{timestamp}') && raw.timestamp === undefined)
-    findings.error([...path, 'template'], 'has {timestamp}, but no header is named for it');
+    findings.error([...path, 'template'], 'has {timestamp}, but verify.timestamp names no header');
   if (raw.template.includes('{id}') && raw.id === undefined)
-    findings.error([...path, 'template'], 'has {id}, but no header is named for it');
+    findings.error([...path, 'template'], 'has {id}, but verify.id names no header');
   if (raw.format !== undefined && protocol !== 'events')
-    findings.error([...path, 'format'], 'is for protocol events');
+    findings.error([...path, 'format'], 'is only for protocol events');
   let timestamp = lower(raw.timestamp);
   if (raw.scheme === 'device') timestamp = timestamp === 'none' ? null : (timestamp ?? DEVICE_TIME);
   return {
-    scheme: raw.scheme,
+    ...raw,
     format: raw.format ?? 'json',
     secrets: raw.secrets.map((text, index) => secret([...path, 'secrets', index], text)),
     tolerance: time([...path, 'tolerance'], raw.tolerance),
     header: lower(raw.header),
-    hash: raw.hash,
-    encoding: raw.encoding,
-    prefix: raw.prefix,
-    template: raw.template,
     timestamp,
     id: lower(raw.id),
   };

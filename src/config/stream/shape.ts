@@ -1,42 +1,60 @@
-import { choice, count, duration, map, names, object, optional, pointer } from '../fields.ts';
-import { Type } from '../typebox.ts';
-
-/** The part of the config's shape that says which windows of events become one event. */
+import type { Static } from 'typebox';
+import {
+  choice,
+  consumerGroup,
+  count,
+  duration,
+  map,
+  names,
+  object,
+  optional,
+  pointer,
+  text,
+} from '../values/fields.ts';
+import { Type } from '../values/typebox.ts';
 
 export const stream = object({
-  group: optional(
-    Type.String({ minLength: 1, maxLength: 249, description: 'Consumer group; postern.stream.{name}.' }),
-  ),
+  group: optional(consumerGroup('Consumer group. Default: postern.stream.{name}.')),
   topics: names('Topics to read.'),
-  from: choice(['earliest', 'latest'], 'earliest', 'Where a group begins that has no position yet.'),
-  filter: optional(Type.String({ minLength: 1, description: 'CEL, such as event.type == "purchase".' })),
-  key: optional(pointer("Of the data, whose values have windows of their own; the record's key.")),
+  from: choice(['earliest', 'latest'], 'earliest', 'Where a group without a committed position begins.'),
+  filter: optional(text('CEL that an event must match, such as event.type == "purchase".')),
+  key: optional(pointer("Pointer into the data. Each value has its own windows. Default: the record's key.")),
   window: object(
     {
-      tumbling: optional(duration(null, 'Windows of this length, one after the other.')),
-      sliding: optional(duration(null, 'Windows of this length, one begun each `every`.')),
-      every: optional(duration(null, 'For sliding.')),
-      session: optional(duration(null, 'Ends when no event of the key has come for so long.')),
-      count: optional(count(null, 100_000, 'Events of the key.')),
+      tumbling: optional(duration(null, 'Length of windows that follow each other without overlap.')),
+      sliding: optional(duration(null, 'Length of windows of which one begins each `every`.')),
+      every: optional(duration(null, 'For sliding: time from the start of one window to the next.')),
+      session: optional(duration(null, 'Time without events of the key after which a window ends.')),
+      count: optional(count(null, 100_000, 'Events of the key in one window.')),
     },
-    { description: 'One of tumbling, sliding with every, session and count.' },
+    { description: 'Kind of window: one of tumbling, sliding with every, session and count.' },
   ),
-  time: choice(['event', 'arrival'], 'event', 'event: the attribute time; arrival: when the log took it.'),
-  lateness: duration('30s', 'That an event may come after later ones.'),
-  idle: duration('30s', 'Without events, after which windows close by the clock.'),
+  time: choice(
+    ['event', 'arrival'],
+    'event',
+    'Time of an event. event: its attribute time. arrival: when the log stored it.',
+  ),
+  lateness: duration('30s', 'How much later than newer events an event may come.'),
+  idle: duration('30s', 'Time without events after which windows close by the clock.'),
   maxOpenWindows: count(
     250_000,
     10_000_000,
-    'Open at once for a partition; events that want more go to the late topic.',
+    'Most open windows of a partition. Events that need more go to the late topic.',
   ),
   aggregate: map(
     Type.String({ minLength: 1 }),
-    'Results by name: count(), sum(x), min(x), max(x), avg(x), distinct(x), first(x), last(x), collect(x); x is CEL.',
+    'Results by name: count(), sum(x), min(x), max(x), avg(x), distinct(x), first(x), last(x), collect(x), where x is CEL.',
   ),
-  having: optional(Type.String({ minLength: 1, description: 'CEL over the results by name.' })),
+  having: optional(text('CEL over the results. Windows that do not match it emit nothing.')),
   emit: object({
-    on: choice(['close', 'threshold'], 'close', 'threshold: once per window, when having first holds.'),
-    topic: Type.String(),
-    type: Type.String({ minLength: 1, description: 'CloudEvents type of the event.' }),
+    on: choice(
+      ['close', 'threshold'],
+      'close',
+      'close: when a window ends. threshold: once per window, when having first matches.',
+    ),
+    topic: Type.String({ description: 'Topic for the emitted events.' }),
+    type: text('CloudEvents type of the emitted events.'),
   }),
 });
+
+export type StreamDocument = Static<typeof stream>;

@@ -2,11 +2,11 @@
 
 export type WindowConfig =
   | { tumbling: number }
-  /** Windows of `size`, one beginning each `every`. */
+  /** Length of the windows, and time from the start of one to the next. */
   | { sliding: number; every: number }
-  /** Ends when nothing has come for so long. */
+  /** Time without events after which a window ends. */
   | { session: number }
-  /** So many events of a key. */
+  /** Events of a key in one window. */
   | { count: number };
 
 export interface StreamConfig {
@@ -20,17 +20,17 @@ export interface StreamConfig {
   /** JSON Pointer into the data, or null: the record's key. */
   key: string | null;
   window: WindowConfig;
-  /** What decides to which window an event belongs: its `time` attribute, or when the log took it. */
+  /** Time that decides the window of an event: its attribute `time`, or when the log stored it. */
   time: 'event' | 'arrival';
-  /** Milliseconds that an event may come after later ones. */
+  /** Milliseconds that an event may be later than newer events. */
   lateness: number;
   /** Milliseconds without events after which a partition's windows close by the clock. */
   idle: number;
-  /** Windows of a partition that may be open at once; of sliding ones, panes. */
+  /** Most open windows of a partition. For sliding windows, most open panes. */
   maxOpenWindows: number;
-  /** Names of results, and the aggregate that makes each: `count()`, `sum(event.data.total)`. */
+  /** Aggregates by the name of their result, such as `count()` or `sum(event.data.total)`. */
   aggregate: Record<string, string>;
-  /** CEL over the results by name; null: every window. */
+  /** CEL over the results; null: every window emits. */
   having: string | null;
   emit: { on: 'close' | 'threshold'; topic: string; type: string };
 }

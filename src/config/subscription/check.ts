@@ -1,11 +1,12 @@
 import { formatDuration, formatSize } from '../../core/units.ts';
-import type { Findings } from '../text/text.ts';
-import { type SubscriptionConfig, takesBatches } from './types.ts';
+import { takesBatches } from '../function/types.ts';
+import type { Findings } from '../text/findings.ts';
+import type { SubscriptionConfig } from './types.ts';
 
-/** Bytes of a Lambda call: AWS queues only small ones. */
+/** Largest Lambda call in bytes, by AWS's limits. */
 const LAMBDA_SIZE = { sync: 6 * 1024 * 1024, async: 1024 * 1024 };
 
-/** Checks what only several settings of subscriptions together can tell. `written`: topics that something here writes to. */
+/** Checks settings of subscriptions against each other. `written`: topics that parts of this config write to. */
 export function checkSubscriptions(
   subscriptions: SubscriptionConfig[],
   written: ReadonlySet<string>,
@@ -19,7 +20,7 @@ export function checkSubscriptions(
     if (other !== undefined) {
       findings.error(
         ['subscriptions', subscription.name, 'group'],
-        `group ${subscription.group} is that of ${other} too; each would get only part of the events`,
+        `group ${subscription.group} is also the group of ${other}; each would get only a part of the events`,
       );
     }
     groups.set(subscription.group, subscription.name);
@@ -32,20 +33,21 @@ function checkTopics(
   findings: Findings,
 ): void {
   const base = ['subscriptions', name];
-  if (redrive === deadLetter) findings.error([...base, 'redrive'], `${redrive} is its dead-letter topic`);
+  if (redrive === deadLetter)
+    findings.error([...base, 'redrive'], `${redrive} is also its dead-letter topic`);
   for (const [index, topic] of topics.entries()) {
     if (topics.indexOf(topic) < index) findings.error([...base, 'topics', index], `${topic} is listed twice`);
     else if (topic === deadLetter) {
       findings.error(
         [...base, 'deadLetter'],
-        `${topic} is among its own topics: failures would go round for ever`,
+        `${topic} is among its own topics, so failed events would go round for ever`,
       );
     } else if (topic === redrive) {
       findings.error([...base, 'redrive'], `${topic} is among its own topics`);
     } else if (topic === reply) {
       findings.warn(
         [...base, 'reply'],
-        `${topic} is among its own topics: an event may go round until its hops end`,
+        `${topic} is among its own topics, so an event may go round until it reaches the limit of hops`,
       );
     } else if (!written.has(topic)) {
       findings.warn([...base, 'topics', index], `no source here writes to ${topic}`);
@@ -62,25 +64,25 @@ function checkCalls(subscription: SubscriptionConfig, findings: Findings): void 
   }
   if ('lambda' in fn) {
     const { invoke } = fn.lambda;
-    const most = LAMBDA_SIZE[invoke];
-    if (batch.size > most)
+    const max = LAMBDA_SIZE[invoke];
+    if (batch.size > max)
       findings.error(
         [...base, 'batch', 'size'],
-        `is more than Lambda takes of a call that is ${invoke} (${formatSize(most)})`,
+        `is more than Lambda's limit for ${invoke} calls (${formatSize(max)})`,
       );
     if (invoke === 'async' && reply !== null)
-      findings.error([...base, 'reply'], 'cannot go with function.lambda.invoke async, which has no answer');
+      findings.error(
+        [...base, 'reply'],
+        'cannot go with function.lambda.invoke async, because such a call has no result',
+      );
     return;
   }
   if (takesBatches(fn)) {
     findings.warn(
       [...base, 'function', 'http', 'mode'],
-      'the function must understand application/cloudevents-batch+json; many take a batch for one empty event',
+      'batch needs a function that reads application/cloudevents-batch+json; many functions read a batch as one empty event',
     );
   } else if (findings.written([...base, 'batch'])) {
-    findings.warn(
-      [...base, 'batch'],
-      'has no effect unless function.http.mode is batch or the function is a lambda',
-    );
+    findings.warn([...base, 'batch'], 'has no effect: it needs function.http.mode batch, or function.lambda');
   }
 }

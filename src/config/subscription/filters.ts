@@ -1,20 +1,21 @@
-import type { Findings, Path } from '../text/text.ts';
+import type { Findings } from '../text/findings.ts';
+import type { Path } from '../text/path.ts';
 import type { AttributeFilter } from './types.ts';
 
 const NAME = /^[a-z0-9]+$/;
-/** Names that CloudEvents forbids, or that no event here can have. */
-const NEVER = new Set(['data', 'constructor']);
+/** Names that CloudEvents forbids, or that Postern gives to no attribute. */
+const FORBIDDEN = new Set(['data', 'constructor']);
 /** Filters inside each other. */
-const DEEPEST = 16;
+const MAX_DEPTH = 16;
 
-/** Checks what the config's shape leaves open in filters of the CloudEvents Subscriptions API (section 3.2.4). */
+/** Checks filters of the CloudEvents Subscriptions API (section 3.2.4), beyond their shape. */
 export function checkFilters(findings: Findings, path: Path, filters: readonly AttributeFilter[]): void {
   for (const [index, filter] of filters.entries()) checkFilter(findings, [...path, index], filter, 1);
 }
 
 function checkFilter(findings: Findings, path: Path, filter: AttributeFilter, depth: number): void {
-  if (depth > DEEPEST) {
-    findings.error(path, `is more than ${DEEPEST} filters deep`);
+  if (depth > MAX_DEPTH) {
+    findings.error(path, `is more than ${MAX_DEPTH} filters deep`);
     return;
   }
   if ('not' in filter) checkFilter(findings, [...path, 'not'], filter.not, depth + 1);
@@ -35,10 +36,10 @@ function checkAttributes(findings: Findings, path: Path, wanted: Record<string, 
   if (entries.length === 0) findings.error(path, 'names no attribute');
   for (const [name, value] of entries) {
     if (!NAME.test(name)) findings.error([...path, name], 'must be lower-case letters and digits');
-    else if (NEVER.has(name))
-      findings.error([...path, name], 'is no attribute; what is in the data is for filter');
+    else if (FORBIDDEN.has(name))
+      findings.error([...path, name], 'is not an attribute; use filter for fields of the data');
     else if (value === '') findings.error([...path, name], 'is empty');
-    // Half of a pair of UTF-16 is no text, and no header has it.
+    // Half of a UTF-16 pair is not text, so no header can have it.
     else if (!value.isWellFormed()) findings.error([...path, name], 'is not Unicode text');
   }
 }

@@ -1,10 +1,11 @@
-import { configShape } from '../shape.ts';
+import type { Path } from './path.ts';
 
-/** What of a config may be repeated in messages. A secret may stand anywhere: in the place of a list, under a wrong key, as a key. */
+/**
+ * Decides which parts of a config a message may repeat. A secret may stand in any wrong place: where a list belongs,
+ * under a misspelt key, or as a key itself.
+ */
 
-type Path = readonly (string | number)[];
-
-/** The part of JSON Schema that the config's shape is made of. */
+/** The JSON Schema keywords that the shape of a config uses. */
 export interface ShapeNode {
   type?: string | string[];
   title?: string;
@@ -13,42 +14,45 @@ export interface ShapeNode {
   properties?: Record<string, ShapeNode>;
   additionalProperties?: boolean | ShapeNode;
   items?: ShapeNode;
+  /** Into `$defs` of the root. */
   $ref?: string;
+  $defs?: Record<string, ShapeNode>;
 }
 
-/** What stands in a message in the place of a key that may be a secret. */
+/** Replaces a key that may be a secret. */
 const HIDDEN = '…';
-/** Names of headers that are no secret themselves. */
+/** Header names that are surely not secrets. */
 const HEADER = /^(?:(?:proxy-)?authorization|cookie|accept|user-agent|x-[a-z]{1,16}(?:-[a-z]{1,16}){0,3})$/i;
-/** Names of sources, subscriptions and workflows as they must be. */
+/** Valid names of sources, subscriptions, streams and workflows. */
 const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
-/** What people write for a number, a duration or a size. */
+/** Looks like a number, a duration or a size. */
 const AMOUNT = /^[-+]?\d[\d.,_]{0,11} ?[A-Za-z]{0,12}$/;
 
-/** The path without keys that the config's shape does not know, for any of them may be a secret. */
-export function shownPath(path: Path): Path {
+/** The path up to the first key that the shape does not know, as that may be a secret. */
+export function shownPath(shape: ShapeNode, path: Path): Path {
   const shown: (string | number)[] = [];
-  let node = configShape as ShapeNode;
+  let node = shape;
   for (const token of path) {
-    const next = childOf(node, token);
+    const next = childOf(shape, node, token);
     if (next === null) return [...shown, HIDDEN];
-    const isFree = resolved(node).properties === undefined && node.items === undefined;
+    const isFree = resolved(shape, node).properties === undefined && node.items === undefined;
     shown.push(isFree && !isNameShown(node, String(token)) ? HIDDEN : token);
     node = next;
   }
   return shown;
 }
 
-/** Whether an unknown key can be shown: it has a value, looks like a key, and stands beside no secret. */
+/** Whether an unknown key can be shown: it has a value, looks like a key, and no key beside it holds a secret. */
 export function isKeyShown(holder: ShapeNode, name: string, value: unknown): boolean {
   return value !== null && /^[a-z]{1,16}(?:[A-Z][a-z]{1,12})?$/.test(name) && !hasSecretMember(holder);
 }
 
 /**
- * What a message says of a value that does not fit `node`: the value where it can only be a setting, else its kind.
- * `near`: whether a text is nearly one of the words that fit.
+ * Describes a value that does not fit `node`: the value itself where it cannot be a secret, else its kind.
+ * `near`: whether a text resembles one of the words that fit.
  */
 export function describeValue(
+  shape: ShapeNode,
   path: Path,
   node: ShapeNode,
   value: unknown,
@@ -56,8 +60,8 @@ export function describeValue(
 ): string {
   const types = [node.type].flat();
   const isAmount = types.includes('integer') || /^a (?:duration|size):/.test(node.title ?? '');
-  const parent = nodeAt(path.slice(0, -1));
-  const safe = parent !== null && !hasSecret(node) && !isUnderSecret(path);
+  const parent = nodeAt(shape, path.slice(0, -1));
+  const safe = parent !== null && !hasSecret(node) && !isUnderSecret(shape, path);
   const beside = parent === null || hasSecretMember(parent);
   if (safe && typeof value === 'boolean') return String(value);
   if (safe && isAmount && typeof value === 'number') return String(value);
@@ -76,28 +80,26 @@ function kindOf(value: unknown): string {
   return typeof value === 'boolean' ? 'true or false' : 'a number';
 }
 
-/** The shape of what stands at a path; null where the shape knows nothing. */
-function nodeAt(path: Path): ShapeNode | null {
-  let node: ShapeNode | null = configShape as ShapeNode;
-  for (const token of path) node = node === null ? null : childOf(node, token);
+/** The shape of the value at a path; null for a path that the shape does not know. */
+function nodeAt(shape: ShapeNode, path: Path): ShapeNode | null {
+  let node: ShapeNode | null = shape;
+  for (const token of path) node = node === null ? null : childOf(shape, node, token);
   return node;
 }
 
-function childOf(node: ShapeNode, token: string | number): ShapeNode | null {
-  const { properties, additionalProperties: more, items } = resolved(node);
+function childOf(shape: ShapeNode, node: ShapeNode, token: string | number): ShapeNode | null {
+  const { properties, additionalProperties: more, items } = resolved(shape, node);
   if (properties !== undefined && Object.hasOwn(properties, token)) return properties[token]!;
   if (typeof more === 'object') return more;
   return items !== undefined && /^\d+$/.test(String(token)) ? items : null;
 }
 
-function resolved(node: ShapeNode): ShapeNode {
-  if (node.$ref === undefined) return node;
-  const { $defs } = configShape as unknown as { $defs: Record<string, ShapeNode> };
-  return $defs[node.$ref.replace('#/$defs/', '')]!;
+function resolved(shape: ShapeNode, node: ShapeNode): ShapeNode {
+  return node.$ref === undefined ? node : shape.$defs![node.$ref.replace('#/$defs/', '')]!;
 }
 
-function isUnderSecret(path: Path): boolean {
-  return path.some((_, index) => nodeAt(path.slice(0, index))?.writeOnly);
+function isUnderSecret(shape: ShapeNode, path: Path): boolean {
+  return path.some((_, index) => nodeAt(shape, path.slice(0, index))?.writeOnly);
 }
 
 /** Whether a name in a map, such as that of a source or a header, can be shown. */
@@ -106,15 +108,15 @@ function isNameShown({ additionalProperties: more }: ShapeNode, name: string): b
   return more.writeOnly ? HEADER.test(name) : NAME.test(name);
 }
 
-/** Whether one of the settings of an object is a secret: people exchange neighbours. */
+/** Whether an object has a secret among its settings: people put a value under the wrong key of two neighbours. */
 function hasSecretMember({ properties = {} }: ShapeNode): boolean {
   return Object.values(properties).some(({ writeOnly }) => writeOnly);
 }
 
-/** Whether a node is a secret or has one somewhere below. */
+/** Whether a node is a secret or has one somewhere inside. */
 function hasSecret(node: ShapeNode): boolean {
   if (node.writeOnly) return true;
-  // Filters hold no secrets, and themselves.
+  // Only filters refer to themselves, and they hold no secrets.
   if (node.$ref !== undefined) return false;
   const { properties = {}, additionalProperties: more, items } = node;
   const below = [...Object.values(properties), ...(items ? [items] : [])];

@@ -1,33 +1,30 @@
-import type { Reader } from '../resolve.ts';
-import type { ConfigDocument } from '../shape.ts';
-import { readFunction } from '../subscription/resolve.ts';
-import type { Path } from '../text/text.ts';
-import { checkName, checkTopic } from '../values.ts';
+import { readFunction } from '../function/resolve.ts';
+import type { Path } from '../text/path.ts';
+import { checkName, checkTopic, checkTopics } from '../values/check.ts';
+import type { Reader } from '../values/reader.ts';
+import type { WorkflowDocument } from './shape.ts';
 import type { CallStep, RetryConfig, StepConfig, WorkflowConfig } from './types.ts';
 
-type RawWorkflow = ConfigDocument['workflows'][string];
-type RawStep = RawWorkflow['steps'][number];
+type RawStep = WorkflowDocument['steps'][number];
 type RawCall = Omit<RawStep, 'waitFor' | 'parallel'>;
 
-/** A workflow of the document, each value checked for itself. */
-export function readWorkflow(name: string, raw: RawWorkflow, reader: Reader): WorkflowConfig {
+/** Makes a workflow of its document, and checks each value on its own. */
+export function readWorkflow(name: string, raw: WorkflowDocument, reader: Reader): WorkflowConfig {
   const { findings, time } = reader;
   const at = (...rest: (string | number)[]): Path => ['workflows', name, ...rest];
   checkName(findings, at(), name);
-  if (raw.on.topics.length === 0) findings.error(at('on', 'topics'), 'names no topic');
-  for (const [index, topic] of raw.on.topics.entries())
-    checkTopic(findings, at('on', 'topics', index), topic);
+  checkTopics(findings, at('on', 'topics'), raw.on.topics);
   const deadLetter = raw.deadLetter ?? `${name}.dead`;
   checkTopic(findings, at('deadLetter'), deadLetter);
   if (raw.result !== undefined) checkTopic(findings, at('result'), raw.result);
   const seen = new Set<string>();
   const steps = raw.steps.map((step, index) => readStep(at('steps', index), step, reader, seen));
   return {
+    ...raw,
     name,
     on: { topics: raw.on.topics, filter: raw.on.filter ?? null },
     steps,
     timeout: time(at('timeout'), raw.timeout, 1_000),
-    concurrency: raw.concurrency,
     result: raw.result ?? null,
     deadLetter,
   };
@@ -45,7 +42,8 @@ function readStep(path: Path, raw: RawStep, reader: Reader, seen: Set<string>): 
   if (waitFor === undefined) return readCall(path, raw, reader, seen);
   for (const [index, topic] of waitFor.topics.entries())
     checkTopic(findings, [...path, 'waitFor', 'topics', index], topic);
-  if (raw.undo !== undefined) findings.error([...path, 'undo'], 'has nothing to take back after a wait');
+  if (raw.undo !== undefined)
+    findings.error([...path, 'undo'], 'cannot go with waitFor: a wait does nothing that could be undone');
   return {
     name: stepName(path, raw.name, reader, seen),
     waitFor,
@@ -81,9 +79,9 @@ function stepName(path: Path, name: string | undefined, { findings }: Reader, se
   else if (!/^[a-z][a-zA-Z0-9_]{0,62}$/.test(name))
     findings.error(
       [...path, 'name'],
-      'must be a name for expressions: a-z, then letters, digits and _, at most 63',
+      'must begin with a-z and have at most 63 letters, digits and _, so that expressions can use it',
     );
-  else if (seen.has(name)) findings.error([...path, 'name'], `${name} is the name of another step`);
+  else if (seen.has(name)) findings.error([...path, 'name'], `${name} is also the name of another step`);
   if (name !== undefined) seen.add(name);
   return name ?? '';
 }

@@ -1,32 +1,29 @@
-import { count, duration, names, object, optional, section } from '../fields.ts';
-import { functionShape } from '../subscription/shape.ts';
-import { Type } from '../typebox.ts';
-
-/** The part of the config's shape that says which functions run as one process. */
+import type { Static } from 'typebox';
+import { functionShape } from '../function/shape.ts';
+import { count, duration, names, object, optional, section, text } from '../values/fields.ts';
+import { Type } from '../values/typebox.ts';
 
 const retry = section(
   {
-    attempts: count(5, 1000, 'In all; 1: no retry.'),
-    min: duration('500ms', 'First wait; doubles each time, with jitter.'),
+    attempts: count(5, 1000, 'Attempts in all. 1: no retry.'),
+    min: duration('500ms', 'First wait. Each next one is twice as long, with jitter.'),
     max: duration('60s', 'Longest wait.'),
   },
-  'When a call fails.',
+  'Retries of failed calls.',
 );
 
 const call = {
-  name: Type.String({ minLength: 1, description: 'Of the step; its result has this name.' }),
+  name: text('Name of the step, and of its result.'),
   function: optional(functionShape),
   undo: optional(functionShape),
-  when: optional(Type.String({ minLength: 1, description: 'CEL over workflow; false: skipped.' })),
+  when: optional(text('CEL over workflow. The step is skipped when it is false.')),
   retry,
 };
 
 export const workflow = object({
   on: object({
     topics: names('Topics to read.'),
-    filter: optional(
-      Type.String({ minLength: 1, description: 'CEL; each event that matches begins an instance.' }),
-    ),
+    filter: optional(text('CEL. Each event that matches starts an instance. Default: every event.')),
   }),
   steps: Type.Array(
     object({
@@ -35,20 +32,29 @@ export const workflow = object({
       waitFor: optional(
         object({
           topics: names('Topics to read.'),
-          filter: Type.String({ minLength: 1, description: 'CEL with one comparison to workflow.id.' }),
+          filter: text('CEL that compares a value of the event with workflow.id.'),
         }),
       ),
-      timeout: optional(duration(null, 'Of one call, 30s; or of the wait, 24h.')),
+      timeout: optional(
+        duration(null, 'Longest time of one call (default: 30s) or of the wait (default: 24h).'),
+      ),
       parallel: optional(
-        Type.Array(object({ ...call, timeout: optional(duration(null, 'Of one call; 30s.')) }), {
-          minItems: 1,
-        }),
+        Type.Array(
+          object({ ...call, timeout: optional(duration(null, 'Longest time of one call. Default: 30s.')) }),
+          {
+            minItems: 1,
+          },
+        ),
       ),
     }),
-    { minItems: 1, description: 'Each has a function, waitFor or parallel.' },
+    { minItems: 1, description: 'Each step has one of function, waitFor and parallel.' },
   ),
-  timeout: duration('48h', 'Of the whole; then what was done is undone.'),
-  concurrency: count(64, 10_000, 'Calls at once.'),
-  result: optional(Type.String({ description: 'Topic for what came of each instance; none.' })),
-  deadLetter: optional(Type.String({ description: 'Topic for what could not be undone; {name}.dead.' })),
+  timeout: duration('48h', 'Longest time of an instance. After it, the finished steps are undone.'),
+  concurrency: count(64, 10_000, 'Most calls at the same time.'),
+  result: optional(Type.String({ description: 'Topic for the result of each instance. Default: none.' })),
+  deadLetter: optional(
+    Type.String({ description: 'Topic for instances that cannot be undone. Default: {name}.dead.' }),
+  ),
 });
+
+export type WorkflowDocument = Static<typeof workflow>;

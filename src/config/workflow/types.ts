@@ -1,4 +1,5 @@
-import type { FunctionConfig } from '../subscription/types.ts';
+import type { FunctionConfig } from '../function/types.ts';
+import type { Path } from '../text/path.ts';
 
 /** Workflows as the code uses them: durations in milliseconds. */
 
@@ -12,12 +13,12 @@ export interface RetryConfig {
 export interface CallStep {
   name: string;
   function: FunctionConfig;
-  /** Takes back what the step did; null: nothing to take back. */
+  /** Undoes the step; null: there is nothing to undo. */
   undo: FunctionConfig | null;
-  /** CEL over `workflow`; false: the step is skipped. Null: always. */
+  /** CEL over `workflow`; the step is skipped when it is false. Null: it never is. */
   when: string | null;
   retry: RetryConfig;
-  /** Of one call. */
+  /** Of one call, in milliseconds. */
   timeout: number;
 }
 
@@ -26,7 +27,7 @@ export interface WaitStep {
   name: string;
   waitFor: { topics: string[]; filter: string };
   when: string | null;
-  /** After which the step has failed. */
+  /** Milliseconds after which the step has failed. */
   timeout: number;
 }
 
@@ -36,11 +37,20 @@ export interface WorkflowConfig {
   name: string;
   on: { topics: string[]; filter: string | null };
   steps: StepConfig[];
-  /** Of the whole; then it is undone. */
+  /** Milliseconds after which an instance is undone. */
   timeout: number;
-  /** Calls at once. */
+  /** Most calls at the same time. */
   concurrency: number;
-  /** Topic for what came of each instance; null: none. */
+  /** Topic for the result of each instance; null: none. */
   result: string | null;
   deadLetter: string;
+}
+
+/** The steps that call functions, each with its path in the config. */
+export function callsOf({ name, steps }: WorkflowConfig): [Path, CallStep][] {
+  return steps.flatMap((step, index): [Path, CallStep][] => {
+    const path = ['workflows', name, 'steps', index];
+    if ('parallel' in step) return step.parallel.map((call, place) => [[...path, 'parallel', place], call]);
+    return 'waitFor' in step ? [] : [[path, step]];
+  });
 }

@@ -1,88 +1,97 @@
 import type { Config } from '../../config/config.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
+import { bearerToken } from '../../core/bearer.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
 import { makeSource, type Source } from '../formats/source.ts';
-import { makeSignatureCheck, type SignatureCheck } from '../signature/check.ts';
+import type { SignatureCheck } from '../signature/check.ts';
+import { makeSignatureCheck } from '../signature/schemes.ts';
 import { makeTokenCheck, type TokenCheck } from './token.ts';
 
-/** A source, and what opens it. */
-export interface Door {
+/** A source, and the checks of its senders. */
+export interface GuardedSource {
   source: Source;
-  /** Digests, with the names that logs call the keys by. */
+  /** Digests of its keys, with the ids of the keys in the log. */
   keys: { id: string; digest: string }[];
-  /** Keys that have opened it before. Finding one takes no longer the more of it is right: their hashes are seeded. */
+  /**
+   * Admissions by keys that were right before. Lookup time does not depend on how many leading characters match, as
+   * the map's hash is seeded: no timing oracle.
+   */
   known: Map<string, Admission>;
   token: TokenCheck | null;
   signature: SignatureCheck | null;
 }
 
-/** Who sends. */
+/** A source that a request may send to, and its sender. */
 export interface Admission {
-  door: Door;
-  /** The key's id or the token's subject; null when anybody may send. */
+  guarded: GuardedSource;
+  /** The id of the key or the subject of the token; null when anybody may send. */
   who: string | null;
 }
 
-export function makeDoors(config: Pick<Config, 'sources'>, platform: Platform): Map<string, Door> {
-  const doors = new Map<string, Door>();
+export function guardSources(config: Pick<Config, 'sources'>, digests: Digests): Map<string, GuardedSource> {
+  const sources = new Map<string, GuardedSource>();
   for (const source of config.sources.values()) {
-    doors.set(source.name, {
+    sources.set(source.name, {
       source: makeSource(source),
-      keys: source.keys.map(({ id, key }) => ({ id, digest: platform.digest(key) })),
+      keys: source.keys.map(({ id, key }) => ({ id, digest: digests.digest(key) })),
       known: new Map(),
       token: source.jwt === null ? null : makeTokenCheck(source.jwt),
       signature: source.verify === null ? null : makeSignatureCheck(source.verify),
     });
   }
-  return doors;
+  return sources;
 }
 
-/** Whether the head of a request has to tell who sends it. */
-export function isKeyed({ keys, token }: Door): boolean {
+/** Whether a request must have a key or a token in its head. */
+export function needsKeyInHead({ keys, token }: GuardedSource): boolean {
   return keys.length > 0 || token !== null;
 }
 
-/** The door that a path names by `:source`. Throws RequestError `not_found`. */
-export function namedDoor(doors: Map<string, Door>, head: Head, protocol: SourceConfig['protocol']): Door {
-  const door = doors.get(head.param('source')!);
-  if (door?.source.config.protocol === protocol) return door;
+/** The source that a path names by `:source`. Throws RequestError `not_found`. */
+export function sourceInPath(
+  sources: Map<string, GuardedSource>,
+  head: Head,
+  protocol: SourceConfig['protocol'],
+): GuardedSource {
+  const guarded = sources.get(head.param('source')!);
+  if (guarded?.source.config.protocol === protocol) return guarded;
   throw new RequestError('not_found', 'there is no source of this name');
 }
 
 /**
- * Checks the key or token that a request presents. Digests of equal length are compared in constant time.
- * Throws RequestError `unauthorized`, the same for all failures.
+ * Checks the key or token of a request. Throws or rejects with RequestError `unauthorized`, the same for all failures;
+ * a token may also give `keys_unavailable` and `overloaded`.
  */
-export function admit(door: Door, head: Head, platform: Platform): Admission | Promise<Admission> {
-  if (!isKeyed(door)) return { door, who: null };
+export function admit(guarded: GuardedSource, head: Head, digests: Digests): Admission | Promise<Admission> {
+  if (!needsKeyInHead(guarded)) return { guarded, who: null };
   const presented = presentedKey(head);
   if (presented === undefined) throw unauthorized();
-  const known = door.known.get(presented);
+  const known = guarded.known.get(presented);
   if (known !== undefined) return known;
-  const id = keyOf(door, presented, platform);
+  const id = keyOf(guarded, presented, digests);
   if (id !== null) {
-    const admission = { door, who: id };
-    door.known.set(presented, admission);
+    const admission = { guarded, who: id };
+    guarded.known.set(presented, admission);
     return admission;
   }
-  if (door.token === null) throw unauthorized();
-  return door.token(presented).then((subject) => {
+  if (guarded.token === null) throw unauthorized();
+  return guarded.token(presented).then((subject) => {
     if (subject === null) throw unauthorized();
-    return { door, who: subject };
+    return { guarded, who: subject };
   });
 }
 
-/** The id of the door's key that this is, or null. */
-export function keyOf(door: Door, presented: string, platform: Platform): string | null {
-  const digest = platform.digest(presented);
+/** The id of the key, or null when it is not a key of the source. Digests are compared in constant time. */
+export function keyOf(guarded: GuardedSource, presented: string, digests: Digests): string | null {
+  const digest = digests.digest(presented);
   let found: string | null = null;
-  for (const key of door.keys) if (sameText(digest, key.digest)) found = key.id;
+  for (const key of guarded.keys) if (sameText(digest, key.digest)) found = key.id;
   return found;
 }
 
-/** One text for all failures: it must not help to guess. */
+/** RequestError `unauthorized`. Its text is the same for all failures: another one would help to guess. */
 export function unauthorized(): RequestError {
   return new RequestError(
     'unauthorized',
@@ -91,7 +100,7 @@ export function unauthorized(): RequestError {
   );
 }
 
-/** The error for a compressed body that has its key inside: nothing is inflated before its sender is let in. */
+/** RequestError for a compressed body with its key inside: a body is inflated only after its sender is admitted. */
 export function keyNotInHead(): RequestError {
   const error = unauthorized();
   return new RequestError(
@@ -101,15 +110,16 @@ export function keyNotInHead(): RequestError {
   );
 }
 
-/** The key that a request presents: Bearer, Basic user name, `x-api-key`, `?key=`, `?access_token=`, `?writeKey=`, or in its path. */
+/**
+ * The key or token of a request: Bearer, Basic user name, `x-api-key`, `?key=`, `?access_token=`, `?writeKey=`, or
+ * `:key` in its path.
+ */
 export function presentedKey({ header, query, param }: Head): string | undefined {
   const authorization = header('authorization');
   if (authorization !== undefined) {
-    const space = authorization.indexOf(' ');
-    const scheme = authorization.slice(0, space).toLowerCase();
-    const credentials = authorization.slice(space + 1).trim();
-    if (scheme === 'bearer') return credentials;
-    if (scheme === 'basic') return basicUser(credentials);
+    const token = bearerToken(authorization);
+    if (token !== undefined) return token;
+    if (/^basic /i.test(authorization)) return basicUser(authorization.slice('basic '.length).trim());
   }
   return header('x-api-key') ?? query('key') ?? query('access_token') ?? query('writeKey') ?? param('key');
 }

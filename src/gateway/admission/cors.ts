@@ -2,14 +2,14 @@ import type { SourceConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
 
 /**
- * CORS (Fetch standard) for lists of exact origins; `*` allows all, without credentials. A source's own list
- * stands in the place of the common one, with credentials. While the source is not known, as in a preflight
- * for a key or a reply to a wrong path, an origin that any list names may read the reply.
+ * CORS (Fetch standard) for lists of exact origins. `*` allows all, without credentials. A source's own list replaces
+ * the common one, with credentials. When the source is unknown (a preflight where a key names the source, a wrong path),
+ * an origin of any list may read the reply.
  */
 export interface Cors {
-  /** True when replies differ by origin, so that caches must be told. */
+  /** True when replies differ by origin, so that they need `Vary`. */
   varies: boolean;
-  /** Headers of every reply, refusals included: without them a page can't read why. */
+  /** Headers of every reply. Refusals have them too, so that a page can read the reason. */
   headers(origin: string | undefined, source: SourceConfig | null): Record<string, string>;
   /** `asked`: the header names of Access-Control-Request-Headers. */
   preflight(
@@ -20,12 +20,12 @@ export interface Cors {
   ): Record<string, string>;
 }
 
-/** The last ones are what browser SDKs add to retries. */
+/** From `anonymousid` on: headers of browser SDKs. */
 const ALLOWED_HEADERS =
   'authorization, content-type, content-encoding, idempotency-key, x-api-key, prefer, traceparent, tracestate, anonymousid, sentat, x-retry-count, rsa-recovered, rsa-retry-attempt, rsa-since-last-attempt, rsa-since-first-attempt, rsa-retry-reason';
-/** Of others that a page may ask for: extensions of CloudEvents, and what SDKs will think of next. */
+/** Most other headers that a page may ask for, such as CloudEvents extensions. */
 const MAX_ASKED = 64;
-/** RFC 9110 section 5.6.2, but for `*`, which is no name here. */
+/** A field name (RFC 9110 section 5.6.2) without `*`, which would allow all headers. */
 const FIELD_NAME = /^[!#$%&'+.^_`|~0-9a-z-]{1,64}$/;
 
 export function makeCors(
@@ -69,14 +69,14 @@ export function makeCors(
   };
 }
 
-/** Named one by one: `*` does not count in replies with credentials. */
+/** Header names that a page asks for. They are listed one by one, as replies with credentials may not say `*`. */
 function othersIn(asked: string | undefined): string[] {
   const names = asked?.split(',').map((name) => name.trim().toLowerCase()) ?? [];
   return names.filter((name) => FIELD_NAME.test(name)).slice(0, MAX_ASKED);
 }
 
-/** Throws RequestError `forbidden` when a web page sends that a source's list does not name. Other clients send no Origin. */
+/** Throws RequestError `forbidden` for a page whose origin is not in the source's list. Only pages send Origin. */
 export function checkOrigin(origins: string[] | null, origin: string | undefined): void {
   if (origins === null || origin === undefined || origins.includes(origin)) return;
-  throw new RequestError('forbidden', 'this source takes nothing from pages of this origin');
+  throw new RequestError('forbidden', 'this source takes no events from web pages of this origin');
 }

@@ -1,29 +1,30 @@
 import type { Rate } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import type { Reply } from '../reply.ts';
 import { admit } from './admit.ts';
 
-/** A DNS name, as CloudEvents webhook 4.1.1 wants it; `*` and ports are in use too. */
+/** A DNS name (CloudEvents webhook section 4.1.1). Some senders add a port, or send `*`. */
 const ORIGIN = /^[A-Za-z0-9_.:*-]{1,253}$/;
 
 /**
- * Consent to deliveries (CloudEvents webhook section 4) for who could deliver at once: `WebHook-Request-Callback` is never
- * called. Throws or rejects with RequestError when there is none.
+ * Consent to deliveries (CloudEvents webhook section 4), for senders with a key. The reply consents at once, so
+ * `WebHook-Request-Callback` is never called. Rejects with RequestError when it does not consent.
  */
-export async function consent(protocol: Protocol, head: Head, platform: Platform): Promise<Reply> {
-  const door = protocol.door(head);
-  if (door === null || door.signature !== null) {
-    const detail = 'consent is given to senders with a key; here the body tells who sends';
+export async function consent(protocol: Protocol, head: Head, digests: Digests): Promise<Reply> {
+  const guarded = protocol.sourceOf(head);
+  if (guarded === null || guarded.signature !== null) {
+    const detail =
+      'only senders with a key in the head get consent; here the key or the signature belongs to a body';
     throw new RequestError('method_not_allowed', detail, { allow: 'POST' });
   }
-  await admit(door, head, platform);
+  await admit(guarded, head, digests);
   const origin = head.header('webhook-request-origin')!;
   if (!ORIGIN.test(origin))
     throw new RequestError('bad_request', 'WebHook-Request-Origin must be a DNS name');
-  const { all, key } = door.source.config.rate;
+  const { all, key } = guarded.source.config.rate;
   const headers = {
     allow: 'POST',
     'webhook-allowed-origin': origin,

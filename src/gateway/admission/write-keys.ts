@@ -1,44 +1,44 @@
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 import type { Head } from '../body/head.ts';
-import { type Admission, type Door, keyOf, presentedKey, unauthorized } from './admit.ts';
+import { type Admission, type GuardedSource, keyOf, presentedKey, unauthorized } from './admit.ts';
 
-/** Finds sources by the keys that open them, where no path names one. */
+/** Finds Segment sources by their keys: no path names these sources. */
 export class WriteKeys {
-  readonly #platform: Platform;
-  /** By the digest of a key. */
-  readonly #doors = new Map<string, Door>();
-  /** By keys that were found before: as many as the config has at most. */
-  readonly #found = new Map<string, Door>();
+  readonly #digests: Digests;
+  /** By digest of a key. */
+  readonly #sources = new Map<string, GuardedSource>();
+  /** By keys that were right before, so no more than the config has. */
+  readonly #found = new Map<string, GuardedSource>();
 
-  constructor(doors: Map<string, Door>, platform: Platform) {
-    this.#platform = platform;
-    for (const door of doors.values()) {
-      if (door.source.config.protocol !== 'segment') continue;
-      for (const { digest } of door.keys) this.#doors.set(digest, door);
+  constructor(sources: Map<string, GuardedSource>, digests: Digests) {
+    this.#digests = digests;
+    for (const guarded of sources.values()) {
+      if (guarded.source.config.protocol !== 'segment') continue;
+      for (const { digest } of guarded.keys) this.#sources.set(digest, guarded);
     }
   }
 
-  /** The source of the key that the head presents; null when it presents none. Throws RequestError `unauthorized`. */
-  door(head: Head): Door | null {
+  /** The source of the key in the head; null when the head has none. Throws RequestError `unauthorized`. */
+  sourceOf(head: Head): GuardedSource | null {
     const key = presentedKey(head);
     return key === undefined || key === '' ? null : this.#find(key);
   }
 
-  /** Lets in whoever has a key in the body. Throws RequestError `unauthorized`. */
+  /** Admits the sender of a body by the key in it. Throws RequestError `unauthorized`. */
   admit(key: unknown): Admission {
     if (typeof key !== 'string' || key === '') throw unauthorized();
-    const door = this.#find(key);
-    // Signatures are checked before a body is read: with one, the head must tell who sends.
-    if (door.signature !== null) throw unauthorized();
-    return { door, who: keyOf(door, key, this.#platform) };
+    const guarded = this.#find(key);
+    // A signature is checked before the body is read, so the source must be known from the head.
+    if (guarded.signature !== null) throw unauthorized();
+    return { guarded, who: keyOf(guarded, key, this.#digests) };
   }
 
-  #find(key: string): Door {
+  #find(key: string): GuardedSource {
     const known = this.#found.get(key);
     if (known !== undefined) return known;
-    const door = this.#doors.get(this.#platform.digest(key));
-    if (door === undefined) throw unauthorized();
-    this.#found.set(key, door);
-    return door;
+    const guarded = this.#sources.get(this.#digests.digest(key));
+    if (guarded === undefined) throw unauthorized();
+    this.#found.set(key, guarded);
+    return guarded;
   }
 }

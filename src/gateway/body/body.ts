@@ -1,4 +1,4 @@
-import type { Limits } from '../../config/config.ts';
+import type { Limits } from '../../config/gateway/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { Coding } from '../../ports/platform.ts';
 

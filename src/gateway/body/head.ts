@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
-import type { Limits } from '../../config/config.ts';
+import type { Limits } from '../../config/gateway/types.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { Coding, Platform } from '../../ports/platform.ts';
+import type { Coding, RequestHeaders } from '../../ports/platform.ts';
 import { checkAnnounced, codingOf } from './body.ts';
 
 /** What the head of a request says. */
@@ -20,14 +20,14 @@ export interface Head {
   queries(): Iterable<[string, string]>;
 }
 
-export function headOf(c: Context, platform: Platform): Head {
+export function headOf(c: Context, fields: RequestHeaders): Head {
   return {
     method: c.req.method,
     // No getter: an object literal that has one gets a hidden class of its own each time, which keeps all alive.
     path: c.req.path,
     param: (name) => c.req.param(name),
-    header: (name) => platform.header(c.req.raw, c.env, name),
-    headers: () => platform.headers(c.req.raw, c.env),
+    header: (name) => fields.header(c.req.raw, c.env, name),
+    headers: () => fields.headers(c.req.raw, c.env),
     query: (name) => (c.req.raw.url.includes('?') ? c.req.query(name) : undefined),
     queries: () => new URL(c.req.raw.url).searchParams,
   };

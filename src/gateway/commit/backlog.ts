@@ -1,26 +1,26 @@
 import type { Claim, DedupeStore } from '../../ports/dedupe-store.ts';
 
-/** What one owner has stored. */
+/** Ids that one owner has stored. */
 export interface Stored {
   claims: readonly Claim[];
   owner: string;
 }
 
-/** Ids kept at most: enough for a short outage, then the oldest go. */
-const MOST_IDS = 20_000;
-/** What is told in one round trip, so that a store that comes back can answer in time. */
+/** Most ids that are kept: enough for a short outage. Then the oldest are dropped. */
+const MAX_IDS = 20_000;
+/** Most ids and calls in one round trip, so that a store that comes back can answer in time. */
 const IDS_AT_ONCE = 1_000;
 const CALLS_AT_ONCE = 50;
 /** Milliseconds between attempts. */
-const PAUSE = 1_000;
+const RETRY_MS = 1_000;
 
-/** Ids that are stored while the dedupe store could not be told: it is told as soon as it answers. */
+/** Ids that were stored while the dedupe store did not answer. They are confirmed as soon as it answers. */
 export class Backlog {
   readonly #dedupe: DedupeStore;
   #waiting: Stored[] = [];
-  /** Of those waiting and those that the store is being told of. */
+  /** Number of ids that wait or are being confirmed. */
   #ids = 0;
-  #telling: Promise<void> | null = null;
+  #confirming: Promise<void> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(dedupe: DedupeStore) {
@@ -35,29 +35,29 @@ export class Backlog {
     this.#waiting.push(stored);
     this.#ids += stored.claims.length;
     let gone = 0;
-    while (this.#ids > MOST_IDS) this.#ids -= this.#waiting[gone++]!.claims.length;
+    while (this.#ids > MAX_IDS) this.#ids -= this.#waiting[gone++]!.claims.length;
     if (gone > 0) this.#waiting.splice(0, gone);
-    if (this.#telling === null) this.#timer ??= setTimeout(() => void this.#try(), PAUSE);
+    if (this.#confirming === null) this.#timer ??= setTimeout(() => void this.#try(), RETRY_MS);
   }
 
-  /** Tells the store now; resolves when it knows all or does not answer. Makes no attempt after that by itself. */
-  async settle(): Promise<void> {
-    await this.#telling;
+  /** Confirms all ids now. Resolves when that is done or the store does not answer. Makes no attempts after that. */
+  async finish(): Promise<void> {
+    await this.#confirming;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#tell();
+    await this.#confirm();
   }
 
   async #try(): Promise<void> {
     this.#timer = undefined;
-    this.#telling = this.#tell();
-    await this.#telling;
-    this.#telling = null;
-    if (!this.isEmpty) this.#timer ??= setTimeout(() => void this.#try(), PAUSE);
+    this.#confirming = this.#confirm();
+    await this.#confirming;
+    this.#confirming = null;
+    if (!this.isEmpty) this.#timer ??= setTimeout(() => void this.#try(), RETRY_MS);
   }
 
-  /** Until nothing is left, or the store fails. Does not reject. */
-  async #tell(): Promise<void> {
+  /** Confirms ids until none is left or the store fails. Does not reject. */
+  async #confirm(): Promise<void> {
     while (!this.isEmpty) {
       const part = this.#take();
       const failed: Stored[] = [];

@@ -4,28 +4,28 @@ import {
   type DedupeStore,
   StoreUnavailable,
 } from '../../ports/dedupe-store.ts';
-import type { Appender, AppendVerdict, LogRecord } from '../../ports/event-log.ts';
-import type { GroupFacts } from '../../ports/report.ts';
+import { type Appender, type AppendVerdict, type LogRecord, markUnchecked } from '../../ports/event-log.ts';
+import type { GroupFact } from '../../ports/report.ts';
 import { Backlog, type Stored } from './backlog.ts';
 import { type Item, settle } from './item.ts';
-import type { Recent } from './recent.ts';
+import type { RecentIds } from './recent-ids.ts';
 
 export interface CommitOptions {
   log: Appender;
   dedupe: DedupeStore;
-  /** What this process has stored, whatever the topic. */
-  recent: Recent;
+  /** Ids that this process has stored, of all topics. */
+  recent: RecentIds;
   outage: 'accept' | 'refuse';
-  /** Milliseconds that a claim lives; it is renewed while an append takes longer. */
+  /** Milliseconds that a claim lives. It is renewed while an append takes longer. */
   lease: number;
-  /** A record for the rejected topic instead of one that the log finds too large. */
+  /** Makes the record for the rejected topic from a record that is too large for the log. */
   tooLarge(record: LogRecord): LogRecord;
 }
 
-/** Claim, append, confirm; release on failure: the steps of one group (its items differ in id). */
+/** The steps of one group: claim, append, confirm; release on failure. */
 export class Committer {
   readonly #options: CommitOptions;
-  /** What the last group stored, to be confirmed in the round trip of the next claim. */
+  /** Ids that the last group stored. They are confirmed in the round trip of the next claim. */
   #last: Stored | null = null;
   readonly #backlog: Backlog;
 
@@ -34,26 +34,16 @@ export class Committer {
     this.#backlog = new Backlog(options.dedupe);
   }
 
-  /** Settles every item. The claims of what was stored are confirmed with the next group, or by `confirm`. */
-  async commit(items: Item[], owner: string, facts: GroupFacts): Promise<void> {
+  /** Settles every item; items differ in id. Stored ids are confirmed with the next group, or by `confirm`. */
+  async commit(items: Item[], owner: string, facts: GroupFact): Promise<void> {
     const stored: Claim[] = [];
     const kept = await this.#claim(items, owner, facts, stored);
     await this.#append(kept, owner, facts, stored);
     if (stored.length > 0) this.#last = { claims: stored, owner };
   }
 
-  /** Confirms what is stored, as far as the store answers. Does not reject. */
+  /** Confirms the ids of the last group. When the store does not answer, they go to the backlog. Does not reject. */
   async confirm(): Promise<void> {
-    await this.#confirmLast();
-  }
-
-  /** Confirms what could not be confirmed before, too, once and for all. Does not reject. */
-  async finish(): Promise<void> {
-    await this.#confirmLast();
-    await this.#backlog.settle();
-  }
-
-  async #confirmLast(): Promise<void> {
     const last = this.#last;
     if (last === null) return;
     this.#last = null;
@@ -64,17 +54,23 @@ export class Committer {
     }
   }
 
+  /** Confirms the last group and the backlog, with one attempt. Does not reject. */
+  async finish(): Promise<void> {
+    await this.confirm();
+    await this.#backlog.finish();
+  }
+
   /**
-   * Claims the ids and confirms the group before in the same round trip. Returns the items to append; adds to
-   * `stored` the claims of those that turn out to be stored already though the store did not know.
+   * Claims the ids, and confirms the last group in the same round trip. Returns the items to append. Adds to `stored`
+   * the claims of items that this process stored before, but that the store did not know.
    */
-  async #claim(items: Item[], owner: string, facts: GroupFacts, stored: Claim[]): Promise<Item[]> {
+  async #claim(items: Item[], owner: string, facts: GroupFact, stored: Claim[]): Promise<Item[]> {
     const claims = claimsOf(items);
     if (claims.length === 0) return items;
     const started = performance.now();
     let outcomes: readonly (ClaimOutcome | null)[];
     try {
-      const confirmed = this.#confirmLast();
+      const confirmed = this.confirm();
       [outcomes] = await Promise.all([this.#options.dedupe.claim(claims, owner), confirmed]);
     } catch (error) {
       facts.error = (error as Error).message;
@@ -82,7 +78,7 @@ export class Committer {
     } finally {
       facts.claimMs = performance.now() - started;
     }
-    // While the store has not been told of everything, what it says is new may be stored.
+    // While the backlog holds ids that the store does not know, an id that is new to the store may be stored.
     const believed = this.#backlog.isEmpty;
     if (believed && outcomes.every((outcome) => outcome === 'claimed')) return items;
     const kept: Item[] = [];
@@ -90,39 +86,37 @@ export class Committer {
     for (const item of items) {
       const outcome = item.claim === null ? 'claimed' : outcomes[next++]!;
       if (outcome === 'duplicate' || outcome === 'changed') {
-        item.changed = outcome === 'changed';
-        settle(item, 'duplicate', null);
-      } else if (item.claim !== null && !(believed && outcome !== null) && this.#isRecent(item)) {
+        settle(item, 'duplicate', null, outcome === 'changed');
+      } else if (item.claim !== null && !(believed && outcome !== null) && this.#settleRecent(item)) {
         if (outcome === 'claimed') stored.push(item.claim);
-      } else if (outcome === 'claimed' || this.#isLetIn(item, outcome, facts)) kept.push(item);
+      } else if (outcome === 'claimed' || this.#mayAppendUnchecked(item, outcome, facts)) kept.push(item);
     }
     return kept;
   }
 
-  /** Settles an item whose id this process has stored of late; else returns false. */
-  #isRecent(item: Item): boolean {
-    const print = this.#options.recent.find(item.claim!.key);
-    if (print === undefined) return false;
-    item.changed = print !== item.claim!.print;
-    settle(item, 'duplicate', null);
+  /** Settles an item as a duplicate when this process stored its id lately; else returns false. */
+  #settleRecent(item: Item): boolean {
+    const checksum = this.#options.recent.find(item.claim!.key);
+    if (checksum === undefined) return false;
+    settle(item, 'duplicate', null, checksum !== item.claim!.print);
     return true;
   }
 
-  /** Whether an item is appended that the store has not let us have; else it is settled. */
-  #isLetIn(item: Item, outcome: 'pending' | null, facts: GroupFacts): boolean {
+  /** May we append an item whose claim failed? Marks the record if so, and settles the item if not. */
+  #mayAppendUnchecked(item: Item, outcome: 'pending' | null, facts: GroupFact): boolean {
     if (outcome === 'pending') settle(item, 'retry', 'id_in_flight');
     else if (this.#options.outage === 'refuse') settle(item, 'retry', 'dedupe_unavailable');
     else {
-      item.record.headers.ce_dedupe = 'unchecked';
+      markUnchecked(item.record);
       facts.unchecked++;
       return true;
     }
     return false;
   }
 
-  /** Appends, settles, releases the claims of what was not stored; adds the claims of what was to `stored`. */
-  async #append(items: Item[], owner: string, facts: GroupFacts, stored: Claim[]): Promise<void> {
-    // Who has been told `retry` while the claim took too long gets no record behind their back.
+  /** Appends and settles items. Adds the claims of stored items to `stored`, and releases the claims of the others. */
+  async #append(items: Item[], owner: string, facts: GroupFact, stored: Claim[]): Promise<void> {
+    // An item that got `retry` while the claim took too long is not stored after all.
     const live: Item[] = [];
     const failed: Claim[] = [];
     for (const item of items) {
@@ -144,17 +138,17 @@ export class Committer {
       }
     }
     this.#options.recent.add(stored);
-    // A lost release costs the client one lease: the claim ends by itself.
+    // A claim ends by itself, so a release that is lost costs the client one lease.
     if (failed.length > 0) await this.#options.dedupe.release(failed, owner).catch(() => {});
   }
 
-  /** Appends while keeping the claims alive. What throws is not known to be stored. */
-  async #appendRenewing(items: Item[], owner: string, facts: GroupFacts): Promise<AppendVerdict[]> {
+  /** Appends, and renews the claims meanwhile. All is `failed` when the log throws: nothing is known then. */
+  async #appendRenewing(items: Item[], owner: string, facts: GroupFact): Promise<AppendVerdict[]> {
     const { dedupe, lease, log } = this.#options;
     const renew = setInterval(() => void dedupe.claim(claimsOf(items), owner).catch(() => {}), lease / 3);
     try {
       const verdicts = await log.append(items.map((item) => item.record));
-      await this.#appendRefused(items, verdicts);
+      await this.#keepTooLarge(items, verdicts);
       return verdicts;
     } catch (error) {
       facts.error = (error as Error).message;
@@ -164,8 +158,8 @@ export class Committer {
     }
   }
 
-  /** What the log finds too large goes to the rejected topic without its payload; failing that, it is `failed`. */
-  async #appendRefused(items: Item[], verdicts: AppendVerdict[]): Promise<void> {
+  /** Appends too large records to the rejected topic, without their payload. Where that fails, the verdict is `failed`. */
+  async #keepTooLarge(items: Item[], verdicts: AppendVerdict[]): Promise<void> {
     if (!verdicts.includes('too_large')) return;
     const large = items.flatMap((_, i) => (verdicts[i] === 'too_large' ? [i] : []));
     const kept = await this.#options.log.append(large.map((i) => this.#options.tooLarge(items[i]!.record)));

@@ -1,6 +1,6 @@
-import type { GroupFacts, Report } from '../../ports/report.ts';
+import type { GroupFact, Report } from '../../ports/report.ts';
 import { type CommitOptions, Committer } from './commit.ts';
-import { firstOfEach, type Item, settle } from './item.ts';
+import { firstOfEach, type Item, isLate, settle, whenSettled } from './item.ts';
 
 export interface GroupOptions extends CommitOptions {
   topic: string;
@@ -11,17 +11,17 @@ export interface GroupOptions extends CommitOptions {
 
 const MAX_EVENTS = 500;
 const MAX_BYTES = 4 * 1024 * 1024;
-/** A group of so many events is a sign of load. */
+/** A group of this many events is a sign of load. */
 const BUSY_EVENTS = 8;
-/** Milliseconds that the next group gathers under load: the larger it is, the less each of its events costs. */
+/** Milliseconds that the next group gathers under load: in a larger group each event costs less. */
 const GATHER_MS = 3;
-/** Events with which a group need not gather any longer. */
+/** A group with this many events stops gathering. */
 const ENOUGH_EVENTS = 200;
 
 /**
- * The commit groups of one topic: many requests share one claim, one append and one confirm. One group is in
- * flight; the next is whatever gathers meanwhile. A group stays in flight until its append is settled, also
- * when those who wait for it have been told `retry`: only then is it known what to do with its claims.
+ * The commit groups of one topic: many requests share one claim, one append and one confirm. One group is in flight;
+ * events that arrive meanwhile make the next one. A group stays in flight until its append is done, even when its
+ * requests have got `retry` before: only then is it known which claims to confirm and which to release.
  */
 export class CommitGroups {
   readonly #options: GroupOptions;
@@ -42,18 +42,14 @@ export class CommitGroups {
 
   /** Resolves when every item has its verdict. */
   submit(items: Item[]): Promise<void> {
-    return new Promise((resolve) => {
-      const submission = { left: items.length, deadline: performance.now() + this.#options.timeout, resolve };
-      for (const item of items) {
-        item.submission = submission;
-        this.#open.push(item);
-      }
-      if (this.#open.length >= ENOUGH_EVENTS) this.#enough();
-      this.#start();
-    });
+    const settled = whenSettled(items, performance.now() + this.#options.timeout);
+    for (const item of items) this.#open.push(item);
+    if (this.#open.length >= ENOUGH_EVENTS) this.#enough();
+    this.#start();
+    return settled;
   }
 
-  /** Resolves when nothing is open or in flight, and all ids are confirmed as far as the store answers. */
+  /** Resolves when no item is open or in flight, and all ids are confirmed as far as the store answers. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#idle.push(resolve);
@@ -78,14 +74,14 @@ export class CommitGroups {
     }
     clearInterval(watch);
     this.#running = false;
-    // The next group need not wait for this one's confirmation: the store keeps the order of calls.
+    // The next group may claim before this confirmation returns: the store keeps the order of calls.
     await this.#committer.confirm();
     if (this.#running || this.#idle.length === 0) return;
     await this.#committer.finish();
     if (!this.#running) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** Whoever got a verdict may send again at once: lets those requests in before the next group closes. */
+  /** Waits before the next group closes, so that clients that just got a verdict can send into it. */
   #gather(busy: boolean): Promise<void> {
     return new Promise((resolve) => {
       if (!busy || this.#open.length >= ENOUGH_EVENTS) {
@@ -117,40 +113,37 @@ export class CommitGroups {
     try {
       await this.#committer.commit(firsts, `${this.#owner}${(this.#groups++).toString(36)}`, facts);
     } catch (error) {
-      // A fault of ours must not leave anybody waiting; what is not known to be stored is `retry`.
+      // A bug must not leave requests waiting. Items that may not be stored get `retry`.
       facts.error = (error as Error).message;
       for (const item of firsts) settle(item, 'retry', 'internal');
     }
     for (const [first, others] of copies) {
       const verdict = first.verdict === 'accepted' ? 'duplicate' : first.verdict!;
       for (const item of others) {
-        // What is stored is not what the first one holds: a copy of that is as little stored.
-        item.changed = first.changed || item.claim!.print !== first.claim!.print;
-        settle(item, verdict, first.code);
+        // When the stored payload differs from the first item's, it also differs from that of a copy.
+        const changed = first.changed || item.claim!.print !== first.claim!.print;
+        settle(item, verdict, first.code, changed);
       }
     }
     for (const item of items) {
       facts[item.verdict!]++;
       if (item.changed) facts.changed++;
     }
-    this.#options.report.group(facts);
+    this.#options.report(facts);
   }
 
-  /** Tells `retry` to those who have waited too long. Open items leave the group; those in flight are settled later. */
+  /** Settles late items with `retry`. Open ones leave the group; those in flight may still be stored. */
   #expire(): void {
     const now = performance.now();
-    const late = (item: Item) => item.submission !== null && item.submission.deadline <= now;
-    if (this.#open.some(late)) {
-      const open = this.#open;
-      this.#open = open.filter((item) => !late(item));
-      for (const item of open) if (late(item)) settle(item, 'retry', 'log_unavailable');
-    }
-    for (const item of this.#flight) if (late(item)) settle(item, 'retry', 'log_unavailable');
+    for (const item of [...this.#open, ...this.#flight])
+      if (isLate(item, now)) settle(item, 'retry', 'log_unavailable');
+    this.#open = this.#open.filter(({ verdict }) => verdict === null);
   }
 }
 
-function emptyFacts(topic: string, events: number): GroupFacts {
+function emptyFacts(topic: string, events: number): GroupFact {
   return {
+    kind: 'group',
     topic,
     events,
     accepted: 0,

@@ -1,5 +1,5 @@
 import { type Token, Tokenizer } from 'cborg';
-import type { Limits } from '../../config/config.ts';
+import type { Limits } from '../../config/gateway/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { EventError } from '../../core/event.ts';
 import { fragment } from '../../json/pointer.ts';

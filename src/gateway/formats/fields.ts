@@ -50,7 +50,7 @@ function fillId(event: DecodedEvent, context: DecodeContext, only: boolean): voi
     event.id = only ? idempotencyKey : `${idempotencyKey}/${event.index}`;
     typed = `h${event.id}`;
   } else if (source.id === 'content') {
-    event.id = context.platform.sha256(context.content ?? event.data!);
+    event.id = context.digests.sha256(context.content ?? event.data!);
     typed = `c${event.id}`;
   } else if (source.id === null) {
     refuse(event, 'id_missing', 'send an Idempotency-Key header, or give the source an id in the config');

@@ -56,7 +56,7 @@ export function fillSegment(
   if (envelope.context !== null) draft.lend('context', envelope.context);
   if (envelope.integrations !== null) draft.lend('integrations', envelope.integrations);
   event.data = draft.bytes();
-  event.print = context.platform.checksum(sent);
+  event.print = context.digests.checksum(sent);
   event.id = id;
   event.headers = {
     ...context.trace,

@@ -195,7 +195,7 @@ interface Resolved {
 function fill(event: DecodedEvent, text: string, { name, device, time }: Resolved, pack: Pack): void {
   const { source, sent, only } = pack;
   const context = { ...pack.context, source, receivedAt: time.date };
-  const { platform } = context;
+  const { digests } = context;
   event.data = new TextEncoder().encode(text);
   event.json = parseJson(text);
   if (!sizeFits(event, event.data.length, context)) return;
@@ -204,8 +204,8 @@ function fill(event: DecodedEvent, text: string, { name, device, time }: Resolve
   } else {
     // The value counts too: a clock that is coarse gives two readings one time.
     const id = time.relative
-      ? `${platform.sha256(sent)}/${event.index}`
-      : `${name}:${time.text}:${platform.sha256(event.data).slice(0, 16)}`;
+      ? `${digests.sha256(sent)}/${event.index}`
+      : `${name}:${time.text}:${digests.sha256(event.data).slice(0, 16)}`;
     fillPlain(event, { ...context, idempotencyKey: id }, true);
   }
   if (source.key !== null || event.errors.length > 0) return;

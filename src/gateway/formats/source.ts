@@ -1,8 +1,8 @@
-import type { Limits } from '../../config/config.ts';
+import type { Limits } from '../../config/gateway/types.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
 import type { DecodedEvent, EventError } from '../../core/event.ts';
 import { parsePointer } from '../../json/pointer.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests } from '../../ports/platform.ts';
 
 /** A JSON Pointer, parsed once. */
 export interface Place {
@@ -45,7 +45,7 @@ export function makeSource(config: SourceConfig): Source {
 export interface DecodeContext {
   source: Source;
   limits: Limits;
-  platform: Platform;
+  digests: Digests;
   /** Milliseconds since 1970, and the same as RFC 3339 text. */
   receivedAt: string;
   header(name: string): string | undefined;

@@ -1,36 +1,39 @@
-import type { Limits } from '../../config/config.ts';
+import type { Limits } from '../../config/gateway/types.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
-import type { Route } from '../routes.ts';
+import type { JsonObject, Route } from '../route.ts';
 import type { Example } from './examples.ts';
-import type { Json } from './openapi.ts';
 import { segmentSchemas } from './segment.ts';
 
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 
-/** Schemas of bodies that are not the senders' own. */
-export function bodySchemas(sources: SourceConfig[]): Json {
+/** Schemas of the body formats that are standards: CloudEvents and Segment. */
+export function bodySchemas(sources: SourceConfig[]): JsonObject {
   const has = (protocol: SourceConfig['protocol']) => sources.some((source) => source.protocol === protocol);
   return { ...(has('events') ? cloudEventSchema() : {}), ...(has('segment') ? segmentSchemas() : {}) };
 }
 
-function cloudEventSchema(): Json {
-  const attribute = (description: string, more: Json = {}) => ({ type: 'string', description, ...more });
+function cloudEventSchema(): JsonObject {
+  const attribute = (description: string, more: JsonObject = {}) => ({
+    type: 'string',
+    description,
+    ...more,
+  });
   return {
     CloudEvent: {
       type: 'object',
-      description: 'A CloudEvent in the JSON format, version 1.0. Further members are extension attributes.',
+      description: 'A CloudEvent 1.0 in the JSON format. Other members are extension attributes.',
       required: ['specversion', 'id', 'source', 'type'],
       properties: {
         specversion: { const: '1.0' },
-        id: attribute('Together with the source it tells an event from all others.', { minLength: 1 }),
-        source: attribute('What the event is from: a URI reference.', { minLength: 1 }),
-        type: attribute('What has happened.', { minLength: 1 }),
-        time: attribute('When it happened.', { format: 'date-time' }),
-        subject: attribute('What it happened to.', { minLength: 1 }),
+        id: attribute('The id and the source together tell an event from all others.', { minLength: 1 }),
+        source: attribute('The origin of the event: a URI reference.', { minLength: 1 }),
+        type: attribute('The kind of event.', { minLength: 1 }),
+        time: attribute('The time of the event.', { format: 'date-time' }),
+        subject: attribute('The thing that the event is about.', { minLength: 1 }),
         datacontenttype: attribute('Media type of the data; application/json when absent.', { minLength: 1 }),
-        dataschema: attribute('The schema that the data follows: an absolute URI.', { format: 'uri' }),
-        data: { description: 'The payload; it must match the schema that the source has for the type.' },
-        data_base64: attribute('A binary payload, in the place of data.', { contentEncoding: 'base64' }),
+        dataschema: attribute('The schema of the data: an absolute URI.', { format: 'uri' }),
+        data: { description: 'The payload. It must match the schema that the source has for the type.' },
+        data_base64: attribute('A binary payload, instead of data.', { contentEncoding: 'base64' }),
       },
       propertyNames: { pattern: '^([a-z0-9]+|data_base64)$' },
     },
@@ -44,7 +47,7 @@ export function bodyOf(
   keys: string[],
   examples: Example[],
   limits: Limits,
-): Json | null {
+): JsonObject | null {
   if (route.accepts.length === 0) return null;
   const content = Object.fromEntries(
     route.accepts.map((type) => [type, contentOf(type, route, sources, keys, examples, limits)]),
@@ -59,7 +62,7 @@ function contentOf(
   keys: string[],
   examples: Example[],
   limits: Limits,
-): Json {
+): JsonObject {
   if (route.body !== undefined) return route.body(type);
   const named = (value: (example: Example) => unknown) =>
     Object.fromEntries(
@@ -88,7 +91,7 @@ function contentOf(
       };
     case 'application/x-ndjson':
       return {
-        schema: { type: 'string', description: 'One JSON object a line; each has its own verdict.' },
+        schema: { type: 'string', description: 'One JSON object a line. Each has its own verdict.' },
         examples: named(lines),
       };
     case 'application/cloudevents+json':
@@ -111,7 +114,7 @@ function contentOf(
   }
 }
 
-function cloudEvent({ source, type, value }: Example): Json {
+function cloudEvent({ source, type, value }: Example): JsonObject {
   return {
     specversion: '1.0',
     id: 'b25e2717',
@@ -123,7 +126,7 @@ function cloudEvent({ source, type, value }: Example): Json {
   };
 }
 
-const header = (name: string, description: string, more: Json = {}) => ({
+const header = (name: string, description: string, more: JsonObject = {}) => ({
   name,
   in: 'header',
   description,
@@ -131,26 +134,26 @@ const header = (name: string, description: string, more: Json = {}) => ({
   ...more,
 });
 
-/** Headers that events may come with. */
-export function headersOf(route: Route): Json[] {
+/** Request headers that describe events. */
+export function headersOf(route: Route): JsonObject[] {
   const own = [
     header(
       'Idempotency-Key',
-      'The id of the event; of a batch, what its ids begin with. It goes before the id in the body. Within the dedupe window a key is stored once.',
+      'The id of the event; for a batch, the prefix of its ids. It overrides the id in the body. An id is stored once within the dedupe window.',
       { schema: { type: 'string', minLength: 1 }, example: '"order-4711"' },
     ),
-    header('traceparent', 'Trace context (W3C); it goes with the event to the functions.', {
+    header('traceparent', 'W3C trace context. The functions that get the event get it too.', {
       example: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
     }),
   ];
   if (route.takes !== 'events') return own;
   return [
     ...own,
-    header('Prefer', 'Asks for a reply without a body when all went well.', {
+    header('Prefer', 'Asks for a reply without a body when every event is stored.', {
       schema: { enum: ['return=minimal', 'return=representation'] },
     }),
     ...['specversion', 'id', 'source', 'type', 'time', 'subject'].map((name) =>
-      header(`ce-${name}`, `CloudEvents attribute ${name}, when the body is the data alone (binary mode).`),
+      header(`ce-${name}`, `CloudEvents attribute ${name} in binary mode, where the body is the data alone.`),
     ),
   ];
 }

@@ -1,27 +1,28 @@
 import type { SourceConfig } from '../../config/source/types.ts';
 import { parsePointer, resolvePointer } from '../../json/pointer.ts';
 import { ErrorBudget, type PlainSchemas, type SchemaSet } from '../../schema/registry.ts';
-import type { Json } from './openapi.ts';
+import type { JsonObject } from '../route.ts';
 
-/** An event that a source would take, and its type; null when none could be made. */
+/** An event that a source takes. */
 export interface Example {
   source: string;
   type: string;
-  value: Json;
-  /** Key of its schema among the plain ones, or null when the source has none for it. */
+  value: JsonObject;
+  /** Key of its schema in `PlainSchemas`; null when the source has no schema for it. */
   schema: string | null;
 }
 
 const REFERENCE = '#/components/schemas/';
 const TIME = '2026-01-31T12:00:00Z';
-const DEEPEST = 12;
+/** Levels of a schema that a sample follows: a schema may refer to itself. */
+const MAX_DEPTH = 12;
 
-/** An example for each source that one can be made for. */
+/** One example for each source. Sources without a possible example are left out. */
 export function examplesOf(sources: SourceConfig[], set: SchemaSet, plain: PlainSchemas): Example[] {
   return sources.map((source) => exampleOf(source, set, plain)).filter((example) => example !== null);
 }
 
-/** Names of the schemas that sources name themselves; one that an event names is not known before. */
+/** Names of the schemas that the config gives to sources. A schema that the events name is not among them. */
 export function schemaNames(sources: SourceConfig[], set: SchemaSet): string[] {
   const named = sources.flatMap(({ schema }) => {
     if (schema === null) return [];
@@ -50,7 +51,7 @@ function exampleOf(source: SourceConfig, set: SchemaSet, plain: PlainSchemas): E
   if (named !== undefined && key === undefined) return null;
   const made = key === undefined ? {} : sampleOf({ $ref: REFERENCE + key }, plain, 0);
   if (typeof made !== 'object' || made === null || Array.isArray(made)) return null;
-  const value = structuredClone(made) as Json;
+  const value = structuredClone(made) as JsonObject;
   const fill = (pointer: string | null, text: string) => {
     if (pointer !== null && resolvePointer(value, parsePointer(pointer)) === undefined)
       put(value, parsePointer(pointer), text);
@@ -67,20 +68,20 @@ function exampleOf(source: SourceConfig, set: SchemaSet, plain: PlainSchemas): E
   return { source: source.name, type, value, schema: key ?? null };
 }
 
-function put(value: Json, tokens: string[], text: string): void {
+function put(value: JsonObject, tokens: string[], text: string): void {
   let at = value;
   for (const token of tokens.slice(0, -1)) {
     const next = Object.hasOwn(at, token) ? at[token] : undefined;
     if (typeof next !== 'object' || next === null) at[token] = {};
-    at = at[token] as Json;
+    at = at[token] as JsonObject;
   }
   at[tokens.at(-1)!] = text;
 }
 
-/** A small value for a plain schema: its own example if it has one. It need not match: patterns are not looked at. */
+/** A small value for a plain schema: its own example if it has one. It may not match, as patterns are ignored. */
 function sampleOf(schema: unknown, plain: PlainSchemas, depth: number): unknown {
-  if (typeof schema !== 'object' || schema === null || depth > DEEPEST) return null;
-  const { $ref, examples, enum: values, allOf, anyOf, oneOf, ...rest } = schema as Json;
+  if (typeof schema !== 'object' || schema === null || depth > MAX_DEPTH) return null;
+  const { $ref, examples, enum: values, allOf, anyOf, oneOf, ...rest } = schema as JsonObject;
   if (Array.isArray(examples) && examples.length > 0) return examples[0];
   if ('const' in rest) return rest.const;
   if (Array.isArray(values)) return values[0];
@@ -105,12 +106,12 @@ const BY_FORMAT: Record<string, string> = {
   hostname: 'example.com',
 };
 
-function ownSample(schema: Json, next: (schema: unknown) => unknown): unknown {
+function ownSample(schema: JsonObject, next: (schema: unknown) => unknown): unknown {
   const type = Array.isArray(schema.type) ? schema.type[0] : schema.type;
   const least = typeof schema.minimum === 'number' ? schema.minimum : 1;
   switch (type ?? ('properties' in schema ? 'object' : undefined)) {
     case 'object': {
-      const properties = (schema.properties ?? {}) as Json;
+      const properties = (schema.properties ?? {}) as JsonObject;
       const required = (schema.required ?? []) as string[];
       return Object.fromEntries(
         required.map((name) => [name, next(Object.hasOwn(properties, name) ? properties[name] : undefined)]),

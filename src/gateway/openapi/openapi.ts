@@ -2,44 +2,41 @@ import type { Config } from '../../config/config.ts';
 import type { SourceConfig } from '../../config/source/types.ts';
 import type { Coding } from '../../ports/platform.ts';
 import type { PlainSchemas, SchemaSet } from '../../schema/registry.ts';
-import type { Route } from '../routes.ts';
+import type { JsonObject, Route } from '../route.ts';
 import { bodyOf, bodySchemas, headersOf } from './bodies.ts';
 import { examplesOf, schemaNames } from './examples.ts';
-import { answersOf, HEADERS, isLocked, replySchemas } from './replies.ts';
+import { answersOf, needsCredentials } from './replies.ts';
+import { HEADERS, replySchemas } from './reply-schemas.ts';
 import { Security } from './security.ts';
 
-export type Json = Record<string, unknown>;
-
-/** Characters of senders' schemas in the document: it is public, and made from files that may be large. */
+/** Most characters of senders' schemas in the document. Anybody may fetch it, and schema files may be large. */
 const MAX_SCHEMAS = 1_000_000;
 
-const introduction = (
-  codings: readonly Coding[],
-) => `Send events: each is checked, let through once and stored.
+const introduction = (codings: readonly Coding[]) => `Send events. Each is checked, and stored once.
 
-- **A 2xx reply means stored.** Anything else can be sent again: what was stored already counts as a duplicate.
-- **Each event has its own verdict**: accepted, duplicate, rejected or retry. Replies list those that were not accepted.
-- **An event is known by its id.** Where the id comes from is said at each source.
+- **A 2xx reply means stored.** After any other reply send the request again: events that are stored already count as duplicates.
+- **Each event has its own verdict**: accepted, duplicate, rejected or retry. Replies list the events that were not accepted.
+- **The id tells events apart.** Each source says where it finds the id.
 - **Bodies may be compressed** (Content-Encoding: ${codings.join(', ')}).
-- **Errors are problems** (RFC 9457); programs can decide by their type.`;
+- **Errors are problems** (RFC 9457). Their type is for programs.`;
 
 /**
- * The OpenAPI 3.1 description of the routes. It names sources, where their ids are, and the schemas that the
- * config names, and the content-codings that are taken: what a sender has to know. Of topics, keys, rates and origins it tells nothing.
+ * The OpenAPI 3.1 description of the routes, for senders: sources, their ids and schemas, and the content-codings.
+ * It holds no topics, keys, rates or origins.
  */
 export function describeApi(
   routes: Route[],
   config: Pick<Config, 'gateway' | 'sources'>,
   set: SchemaSet,
   codings: readonly Coding[],
-): Json {
+): JsonObject {
   const all = [...config.sources.values()];
   const security = new Security();
   const plain = plainOf(all, set);
-  const paths: Json = {};
+  const paths: JsonObject = {};
   for (const route of routes) {
     const sources = all.filter(({ protocol }) => protocol === route.takes);
-    // A path of which no source is takes nothing.
+    // A path without sources is not served.
     if (sources.length > 0) paths[pathOf(route)] = itemOf(route, sources, plain, set, config, security);
   }
   const reserved = { ...replySchemas(), ...bodySchemas(all) };
@@ -73,13 +70,13 @@ function itemOf(
   set: SchemaSet,
   config: Pick<Config, 'gateway' | 'sources'>,
   security: Security,
-): Json {
+): JsonObject {
   const { limits } = config.gateway;
   const keys = schemaNames(sources, set)
     .map((name) => plain.keys.get(name))
     .filter((key) => key !== undefined);
   const examples = examplesOf(sources, set, plain);
-  const item: Json = {};
+  const item: JsonObject = {};
   for (const method of route.methods) {
     const own = sources.filter((method === 'GET' && route.only?.GET) || (() => true));
     if (own.length === 0) continue;
@@ -114,7 +111,7 @@ function limitsOf({ gateway: { limits } }: Pick<Config, 'gateway'>): string {
   return `At most ${limits.body} bytes and ${limits.batch} events in one request, and ${limits.event} bytes in one event.`;
 }
 
-function pathParameters({ path }: Route, sources: SourceConfig[]): Json[] {
+function pathParameters({ path }: Route, sources: SourceConfig[]): JsonObject[] {
   return [...path.matchAll(/:(\w+)(?:\{([^}]*)\})?/g)].map(([, name, values]) => {
     const parameter = { name, in: 'path', required: true };
     if (name !== 'source') {
@@ -122,13 +119,13 @@ function pathParameters({ path }: Route, sources: SourceConfig[]): Json[] {
     }
     return {
       ...parameter,
-      description: `Where the events belong.\n\n${sources.map(lineOf).join('\n')}`,
+      description: `The source of the events.\n\n${sources.map(lineOf).join('\n')}`,
       schema: { type: 'string', enum: sources.map((source) => source.name) },
     };
   });
 }
 
-/** What a sender has to know of a source. */
+/** One line on a source, for its senders. */
 function lineOf(source: SourceConfig): string {
   const { name, schema, id, batch, verify } = source;
   const facts: string[] = [];
@@ -140,11 +137,11 @@ function lineOf(source: SourceConfig): string {
     );
   } else if (schema?.startsWith('/')) facts.push(`each event names its schema at ${schema}`);
   else facts.push(schema === null ? 'takes any JSON object' : `schema ${schema}`);
-  if (id === 'content') facts.push('the same payload is the same event');
+  if (id === 'content') facts.push('two equal payloads are one event');
   else if (id !== null) facts.push(`id at ${id.join(' and ')}`);
   else if (source.protocol === 'events') facts.push('id from Idempotency-Key, or send CloudEvents');
   if (batch === 'all-or-nothing') facts.push('one bad event refuses its whole batch');
   if (verify !== null) facts.push('must be signed');
-  facts.push(isLocked(source) ? 'closed to strangers' : 'open to all');
+  facts.push(needsCredentials(source) ? 'needs credentials' : 'open to all');
   return `- \`${name}\`: ${facts.join('; ')}.`;
 }

@@ -1,18 +1,18 @@
 import type { Config } from '../../config/config.ts';
-import type { Platform } from '../../ports/platform.ts';
+import type { Digests, Inflater } from '../../ports/platform.ts';
 import type { SchemaSet } from '../../schema/registry.ts';
 import type { Reply } from '../reply.ts';
-import type { Route } from '../routes.ts';
+import type { Route } from '../route.ts';
 import { describeApi } from './openapi.ts';
 
-/** The reply to `GET /openapi.json`, made anew when the schemas have changed. `known`: the If-None-Match header. */
+/** The reply to `GET /openapi.json`. It is made again when the schemas change. `known`: the If-None-Match header. */
 export type OpenApiPage = (known: string | undefined) => Reply;
 
 export function makeOpenApiPage(
   routes: Route[],
   config: Pick<Config, 'gateway' | 'sources'>,
   schemas: () => SchemaSet,
-  platform: Platform,
+  platform: Digests & Inflater,
 ): OpenApiPage {
   let from: SchemaSet | null = null;
   let body = '';
@@ -25,9 +25,9 @@ export function makeOpenApiPage(
       headers = {
         'content-type': 'application/json',
         etag: `"${platform.digest(body)}"`,
-        // It changes with the schemas; to ask whether it has costs little.
+        // It changes with the schemas, and a check of its ETag is cheap.
         'cache-control': 'no-cache',
-        // Whoever may send a request may read it: pages that show or use it are on any site.
+        // The document is public. Pages of any site may show it.
         'access-control-allow-origin': '*',
       };
       from = set;

@@ -1,9 +1,9 @@
 import type { SourceConfig, VerifyConfig } from '../../config/source/types.ts';
-import type { Json } from './openapi.ts';
+import type { JsonObject } from '../route.ts';
 
 type Requirement = Record<string, string[]>;
 
-/** Headers of the schemes that have their own. */
+/** Default signature header of each scheme. */
 const SIGNED: Partial<Record<VerifyConfig['scheme'], string>> = {
   standard: 'webhook-signature',
   svix: 'svix-signature',
@@ -15,7 +15,7 @@ const SIGNED: Partial<Record<VerifyConfig['scheme'], string>> = {
   device: 'x-signature',
 };
 
-const SCHEMES: Json = {
+const SCHEMES: JsonObject = {
   bearer: { type: 'http', scheme: 'bearer', description: 'A key of the source, or a token of its issuer.' },
   basic: {
     type: 'http',
@@ -28,15 +28,15 @@ const SCHEMES: Json = {
     in: 'query',
     name: 'key',
     description:
-      'A key of the source, for clients that can set no header. Addresses end up in logs on the way.',
+      'A key of the source, for clients that cannot set a header. Servers on the way may log the key with the URL.',
   },
 };
 
-/** How sources are opened: the ways that at least one of them takes, and what each way is. */
+/** The OpenAPI security schemes that the sources need. */
 export class Security {
-  readonly #schemes: Json = {};
+  readonly #schemes: JsonObject = {};
 
-  /** Any of these opens one of the sources; `{}` stands for nothing at all. */
+  /** Each requirement lets a sender into at least one of the sources. `{}` means no credentials. */
   requirements(sources: SourceConfig[]): Requirement[] {
     const all = new Map<string, Requirement>();
     for (const source of sources) {
@@ -47,8 +47,8 @@ export class Security {
     return open && needs.length > 0 ? [...needs, {}] : needs;
   }
 
-  /** Those that `requirements` has named. */
-  schemes(): Json {
+  /** The schemes that `requirements` has named so far. */
+  schemes(): JsonObject {
     return this.#schemes;
   }
 
@@ -59,7 +59,7 @@ export class Security {
       this.#schemes[name] = SCHEMES[name];
       ways.push({ [name]: [] });
     }
-    // A Segment client may have its key in the body.
+    // A Segment client may send its key in the body.
     if (ways.length === 0 || protocol === 'segment') ways.push({});
     const header = verify === null ? undefined : (verify.header ?? SIGNED[verify.scheme]);
     if (header === undefined) return ways;
@@ -68,7 +68,7 @@ export class Security {
       type: 'apiKey',
       in: 'header',
       name: header,
-      description: 'A signature of the body, made with the secret that sender and gateway share.',
+      description: 'A signature of the body.',
     };
     return ways.map((way) => ({ ...way, [name]: [] }));
   }

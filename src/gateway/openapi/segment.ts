@@ -1,9 +1,8 @@
 import type { Call } from '../formats/segment.ts';
-import type { Route } from '../routes.ts';
-import type { Json } from './openapi.ts';
+import type { JsonObject, Route } from '../route.ts';
 
-/** What a kind of call must have besides who it is about, and an example of it. */
-const KINDS: Record<Call, { required: string[]; example: Json }> = {
+/** The members that a kind of call must have besides a user id, and an example. */
+const KINDS: Record<Call, { required: string[]; example: JsonObject }> = {
   identify: { required: [], example: { userId: 'u-17', traits: { plan: 'pro' } } },
   track: {
     required: ['event'],
@@ -16,28 +15,32 @@ const KINDS: Record<Call, { required: string[]; example: Json }> = {
 };
 
 const nameOf = (call: Call) => `Segment.${call}`;
-const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
-const withId = (call: Call): Json => ({ messageId: `m-${call}-4711`, ...KINDS[call].example });
+const ref = (name: string): JsonObject => ({ $ref: `#/components/schemas/${name}` });
+const withId = (call: Call): JsonObject => ({ messageId: `m-${call}-4711`, ...KINDS[call].example });
 
-/** Schemas of the calls of the Segment spec and of their batches. */
-export function segmentSchemas(): Json {
+/** Schemas of the calls of the Segment spec, and of a batch. */
+export function segmentSchemas(): JsonObject {
   const id = (description: string) => ({ type: ['string', 'number'], minLength: 1, description });
   const properties = {
-    messageId: { type: 'string', minLength: 1, description: 'The id of the call; made here when absent.' },
-    userId: id('The user, once known.'),
-    anonymousId: id('The visitor before that.'),
-    event: { type: 'string', minLength: 1, description: 'What was done.' },
-    groupId: id('The group that the user belongs to.'),
-    previousId: id('What the user was known by before.'),
-    name: { type: 'string', description: 'Of the page or screen.' },
+    messageId: {
+      type: 'string',
+      minLength: 1,
+      description: 'The id of the call. The gateway makes one when it is absent.',
+    },
+    userId: id('The id of a known user.'),
+    anonymousId: id('The id of a visitor who is not known yet.'),
+    event: { type: 'string', minLength: 1, description: 'The name of the action.' },
+    groupId: id('The group of the user.'),
+    previousId: id('The earlier id of the user.'),
+    name: { type: 'string', description: 'The name of the page or screen.' },
     properties: { type: 'object' },
     traits: { type: 'object' },
     context: { type: 'object' },
     integrations: { type: 'object' },
     timestamp: { type: 'string', format: 'date-time' },
-    writeKey: { type: 'string', description: 'The key of the source, for clients that can set no header.' },
+    writeKey: { type: 'string', description: 'The key of the source, for clients that cannot set a header.' },
   };
-  const calls = (Object.keys(KINDS) as Call[]).map((call): [string, Json] => [
+  const calls = (Object.keys(KINDS) as Call[]).map((call): [string, JsonObject] => [
     nameOf(call),
     {
       type: 'object',
@@ -52,7 +55,7 @@ export function segmentSchemas(): Json {
   }));
   const batch = {
     type: 'object',
-    description: 'Calls, each with its type; context and integrations count for all of them.',
+    description: 'Calls, each with its type. Context and integrations apply to all of them.',
     required: ['batch'],
     properties: {
       batch: { type: 'array', items: { anyOf: items } },
@@ -61,7 +64,8 @@ export function segmentSchemas(): Json {
       sentAt: {
         type: 'string',
         format: 'date-time',
-        description: "By the client's clock: times are set right by it.",
+        description:
+          'The time of sending by the clock of the client. The gateway corrects timestamps with it.',
       },
       writeKey: properties.writeKey,
     },
@@ -69,7 +73,7 @@ export function segmentSchemas(): Json {
   return { ...Object.fromEntries(calls), 'Segment.batch': batch };
 }
 
-/** The body of a path for one kind of call; null: for a batch. */
+/** The body of a path for one kind of call, or for a batch (null). */
 export function segmentBody(call: Call | null): NonNullable<Route['body']> {
   const example =
     call === null

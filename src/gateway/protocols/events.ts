@@ -1,4 +1,4 @@
-import { type Door, namedDoor } from '../admission/admit.ts';
+import { type GuardedSource, sourceInPath } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
 import { decode, type Format, sourceFormat } from '../decode.ts';
 import type { Outcome } from '../pipeline.ts';
@@ -6,23 +6,23 @@ import { type Reply, verdictReply } from '../reply.ts';
 import type { Input, Protocol, Reading } from './protocol.ts';
 
 /** `POST /events/{source}`: JSON, NDJSON, CloudEvents, SenML. */
-export function eventsProtocol(doors: Map<string, Door>): Protocol {
+export function eventsProtocol(sources: Map<string, GuardedSource>): Protocol {
   return {
-    door: (head) => namedDoor(doors, head, 'events'),
-    inspect: (head) => void formatIn(head, namedDoor(doors, head, 'events')),
+    sourceOf: (head) => sourceInPath(sources, head, 'events'),
+    inspect: (head) => void formatIn(head, sourceInPath(sources, head, 'events')),
     read,
     reply,
   };
 }
 
-function formatIn(head: Head, { source }: Door): Format {
+function formatIn(head: Head, { source }: GuardedSource): Format {
   return sourceFormat(head.header('content-type'), head.header, source.config.verify);
 }
 
 function read({ head, body, admission, context }: Input): Reading {
-  const { source } = admission!.door;
+  const { source } = admission!.guarded;
   const contentType = head.header('content-type');
-  const format = formatIn(head, admission!.door);
+  const format = formatIn(head, admission!.guarded);
   return { admission: admission!, events: decode(format, body, contentType, head.headers, context(source)) };
 }
 

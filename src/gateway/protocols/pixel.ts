@@ -1,6 +1,6 @@
 import type { SourceConfig } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
-import { type Door, namedDoor } from '../admission/admit.ts';
+import { type GuardedSource, sourceInPath } from '../admission/admit.ts';
 import { checkOrigin } from '../admission/cors.ts';
 import type { Head } from '../body/head.ts';
 import { decodeJson } from '../formats/json.ts';
@@ -18,12 +18,12 @@ export const KEY_PARAMETERS = new Set(['key', 'access_token', 'writeKey']);
  * `GET /pixels/{source}`: the query is one event, for `<img>` and mail. What is refused is answered without an
  * image: browsers fire `load` for an image whatever its status, and a page must not take that for stored.
  */
-export function pixelProtocol(doors: Map<string, Door>): Protocol {
+export function pixelProtocol(sources: Map<string, GuardedSource>): Protocol {
   const image = imageReply();
   return {
-    door: (head) => namedDoor(doors, head, 'events'),
+    sourceOf: (head) => sourceInPath(sources, head, 'events'),
     inspect(head) {
-      const { config } = namedDoor(doors, head, 'events').source;
+      const { config } = sourceInPath(sources, head, 'events').source;
       checkUnsigned(config);
       checkPage(config, head);
     },
@@ -68,7 +68,7 @@ export function checkPage({ origins }: SourceConfig, { header }: Head): void {
 }
 
 function read({ head, admission, context }: Input): Reading {
-  const { source } = admission!.door;
+  const { source } = admission!.guarded;
   const parameters = parametersOf(head);
   const members = [...parameters].map(([name, values]) => {
     const value = values.length === 1 ? values[0] : values;

@@ -1,4 +1,4 @@
-import type { Admission, Door } from '../admission/admit.ts';
+import type { Admission, GuardedSource } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
 import type { DecodeContext, Decoding, Source } from '../formats/source.ts';
 import type { Outcome } from '../pipeline.ts';
@@ -21,7 +21,7 @@ export type Reading = { admission: Admission; events: Decoding } | { answer: Rep
 /** How the requests of some paths are read and answered. */
 export interface Protocol {
   /** The source that the head names; null when only the body can tell. Throws RequestError, such as `not_found`. */
-  door(head: Head): Door | null;
+  sourceOf(head: Head): GuardedSource | null;
   /** Throws RequestError when the head alone is a reason to refuse, before the body is read. */
   inspect(head: Head): void;
   /** Throws RequestError when the body as a whole is wrong. With a null admission it has to find one. */

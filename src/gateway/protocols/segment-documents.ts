@@ -9,14 +9,14 @@ export type MakeDocument = (about: { key: string; source: string; head: Head }) 
 /** A `GET` for the holder of a write key, of a document that SDKs load when they start. */
 export function documentProtocol(keys: WriteKeys, make: MakeDocument): Protocol {
   return {
-    door(head) {
-      const door = keys.door(head);
-      if (door === null) throw unauthorized();
-      return door;
+    sourceOf(head) {
+      const guarded = keys.sourceOf(head);
+      if (guarded === null) throw unauthorized();
+      return guarded;
     },
     inspect() {},
     read({ head, admission }) {
-      const about = { key: presentedKey(head)!, source: admission!.door.source.name, head };
+      const about = { key: presentedKey(head)!, source: admission!.guarded.source.name, head };
       const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
       return { answer: { status: 200, body: JSON.stringify(make(about)), headers } };
     },

@@ -15,18 +15,18 @@ import { readItem, segmentReply } from './segment.ts';
 export function segmentPixelProtocol(keys: WriteKeys, call: Call): Protocol {
   const image = imageReply();
   return {
-    door(head) {
-      const door = keys.door(head);
-      if (door === null) throw unauthorized();
-      return door;
+    sourceOf(head) {
+      const guarded = keys.sourceOf(head);
+      if (guarded === null) throw unauthorized();
+      return guarded;
     },
     inspect(head) {
-      const { config } = keys.door(head)!.source;
+      const { config } = keys.sourceOf(head)!.source;
       checkUnsigned(config);
       checkPage(config, head);
     },
     read({ head, admission, context }) {
-      const decoding = context(admission!.door.source);
+      const decoding = context(admission!.guarded.source);
       const bytes = new TextEncoder().encode(JSON.stringify(treeOf(head, decoding.limits.depth)));
       const shape = valueSpan(bytes, 0, bytes.length);
       const event = readItem(bytes, shape, call, decoding);

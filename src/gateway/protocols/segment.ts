@@ -15,7 +15,7 @@ import type { Input, Protocol, Reading } from './protocol.ts';
 /** `POST /v1/{call}` of the Segment spec; with null for the call `POST /v1/batch`. */
 export function segmentProtocol(keys: WriteKeys, call: Call | null): Protocol {
   return {
-    door: (head) => keys.door(head),
+    sourceOf: (head) => keys.sourceOf(head),
     inspect(head) {
       // SDKs send JSON under many types, such as text/plain or the one of forms: only the charset counts.
       checkCharset(head.header('content-type') ?? '');
@@ -31,7 +31,7 @@ function read(input: Input, keys: WriteKeys, call: Call | null): Reading {
   const key = members.get('writeKey');
   const admission =
     input.admission ?? keys.admit(key === undefined ? undefined : parseBody(bytes, key.start, key.end));
-  const context = input.context(admission.door.source);
+  const context = input.context(admission.guarded.source);
   if (call === null) return { admission, events: readBatch(bytes, members, context) };
   const item = bytes.subarray(whole.start, whole.end);
   return { admission, events: [readItem(item, whole, call, context)] };
@@ -66,8 +66,8 @@ const OBJECT_END = 0x7d;
 const SPACE = new Set([0x20, 0x0a, 0x0d, 0x09]);
 
 /** For an item without an id. A signed one that is sent again must not be a new event. */
-function freshId(event: DecodedEvent, { source, platform }: DecodeContext): string {
-  return source.config.verify === null ? crypto.randomUUID() : platform.sha256(event.data!);
+function freshId(event: DecodedEvent, { source, digests }: DecodeContext): string {
+  return source.config.verify === null ? crypto.randomUUID() : digests.sha256(event.data!);
 }
 
 /** What is kept as rejected without being read further has no key in it, either. */

@@ -2,9 +2,9 @@ import type { Admission } from '../admission/admit.ts';
 
 /** Keeps sources and their keys to their rates. */
 export interface Limiter {
-  /** Throws RequestError `rate_limited` when there is nothing left; called before the body is read. */
+  /** Called before the body is read. Throws RequestError `rate_limited` when no tokens are left. */
   check(admission: Admission): void;
-  /** Takes what a request holds. Throws or rejects with RequestError `rate_limited`, having taken nothing. */
+  /** Spends the tokens of a request. Throws or rejects with RequestError `rate_limited`, and then spends nothing. */
   take(admission: Admission, events: number, bytes: number): void | Promise<void>;
   /** RateLimit fields for a reply. */
   headers(admission: Admission): Record<string, string>;

@@ -7,25 +7,26 @@ import type { Protocol } from '../protocols/protocol.ts';
 import type { Reply } from '../reply.ts';
 
 /** A request whose events have been judged. */
-export interface Judged {
+export interface JudgedRequest {
   events: DecodedEvent[];
   source: Source;
   protocol: Protocol;
   head: Head;
   url: string;
-  /** As sent. */
+  /** As sent, in its content-encoding. */
   body: Uint8Array | null;
 }
 
 /**
- * Hands a request on to the gateway that stores, whole and as it was sent: so its payloads, ids and signatures are
- * the same there. Its reply is passed back; what may not come in whoever looks at it ends here.
+ * Forwards a request to the gateway that stores, as it was sent: so its payloads, ids and signatures are the same
+ * there. Resolves with the reply of that gateway, or with an outcome of our own when there is none. A request whose
+ * events are all refused is not forwarded, unless the relay forwards refused requests.
  */
-export async function handOn(relay: Relay, judged: Judged): Promise<Outcome | Reply> {
+export async function forwardToOrigin(relay: Relay, judged: JudgedRequest): Promise<Outcome | Reply> {
   const { events, source, protocol, head, body } = judged;
-  if (!relay.takesRefused) {
+  if (!relay.forwardsRefusedRequests) {
     const refused = refusedWhole(events, source);
-    // A sender that is told of success must find what was refused among the rejected events.
+    // Some protocols reply with success all the same. Then the origin must keep the refused events.
     if (refused !== null && protocol.reply(refused, head).status >= 400) return refused;
   }
   const { pathname, search } = new URL(judged.url);

@@ -1,87 +1,44 @@
-import type { VerifyConfig } from '../../config/source/types.ts';
+import { RequestError } from '../../core/errors.ts';
 import type { Head } from '../body/head.ts';
-import { deviceCheck } from './device.ts';
-import { standardCheck } from './standard.ts';
-import { stripeCheck } from './stripe.ts';
-import { templateCheck } from './template.ts';
-import { twitterCheck } from './twitter.ts';
 
-/** What a right signature tells. */
+/** The result of a signature that is right. */
 export interface Signed {
-  /** Place of the secret that matched. */
+  /** Index of the secret that matched. */
   secret: number;
-  /** The delivery's id, when the scheme has one in its headers, and whether it is signed. */
+  /** The delivery's id, when the scheme sends one in a header. */
   id: string | null;
+  /** True when the signature covers the id. */
   idSigned: boolean;
-  /** The device that signed, for scheme `device`. */
+  /** The device that signed; scheme `device` alone has one. */
   device?: string;
-  /** What a request that asks for a proof is answered with, for scheme `twitter`. */
+  /** The reply to a request that asks for a proof; scheme `twitter` alone has one. */
   response?: string;
 }
 
-/** Checks a signature over the body as sent. Rejects with RequestError `unauthorized`, the same for all failures. */
+/**
+ * Checks the signature of a body; `sent` is the body before its content-encoding is undone. Rejects with RequestError
+ * `unauthorized`, which has the same text for all failures.
+ */
 export type SignatureCheck = (sent: Uint8Array, head: Head) => Promise<Signed>;
 
-type Template = Pick<
-  VerifyConfig,
-  'header' | 'hash' | 'encoding' | 'prefix' | 'template' | 'timestamp' | 'id'
->;
+/** Why a check refused a signature, in metrics and in the log. Clients are not told. */
+type Refusal = 'missing' | 'malformed' | 'expired' | 'mismatch';
 
-const BODY: Template = {
-  header: null,
-  hash: 'sha256',
-  encoding: 'hex',
-  prefix: '',
-  template: '{body}',
-  timestamp: null,
-  id: null,
-};
-/** Providers whose schemes are HMACs like any other. GitHub's SHA-1 header is not looked at. */
-const GITHUB: Template = {
-  ...BODY,
-  header: 'x-hub-signature-256',
-  prefix: 'sha256=',
-  id: 'x-github-delivery',
-};
-const SHOPIFY: Template = {
-  ...BODY,
-  header: 'x-shopify-hmac-sha256',
-  encoding: 'base64',
-  id: 'x-shopify-webhook-id',
-};
-const SLACK: Template = {
-  ...BODY,
-  header: 'x-slack-signature',
-  prefix: 'v0=',
-  template: 'v0:{timestamp}:{body}',
-  timestamp: 'x-slack-request-timestamp',
-};
-const TWITTER: Template = {
-  ...BODY,
-  header: 'x-twitter-webhooks-signature',
-  encoding: 'base64',
-  prefix: 'sha256=',
-};
+/** RequestError `unauthorized`. Its text is the same for all refusals: another one would help to guess. */
+export function badSignature(reason: Refusal): RequestError {
+  const error = new RequestError('unauthorized', 'the signature is missing, wrong or expired', {
+    'www-authenticate': 'Signature',
+  });
+  error.reason = reason;
+  return error;
+}
 
-/** The check that a source's `verify` describes. */
-export function makeSignatureCheck(config: VerifyConfig): SignatureCheck {
-  switch (config.scheme) {
-    case 'standard':
-    case 'svix':
-      return standardCheck(config);
-    case 'stripe':
-      return stripeCheck(config);
-    case 'github':
-      return templateCheck({ ...config, ...GITHUB });
-    case 'shopify':
-      return templateCheck({ ...config, ...SHOPIFY });
-    case 'slack':
-      return templateCheck({ ...config, ...SLACK });
-    case 'twitter':
-      return twitterCheck(config.secrets, templateCheck({ ...config, ...TWITTER }));
-    case 'hmac':
-      return templateCheck(config);
-    case 'device':
-      return deviceCheck(config);
-  }
+/**
+ * Checks a time in whole seconds since 1970, which may differ from now by `tolerance` milliseconds either way.
+ * Throws `malformed` or `expired`.
+ */
+export function checkTime(text: string, tolerance: number): void {
+  if (!/^\d{1,11}$/.test(text)) throw badSignature('malformed');
+  const off = Math.abs(Math.floor(Date.now() / 1000) - Number(text));
+  if (off * 1000 > tolerance) throw badSignature('expired');
 }

@@ -1,16 +1,15 @@
 import type { VerifyConfig } from '../../config/source/types.ts';
 import { toHex } from '../../core/encoding.ts';
 import type { DecodedEvent } from '../../core/event.ts';
-import type { SignatureCheck } from './check.ts';
+import { badSignature, checkTime, type SignatureCheck } from './check.ts';
 import { bytesOf, importMacKey, joined, mac, makeMacs, sameBytes } from './mac.ts';
-import { badSignature, checkTime } from './refusal.ts';
 import { signatureOf } from './template.ts';
 
 const DEVICE = /^[\x21-\x7e]{1,256}$/;
 
 /**
- * A key for each device, none of which the gateway has to store: the hex of HMAC-SHA256(secret, device id).
- * A device signs `{timestamp}.{body}` with that text, and names itself in a header.
+ * Each device has a key of its own: HMAC-SHA256(secret, device id) in hex, so the gateway stores none of them. The
+ * device signs `{timestamp}.{body}` with the text of its key, and sends its id in a header.
  */
 export function deviceCheck(config: VerifyConfig): SignatureCheck {
   const macs = makeMacs(config.secrets.map(bytesOf), 'sha256');
@@ -33,7 +32,7 @@ export function deviceCheck(config: VerifyConfig): SignatureCheck {
   };
 }
 
-/** Writes on an event which device signed it, and keeps the ids of one device apart from those of others. */
+/** Writes the device that signed into an event and into its identity, so that two devices may use the same id. */
 export function markDevice(event: DecodedEvent, device: string): void {
   event.headers.ce_device = device;
   if (event.identity !== '') event.identity += `\n${device}`;

@@ -13,7 +13,7 @@ export interface Macs {
   of(secret: number, message: Uint8Array): Promise<Bytes>;
 }
 
-/** Keys are imported when they are first needed: some runtimes allow no cryptography before a request. */
+/** Keys are imported at their first use: some runtimes allow no cryptography before the first request. */
 export function makeMacs(secrets: Uint8Array[], hash: Hash): Macs {
   const keys: (Promise<Key> | undefined)[] = [];
   return {
@@ -49,7 +49,7 @@ export function joined(parts: Uint8Array[]): Uint8Array {
   return all;
 }
 
-/** Takes the same time wherever two texts of one length differ. */
+/** Compares in a time that does not depend on where the bytes differ, so that it tells an attacker nothing. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;

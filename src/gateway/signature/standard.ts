@@ -1,20 +1,19 @@
 import type { VerifyConfig } from '../../config/source/types.ts';
 import { fromBase64 } from '../../core/encoding.ts';
-import type { SignatureCheck } from './check.ts';
+import { badSignature, checkTime, type SignatureCheck } from './check.ts';
 import { type Bytes, bytesOf, importMacKey, joined, type Key, mac, sameBytes } from './mac.ts';
-import { badSignature, checkTime } from './refusal.ts';
 
-/** Signatures of one header that are tried: several come while a sender changes its secret, never many. */
+/** Most signatures of one header that are tried. A sender that changes its secret sends two for a while. */
 const MAX_SIGNATURES = 16;
-/** The same for ed25519, which costs more and hashes the body each time. */
-const MAX_PUBLIC = 4;
+/** The same for Ed25519: it costs more, and hashes the body each time. */
+const MAX_ED25519 = 4;
 
-type Test = (message: Bytes, signatures: Signatures) => Promise<boolean>;
+type Matches = (message: Bytes, signatures: Signatures) => Promise<boolean>;
 type Signatures = Record<'v1' | 'v1a', Bytes[]>;
 
-/** Standard Webhooks 1.0, by its own header names or those of Svix. */
+/** Standard Webhooks 1.0, with its own header names or those of Svix. */
 export function standardCheck({ secrets, tolerance }: VerifyConfig): SignatureCheck {
-  const tests = secrets.map(makeTest);
+  const matchers = secrets.map(makeMatcher);
   return async (sent, head) => {
     const family = head.header('webhook-signature') === undefined ? 'svix' : 'webhook';
     const id = head.header(`${family}-id`);
@@ -24,15 +23,15 @@ export function standardCheck({ secrets, tolerance }: VerifyConfig): SignatureCh
     checkTime(time, tolerance);
     const signatures = signaturesOf(header);
     const message = joined([bytesOf(`${id}.${time}.`), sent]) as Bytes;
-    for (const [secret, test] of tests.entries())
-      if (await test(message, signatures)) return { secret, id, idSigned: true };
+    for (const [secret, matches] of matchers.entries())
+      if (await matches(message, signatures)) return { secret, id, idSigned: true };
     throw badSignature('mismatch');
   };
 }
 
-/** What can be read of a list such as `v1,<base64> v2,... v1a,<base64>`. */
+/** Signatures of a list such as `v1,<base64> v2,... v1a,<base64>`; entries that cannot be read are left out. */
 function signaturesOf(header: string): Signatures {
-  // Two header fields of the name, which every runtime joins like this, are nothing that a sender means.
+  // Runtimes join two header fields of one name like this. No sender means to send two.
   if (header.includes(', ')) throw badSignature('malformed');
   const found: Signatures = { v1: [], v1a: [] };
   for (const entry of header.split(' ', MAX_SIGNATURES)) {
@@ -44,8 +43,8 @@ function signaturesOf(header: string): Signatures {
   return found;
 }
 
-/** `whpk_` is the sender's public key for v1a; all else is base64 of the secret for v1, mostly after `whsec_`. */
-function makeTest(secret: string): Test {
+/** `whpk_` begins the sender's public key (v1a). Others are shared secrets (v1) in base64, mostly after `whsec_`. */
+function makeMatcher(secret: string): Matches {
   const bytes = fromBase64(secret.replace(/^wh(?:sec|pk)_/, ''))!;
   let key: Promise<Key> | undefined;
   if (!secret.startsWith('whpk_')) {
@@ -58,7 +57,7 @@ function makeTest(secret: string): Test {
   }
   return async (message, { v1a }) => {
     key ??= crypto.subtle.importKey('raw', bytes, 'Ed25519', false, ['verify']);
-    for (const signature of v1a.slice(0, MAX_PUBLIC)) {
+    for (const signature of v1a.slice(0, MAX_ED25519)) {
       if (await crypto.subtle.verify('Ed25519', await key, signature, message)) return true;
     }
     return false;

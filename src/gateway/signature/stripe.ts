@@ -1,8 +1,7 @@
 import type { VerifyConfig } from '../../config/source/types.ts';
 import { fromHex } from '../../core/encoding.ts';
-import type { SignatureCheck } from './check.ts';
+import { badSignature, checkTime, type SignatureCheck } from './check.ts';
 import { bytesOf, joined, makeMacs, sameBytes } from './mac.ts';
-import { badSignature, checkTime } from './refusal.ts';
 
 const MAX_PARTS = 32;
 
@@ -24,7 +23,7 @@ export function stripeCheck({ secrets, tolerance }: VerifyConfig): SignatureChec
   };
 }
 
-/** Other versions than v1 are left out: v0 is for tests. */
+/** Signatures of other versions are left out: v0 is for tests. */
 function read(header: string): { time: string; signatures: Uint8Array[] } {
   const times: string[] = [];
   const signatures: Uint8Array[] = [];

@@ -1,13 +1,12 @@
 import type { VerifyConfig } from '../../config/source/types.ts';
 import { fromBase64, fromHex } from '../../core/encoding.ts';
 import type { Head } from '../body/head.ts';
-import type { SignatureCheck } from './check.ts';
+import { badSignature, checkTime, type SignatureCheck } from './check.ts';
 import { bytesOf, joined, makeMacs, sameBytes } from './mac.ts';
-import { badSignature, checkTime } from './refusal.ts';
 
 type Part = 'body' | 'timestamp' | 'id' | Uint8Array;
 
-/** One HMAC of a text made from body, time and id, in a header of its own. */
+/** Checks the HMAC that stands in one header. The signed text is made of body, time and id by `template`. */
 export function templateCheck(config: VerifyConfig): SignatureCheck {
   const { tolerance, prefix, encoding } = config;
   const macs = makeMacs(config.secrets.map(bytesOf), config.hash);

@@ -1,17 +1,16 @@
 import { toBase64 } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { SignatureCheck } from './check.ts';
+import { badSignature, type SignatureCheck } from './check.ts';
 import { bytesOf, makeMacs } from './mac.ts';
-import { badSignature } from './refusal.ts';
 
 /**
- * X signs posts, and asks by GET for the HMAC of a token, which anybody may do. So a token must not be
- * a possible body: else whoever asks would be handed the signature of an event that X never sent.
+ * X signs its posts. By GET it asks for the HMAC of a token, and so can anybody. A token that could be a body would
+ * give an attacker the signature of an event that X never sent, so tokens have no `{`.
  */
 const TOKEN = /^[\w+/=.-]{1,256}$/;
 const OBJECT = 0x7b;
 
-/** `check` for posts; GET gets the `response` to its `crc_token`, made with the first secret. */
+/** Posts are checked by `check`. A GET gets a `response` to its `crc_token`, made with the first secret. */
 export function twitterCheck(secrets: string[], check: SignatureCheck): SignatureCheck {
   const macs = makeMacs(secrets.map(bytesOf), 'sha256');
   return async (sent, head) => {
@@ -21,10 +20,7 @@ export function twitterCheck(secrets: string[], check: SignatureCheck): Signatur
     }
     const token = head.query('crc_token');
     if (token === undefined || !TOKEN.test(token)) {
-      throw new RequestError(
-        'bad_webhook',
-        'the query has no crc_token, or one of other than base64 characters',
-      );
+      throw new RequestError('bad_webhook', 'the query needs a crc_token of 1 to 256 base64 characters');
     }
     return {
       secret: 0,

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { KafkaConfig } from '../../../src/config/config.ts';
+import type { KafkaConfig } from '../../../src/config/log/types.ts';
 import type { EventLog } from '../../../src/ports/event-log.ts';
 import { record } from '../../contracts/collector.ts';
 import { freePort } from '../../services/free-port.ts';

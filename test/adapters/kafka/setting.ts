@@ -3,7 +3,7 @@ import { type Admin, Kafka, type KafkaMessage, logLevel } from 'kafkajs';
 import { vi } from 'vitest';
 import type { OnLog } from '../../../src/adapters/kafka/core/on-log.ts';
 import { kafkaEventLog } from '../../../src/adapters/kafka/event-log.ts';
-import type { KafkaConfig } from '../../../src/config/config.ts';
+import type { KafkaConfig } from '../../../src/config/log/types.ts';
 import type { EventLog } from '../../../src/ports/event-log.ts';
 
 /** A plain connection to one broker. */

@@ -8,6 +8,7 @@ import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
 import { makeTags, slotOf, tagOf } from '../../../src/adapters/redis/slots.ts';
 import { type ClaimOutcome, type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import { dedupeStoreContract } from '../../contracts/dedupe-store.ts';
+import { rateStoreContract } from '../../contracts/rate-store.ts';
 import { type RedisCluster, startRedisCluster } from '../../services/redis-cluster.ts';
 import {
   answered,
@@ -53,6 +54,23 @@ dedupeStoreContract('Redis Cluster', async () => {
   };
 });
 
+rateStoreContract('Redis Cluster', async () => {
+  const prefix = `${randomUUID()}:`;
+  return {
+    open: async () => {
+      const store = redisRateStore({
+        ...clusterServers(cluster),
+        ...{ prefix, timeout: 5_000 },
+        onError: () => {},
+      });
+      const asks = ids(MANY).map(({ key }) => ({ key, rate: 1, owed: 0, want: 0 }));
+      await answered(() => store.take(asks));
+      return store;
+    },
+    destroy: async () => {},
+  };
+});
+
 test('slots are those of the server, and tags are spread evenly', async () => {
   const { port } = cluster.nodes[0]!;
   for (const key of [
@@ -85,22 +103,6 @@ test('a prefix with a name in braces keeps all ids in one slot', async () => {
   const claims = ids(50);
   expect(await store.claim(claims, 'a')).toEqual(claims.map(() => 'claimed'));
   expect(await store.claim(claims, 'b')).toEqual(claims.map(() => 'pending'));
-  await store.close();
-});
-
-test('rates are shared over all nodes', async () => {
-  const store = redisRateStore({
-    ...clusterServers(cluster),
-    prefix: 'r:',
-    timeout: 5_000,
-    onError: () => {},
-  });
-  // Each attempt has new buckets: an attempt that failed has taken tokens of some.
-  const [asks, grants] = await answered(async () => {
-    const fresh = Array.from({ length: 200 }, () => ({ key: randomUUID(), rate: 10, owed: 3, want: 5 }));
-    return [fresh, await store.take(fresh)] as const;
-  });
-  expect(grants).toEqual(asks.map(() => ({ granted: 5, left: 2, wait: 0 })));
   await store.close();
 });
 

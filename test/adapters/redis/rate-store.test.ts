@@ -7,13 +7,14 @@ import type { SourceConfig } from '../../../src/config/source/types.ts';
 import type { RequestError } from '../../../src/core/errors.ts';
 import type { Admission } from '../../../src/gateway/admission/admit.ts';
 import type { Limiter } from '../../../src/gateway/rate/limiter.ts';
-import { makeLimiter } from '../../../src/gateway/rate/rate.ts';
+import { makeLimiter } from '../../../src/gateway/rate/rate-limiter.ts';
 import { StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import type { RateStore, TokenAsk, TokenGrant } from '../../../src/ports/rate-store.ts';
+import { rateStoreContract } from '../../contracts/rate-store.ts';
 import { type RedisServer, startRedis } from '../../services/redis.ts';
 import { answered } from './store.ts';
 
-const admission = { door: { source: { name: 's' } }, who: null } as Admission;
+const admission = { guarded: { source: { name: 's' } }, who: null } as Admission;
 
 let server: RedisServer;
 let stores: RateStore[];
@@ -28,6 +29,10 @@ afterEach(async () => {
   await server.stop();
 });
 
+rateStoreContract('Redis', async () => {
+  return { open: () => open(), destroy: async () => {} };
+});
+
 /** A store that is connected. */
 async function open(url = server.url): Promise<RateStore> {
   const store = redisRateStore({ url, prefix: 't:', timeout: 1_000, onError: (error) => errors.push(error) });
@@ -40,38 +45,8 @@ const answering = (store: RateStore) =>
   answered(() => store.take([{ key: randomUUID(), rate: 1, owed: 0, want: 0 }]));
 
 describe('redisRateStore', { timeout: 30_000 }, () => {
-  /** Rates of one token in 1000 s: nothing comes in while a test runs. */
   const one = async (store: RateStore, ask: Partial<TokenAsk>): Promise<TokenGrant> =>
     (await store.take([{ key: 'k', rate: 1_000_000, owed: 0, want: 0, ...ask }]))[0]!;
-
-  test('a bucket is full at first, gives what it has, and fills again', async () => {
-    const store = await open();
-    const key = randomUUID();
-    const [first, second, third] = await store.take([
-      { key, rate: 1, owed: 0, want: 5 },
-      { key: 'other', rate: 100, owed: 0, want: 40 },
-      { key: 'third', rate: 10, owed: 35, want: 40 },
-    ]);
-    expect([first!.granted, first!.left]).toEqual([1, 0]);
-    expect(first!.wait).toBe(1000);
-    expect(second).toEqual({ granted: 40, left: 60, wait: 0 });
-    expect(third).toEqual({ granted: 0, left: -25, wait: 2600 });
-    await expect
-      .poll(() => one(store, { key, rate: 1, want: 1 }), { timeout: 5_000 })
-      .toMatchObject({ granted: 1 });
-  });
-
-  test('of many calls at once exactly as many tokens are given as there are', async () => {
-    const [a, b] = [await open(), await open()];
-    const started = performance.now();
-    const asks = Array.from({ length: 1000 }, (_, i) =>
-      one(i % 2 ? a : b, { key: 'slow', rate: 1, want: 1 }),
-    );
-    const granted = (await Promise.all(asks)).reduce((sum, grant) => sum + grant.granted, 0);
-    // One that was there, and what came in meanwhile.
-    expect(granted).toBeGreaterThanOrEqual(1);
-    expect(granted).toBeLessThanOrEqual(2 + (performance.now() - started) / 1000);
-  });
 
   test('nothing is kept of a bucket once it is full again', async () => {
     const store = await open();
@@ -112,7 +87,7 @@ describe('gateways that share a rate', { timeout: 60_000 }, () => {
     return makeLimiter({
       sources,
       store,
-      platform: { digest: (text) => Buffer.from(text).toString('base64url') },
+      digests: { digest: (text) => Buffer.from(text).toString('base64url') },
     })!;
   }
 

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { redisDedupeStore } from '../../../src/adapters/redis/dedupe-store.ts';
 import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
-import type { RedisServers } from '../../../src/config/redis/resolve.ts';
+import type { RedisServers } from '../../../src/config/dedupe/types.ts';
 import { type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import { dedupeStoreContract } from '../../contracts/dedupe-store.ts';
 import { type RedisSentinel, startRedisSentinel } from '../../services/redis-sentinel.ts';

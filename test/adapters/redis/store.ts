@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { expect } from 'vitest';
 import { keyNames } from '../../../src/adapters/redis/dedupe-store.ts';
-import type { RedisLogin, RedisServers } from '../../../src/config/redis/resolve.ts';
+import type { RedisLogin, RedisServers } from '../../../src/config/dedupe/types.ts';
 import { type Claim, claimKey, type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import type { RedisCluster } from '../../services/redis-cluster.ts';
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { combineReports, logReport, makeLogger } from '../../../src/adapters/telemetry/logging.ts';
-import type { DeliveryFacts, GroupFacts, Report, RequestFacts } from '../../../src/ports/report.ts';
+import { combineReports } from '../../../src/adapters/telemetry/combine.ts';
+import { logReport, makeLogger } from '../../../src/adapters/telemetry/logging.ts';
+import type { DeliveryFact, Fact, GroupFact, Report, RequestFact } from '../../../src/ports/report.ts';
 
 function capture(level = 'info') {
   const lines: string[] = [];
@@ -8,7 +9,8 @@ function capture(level = 'info') {
   return { logger, lines, parsed: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
 }
 
-const GROUP: GroupFacts = {
+const GROUP: GroupFact = {
+  kind: 'group',
   topic: 'clicks',
   events: 3,
   accepted: 2,
@@ -23,7 +25,8 @@ const GROUP: GroupFacts = {
   error: null,
 };
 const VERDICTS = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
-const REQUEST: RequestFacts = {
+const REQUEST: RequestFact = {
+  kind: 'request',
   source: 'web',
   who: null,
   status: 202,
@@ -31,7 +34,8 @@ const REQUEST: RequestFacts = {
   verdicts: VERDICTS,
   error: null,
 };
-const DELIVERY: DeliveryFacts = {
+const DELIVERY: DeliveryFact = {
+  kind: 'delivery',
   subscription: 'print',
   outcome: 'delivered',
   events: 1,
@@ -43,11 +47,12 @@ const DELIVERY: DeliveryFacts = {
 test('a commit group is one wide line', () => {
   const { logger, parsed } = capture();
   const report = logReport(logger);
-  report.group(GROUP);
-  report.group({ ...GROUP, error: 'broker is gone' });
-  expect(parsed()).toMatchObject([
-    { level: 'info', msg: 'group', ...GROUP },
-    { level: 'warn', msg: 'group', error: 'broker is gone' },
+  report(GROUP);
+  report({ ...GROUP, error: 'broker is gone' });
+  const { kind: _, ...fields } = GROUP;
+  expect(parsed()).toEqual([
+    { level: 'info', msg: 'group', ...fields, time: expect.any(String) },
+    { level: 'warn', msg: 'group', ...fields, error: 'broker is gone', time: expect.any(String) },
   ]);
   expect(Date.parse(String(parsed()[0]?.time))).not.toBeNaN();
 });
@@ -55,11 +60,11 @@ test('a commit group is one wide line', () => {
 test('only requests that went wrong are logged, the faults of ours louder', () => {
   const { logger, parsed } = capture();
   const report = logReport(logger);
-  report.request(REQUEST);
-  report.request({ ...REQUEST, status: 422 });
-  report.request({ ...REQUEST, status: 413, error: 'body_too_large' });
-  report.request({ ...REQUEST, status: 503 });
-  report.request({ ...REQUEST, status: 500, error: 'internal' });
+  report(REQUEST);
+  report({ ...REQUEST, status: 422 });
+  report({ ...REQUEST, status: 413, error: 'body_too_large' });
+  report({ ...REQUEST, status: 503 });
+  report({ ...REQUEST, status: 500, error: 'internal' });
   expect(parsed()).toMatchObject([
     { level: 'info', error: 'body_too_large' },
     { level: 'warn', status: 503 },
@@ -71,36 +76,36 @@ test('ten lines a second per code, and how many were left out', () => {
   const { logger, parsed } = capture();
   let time = 0;
   const report = logReport(logger, () => time);
-  const overload = () => report.request({ ...REQUEST, status: 503, error: 'overloaded' });
+  const overload = () => report({ ...REQUEST, status: 503, error: 'overloaded' });
   for (let i = 0; i < 25; i++) overload();
   expect(parsed()).toHaveLength(10);
-  report.request({ ...REQUEST, status: 503, error: 'stopping' });
+  report({ ...REQUEST, status: 503, error: 'log_unavailable' });
   expect(parsed()).toHaveLength(11);
   time = 1000;
   overload();
   overload();
   expect(parsed().slice(11)).toMatchObject([{ error: 'overloaded', leftOut: 15 }, { error: 'overloaded' }]);
   expect(parsed()[12]).not.toHaveProperty('leftOut');
-  for (let i = 0; i < 25; i++) report.delivery({ ...DELIVERY, outcome: 'retry', reason: 'status' });
+  for (let i = 0; i < 25; i++) report({ ...DELIVERY, outcome: 'retry', reason: 'status' });
   expect(parsed()).toHaveLength(23);
 });
 
 test('a delivery is logged when it failed, else only for debugging', () => {
   const { logger, parsed } = capture();
-  logReport(logger).delivery(DELIVERY);
+  logReport(logger)(DELIVERY);
   expect(parsed()).toEqual([]);
-  logReport(logger).delivery({ ...DELIVERY, outcome: 'dead_letter', reason: 'refused' });
+  logReport(logger)({ ...DELIVERY, outcome: 'dead_letter', reason: 'refused' });
   expect(parsed()).toMatchObject([{ level: 'warn', msg: 'delivery', reason: 'refused' }]);
   const debug = capture('debug');
-  logReport(debug.logger).delivery(DELIVERY);
+  logReport(debug.logger)(DELIVERY);
   expect(debug.parsed()).toMatchObject([{ level: 'debug', outcome: 'delivered' }]);
 });
 
 test('a breaker that opens is a warning, one that closes is not', () => {
   const { logger, parsed } = capture();
   const report = logReport(logger);
-  report.breaker?.({ subscription: 'print', open: true, reason: 'unreachable', ms: null });
-  report.breaker?.({ subscription: 'print', open: false, reason: null, ms: 1500 });
+  report({ kind: 'breaker', subscription: 'print', open: true, reason: 'unreachable', ms: null });
+  report({ kind: 'breaker', subscription: 'print', open: false, reason: null, ms: 1500 });
   expect(parsed()).toMatchObject([
     { level: 'warn', msg: 'breaker open', subscription: 'print', reason: 'unreachable' },
     { level: 'info', msg: 'breaker closed', subscription: 'print', ms: 1500 },
@@ -128,30 +133,27 @@ test('C59 secrets stay out of the log: fields, nested fields, URLs in messages a
   expect(JSON.parse(lines[6]!).cause).toMatchObject({ type: 'TypeError', message: 'a bug', code: 'E1' });
 });
 
-test('several reports hear the same', () => {
-  const heard: string[] = [];
-  const ear = (name: string): Report => ({
-    group: () => heard.push(`${name} group`),
-    request: () => heard.push(`${name} request`),
-    delivery: () => heard.push(`${name} delivery`),
-    reply: () => heard.push(`${name} reply`),
-    breaker: () => heard.push(`${name} breaker`),
-  });
-  const { breaker: _, reply: __, ...deaf } = ear('c');
-  const report = combineReports(ear('a'), deaf, ear('b'));
-  report.group(GROUP);
-  report.request(REQUEST);
-  report.delivery(DELIVERY);
-  report.breaker?.({ subscription: 'print', open: true, reason: 'timeout', ms: null });
-  report.reply?.({ subscription: 'print', outcome: 'stored', events: 1 });
-  const facts = ['group', 'request', 'delivery'].flatMap((fact) => [`a ${fact}`, `c ${fact}`, `b ${fact}`]);
-  expect(heard).toEqual([...facts, 'a breaker', 'b breaker', 'a reply', 'b reply']);
+test('several reports get the same facts, in order', () => {
+  const heard: [string, Fact][] = [];
+  const listener =
+    (name: string): Report =>
+    (fact) =>
+      heard.push([name, fact]);
+  const report = combineReports(listener('a'), listener('b'));
+  const reply: Fact = { kind: 'reply', subscription: 'print', outcome: 'stored', events: 1 };
+  for (const fact of [GROUP, reply]) report(fact);
+  expect(heard).toEqual([
+    ['a', GROUP],
+    ['b', GROUP],
+    ['a', reply],
+    ['b', reply],
+  ]);
 });
 
 test('a line neither steers the terminal nor says anything else for it', () => {
   const { logger, lines, parsed } = capture();
   const who = 'a\u001b[2J\u009b31m\r\n{"level":"info"}\u0085\u202eb\u2028\u007f grün ✓';
-  logReport(logger).request({ ...REQUEST, who, status: 503, error: 'overloaded' });
+  logReport(logger)({ ...REQUEST, who, status: 503, error: 'overloaded' });
   expect(lines).toHaveLength(1);
   expect(lines[0]).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e]|\n./);
   expect(lines[0]).toContain('grün ✓');

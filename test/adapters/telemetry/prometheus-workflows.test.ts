@@ -13,10 +13,18 @@ test('steps and instances are counted by what came of them, and those under way 
     oldest: () => [{ workflow: 'order', value: 12.5 }],
     lag: () => [{ workflow: 'order', topic: 'orders', partition: 1, value: 7 }],
   });
-  const step = { workflow: 'order', step: 'charge', attempts: 2, ms: 40, status: 200, reason: null };
-  report.step!({ ...step, outcome: 'done' });
-  report.step!({ ...step, outcome: 'undo_failed', status: 400, reason: 'refused' });
-  report.instance!({ workflow: 'order', outcome: 'failed', step: 'charge', reason: 'undo_failed' });
+  const step = {
+    kind: 'step' as const,
+    workflow: 'order',
+    step: 'charge',
+    attempts: 2,
+    ms: 40,
+    status: 200,
+    reason: null,
+  };
+  report({ ...step, outcome: 'done' });
+  report({ ...step, outcome: 'undo_failed', status: 400, reason: 'refused' });
+  report({ kind: 'instance', workflow: 'order', outcome: 'failed', step: 'charge', reason: 'undo_failed' });
   const text = await registry.metrics();
   for (const line of [
     'postern_workflow_steps_total{workflow="order",step="charge",outcome="done"} 1',

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import { type PrometheusOptions, prometheusReport } from '../../../src/adapters/telemetry/prometheus.ts';
 import type { Verdict } from '../../../src/core/event.ts';
-import type { DeliveryFacts, GroupFacts, RequestFacts } from '../../../src/ports/report.ts';
+import type { DeliveryFact, GroupFact, RequestFact } from '../../../src/ports/report.ts';
 
 const OPTIONS: PrometheusOptions = {
   sources: ['web', 'sensors'],
@@ -21,12 +21,13 @@ const OPTIONS: PrometheusOptions = {
   open: () => [{ subscription: 'print', value: 1 }],
 };
 
-function request(facts: Partial<RequestFacts> = {}): RequestFacts {
+function request(facts: Partial<RequestFact> = {}): RequestFact {
   const verdicts = { accepted: 1, duplicate: 0, rejected: 0, retry: 0 };
-  return { source: 'web', who: null, status: 202, ms: 3, verdicts, error: null, ...facts };
+  return { kind: 'request', source: 'web', who: null, status: 202, ms: 3, verdicts, error: null, ...facts };
 }
 
-const GROUP: GroupFacts = {
+const GROUP: GroupFact = {
+  kind: 'group',
   topic: 'clicks',
   events: 3,
   accepted: 3,
@@ -41,7 +42,8 @@ const GROUP: GroupFacts = {
   error: null,
 };
 
-const DELIVERY: DeliveryFacts = {
+const DELIVERY: DeliveryFact = {
+  kind: 'delivery',
   subscription: 'print',
   outcome: 'delivered',
   events: 1,
@@ -87,14 +89,14 @@ function parse(text: string): Map<string, number> {
 
 test('facts become the metrics that are promised', async () => {
   const { report, metrics, contentType } = prometheusReport(OPTIONS);
-  report.request(request({ signature: 'secret-2' }));
+  report(request({ signature: 'secret-2' }));
   const verdicts = { accepted: 1, duplicate: 2, rejected: 3, retry: 4 };
-  report.request(request({ status: 503, ms: 700, verdicts, error: 'log_unavailable' }));
-  report.group(GROUP);
-  report.group({ ...GROUP, events: 5000, claimMs: null, appendMs: null, unchecked: 0 });
-  report.delivery(DELIVERY);
-  report.delivery({ ...DELIVERY, outcome: 'dead_letter', events: 2, ms: null, reason: 'refused' });
-  report.reply?.({ subscription: 'print', outcome: 'stored', events: 3 });
+  report(request({ status: 503, ms: 700, verdicts, error: 'log_unavailable' }));
+  report(GROUP);
+  report({ ...GROUP, events: 5000, claimMs: null, appendMs: null, unchecked: 0 });
+  report(DELIVERY);
+  report({ ...DELIVERY, outcome: 'dead_letter', events: 2, ms: null, reason: 'refused' });
+  report({ kind: 'reply', subscription: 'print', outcome: 'stored', events: 3 });
   const samples = parse(await metrics());
   expect(contentType).toMatch(/^text\/plain; version=0\.0\.4/);
   expect(Object.fromEntries(samples)).toMatchObject({
@@ -180,29 +182,29 @@ test('an unknown lag is absent, never 0', async () => {
 test('C64 clients cannot make series', async () => {
   const { report, metrics } = prometheusReport(OPTIONS);
   for (const source of ['web', 'sensors', 'unknown']) {
-    for (let status = 0; status < 700; status++) report.request(request({ source, status }));
+    for (let status = 0; status < 700; status++) report(request({ source, status }));
   }
   for (let reason = 0; reason < 32; reason++) {
-    report.delivery({ ...DELIVERY, outcome: 'dead_letter', reason: `r${reason}` });
-    report.delivery({ ...DELIVERY, subscription: 'x', outcome: 'dead_letter', reason: `r${reason}` });
+    report({ ...DELIVERY, outcome: 'dead_letter', reason: `r${reason}` });
+    report({ ...DELIVERY, subscription: 'x', outcome: 'dead_letter', reason: `r${reason}` });
   }
-  report.delivery({ ...DELIVERY, outcome: 'dead_letter', reason: 'one more' });
-  report.delivery({ ...DELIVERY, subscription: 'x', outcome: 'dead_letter', reason: 'one more' });
+  report({ ...DELIVERY, outcome: 'dead_letter', reason: 'one more' });
+  report({ ...DELIVERY, subscription: 'x', outcome: 'dead_letter', reason: 'one more' });
   const postern = async () => [...parse(await metrics()).keys()].filter((name) => name.startsWith('postern'));
   const before = await postern();
   const status = fc.oneof(fc.nat(1000), fc.constantFrom(Number.NaN, -1, 2.5, Number.POSITIVE_INFINITY));
   const word = fc.string({ maxLength: 40 });
   for (const [source, code, reason] of fc.sample(fc.tuple(word, status, word), 50_000)) {
-    report.request(request({ source, status: code }));
-    report.delivery({ ...DELIVERY, subscription: source, outcome: 'dead_letter', reason });
+    report(request({ source, status: code }));
+    report({ ...DELIVERY, subscription: source, outcome: 'dead_letter', reason });
   }
-  for (const name of ['__proto__', 'constructor', 'toString']) report.request(request({ source: name }));
+  for (const name of ['__proto__', 'constructor', 'toString']) report(request({ source: name }));
   expect(await postern()).toEqual(before);
 });
 
 test('C64 help and type lines are as Prometheus wants them', async () => {
   const { report, metrics } = prometheusReport(OPTIONS);
-  report.request(request());
+  report(request());
   const text = await metrics();
   parse(text);
   const promtool = spawnSync('promtool', ['check', 'metrics'], { input: text });
@@ -213,7 +215,7 @@ test('C64 help and type lines are as Prometheus wants them', async () => {
 test('C65 two reports in one process do not meet', async () => {
   const first = prometheusReport(OPTIONS);
   const second = prometheusReport(OPTIONS);
-  first.report.request(request());
+  first.report(request());
   const name = 'postern_requests_total{source="web",code="202"}';
   expect(parse(await first.metrics()).get(name)).toBe(1);
   expect(parse(await second.metrics()).get(name)).toBeUndefined();
@@ -233,7 +235,7 @@ test('received = accepted + duplicate + rejected + retry', async () => {
       const { report, metrics } = prometheusReport(OPTIONS);
       let received = 0;
       for (const facts of requests) {
-        report.request(request(facts));
+        report(request(facts));
         received += Object.values(facts.verdicts).reduce((sum, count) => sum + count);
       }
       const samples = [...parse(await metrics())].filter(([name]) => name.startsWith('postern_events_total'));

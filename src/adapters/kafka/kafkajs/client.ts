@@ -1,7 +1,7 @@
 import { isIP, connect as netConnect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { type Admin, Kafka, type logCreator, logLevel, type RetryOptions, type SASLOptions } from 'kafkajs';
-import type { KafkaConfig } from '../../../config/config.ts';
+import type { KafkaConfig } from '../../../config/log/types.ts';
 import { within } from '../core/failures.ts';
 import type { OnLog } from '../core/on-log.ts';
 import { patchKafkajs } from './patch.ts';

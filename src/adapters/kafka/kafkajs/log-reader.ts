@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Batch from 'kafkajs/src/consumer/batch.js';
-import type { KafkaConfig } from '../../../config/config.ts';
+import type { KafkaConfig } from '../../../config/log/types.ts';
 import { partitionName, type StoredRecord } from '../../../ports/event-log.ts';
 import type { LogReader, Range } from '../../../ports/log-reader.ts';
 import { rootCause, within } from '../core/failures.ts';

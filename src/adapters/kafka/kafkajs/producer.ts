@@ -1,5 +1,5 @@
 import kafkajs, { CompressionTypes } from 'kafkajs';
-import type { KafkaConfig } from '../../../config/config.ts';
+import type { KafkaConfig } from '../../../config/log/types.ts';
 import type { OnLog } from '../core/on-log.ts';
 import type { TopicProducer } from '../core/topic-appender.ts';
 import { kafkaClient } from './client.ts';

@@ -1,5 +1,5 @@
 import kafkajs, { type Admin } from 'kafkajs';
-import type { KafkaConfig } from '../../../config/config.ts';
+import type { KafkaConfig } from '../../../config/log/types.ts';
 import { rootCause } from '../core/failures.ts';
 import type { OnLog } from '../core/on-log.ts';
 import type { TopicInfo } from '../core/plan.ts';

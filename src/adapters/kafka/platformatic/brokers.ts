@@ -7,7 +7,7 @@ import {
   NetworkError,
   parseBroker,
 } from '@platformatic/kafka';
-import type { KafkaConfig } from '../../../config/config.ts';
+import type { KafkaConfig } from '../../../config/log/types.ts';
 
 /** Milliseconds, as in kafkajs/client.ts. */
 const CONNECT_MS = 3_000;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import type { KafkaConfig } from '../../../config/config.ts';
+import type { KafkaConfig } from '../../../config/log/types.ts';
 import { encodeRecords } from '../core/encode.ts';
 import type { Batches } from '../core/plan.ts';
 import type { PartitionBatch } from '../core/produce-request.ts';
