@@ -1,6 +1,6 @@
 import type { KafkaConfig } from '../../config/log/types.ts';
 import { onAbort } from '../../core/lifecycle.ts';
-import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
+import type { AppendVerdict, EventLog } from '../../ports/event-log.ts';
 import { rootCause } from './core/failures.ts';
 import type { OnLog } from './core/on-log.ts';
 import type { TopicInfo } from './core/plan.ts';
@@ -119,9 +119,11 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
     problem,
     append: async (records) => {
       const verdicts = records.map((): AppendVerdict => 'failed');
-      const appends = byTopic(records).map(([topic, own]) =>
-        appenderOf(topic).append(own.records, own.indexes, verdicts),
-      );
+      const topics = Map.groupBy(records.keys(), (index) => records[index]!.topic);
+      const appends = [...topics].map(([topic, indexes]) => {
+        const own = topics.size === 1 ? records : indexes.map((index) => records[index]!);
+        return appenderOf(topic).append(own, indexes, verdicts);
+      });
       await Promise.all(appends);
       return verdicts;
     },
@@ -144,25 +146,4 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
       return closed;
     },
   };
-}
-
-/** The records of one topic, and their indexes among all. */
-interface OneTopic {
-  records: LogRecord[];
-  indexes: number[];
-}
-
-function byTopic(records: LogRecord[]): [string, OneTopic][] {
-  const topics = new Map<string, OneTopic>();
-  for (let index = 0; index < records.length; index++) {
-    const record = records[index]!;
-    let own = topics.get(record.topic);
-    if (own === undefined) {
-      own = { records: [], indexes: [] };
-      topics.set(record.topic, own);
-    }
-    own.records.push(record);
-    own.indexes.push(index);
-  }
-  return [...topics];
 }

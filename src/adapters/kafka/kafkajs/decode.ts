@@ -1,12 +1,13 @@
 import { createRequire } from 'node:module';
-import kafkajs, { CompressionTypes } from 'kafkajs';
+import kafkajs, { CompressionTypes, type KafkaMessage } from 'kafkajs';
 import type Decoder from 'kafkajs/src/protocol/decoder.js';
+import type { StoredRecord } from '../../../ports/event-log.ts';
 
 // Node finds only some of kafkajs' names in its CommonJS.
 const { CompressionCodecs, KafkaJSError } = kafkajs;
 
 /** A decoded record. Offset and timestamp are numbers. Of two headers with one name the last one counts. */
-export interface FetchedRecord {
+interface FetchedRecord {
   key: Buffer | null;
   value: Buffer | null;
   headers: Record<string, Buffer>;
@@ -182,6 +183,12 @@ class RecordReader {
     }
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
+}
+
+/** A fetched message as a record of the log. This file decoded it: kafkajs' own type does not hold. */
+export function stored(topic: string, partition: number, message: KafkaMessage): StoredRecord {
+  const { key, value, headers, offset, timestamp } = message as unknown as FetchedRecord;
+  return { topic, partition, key, value, headers, offset, timestamp };
 }
 
 const EMPTY = Buffer.alloc(0);

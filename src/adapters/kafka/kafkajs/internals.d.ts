@@ -28,16 +28,6 @@ declare module 'kafkajs/src/protocol/encoder.js' {
   export = Encoder;
 }
 
-declare module 'kafkajs/src/protocol/requests/produce/v7/request.js' {
-  const request: (values: object) => { encode(): Promise<{ buffer: Buffer }> };
-  export = request;
-}
-
-declare module 'kafkajs/src/utils/long.js' {
-  const Long: { fromValue(value: string): object };
-  export = Long;
-}
-
 declare module 'kafkajs/src/consumer/batch.js' {
   import type { KafkaMessage } from 'kafkajs';
 
@@ -58,13 +48,4 @@ declare module 'kafkajs/src/protocol/decoder.js' {
     forward(bytes: number): void;
   }
   export = Decoder;
-}
-
-declare module 'kafkajs/src/protocol/recordBatch/v0/decoder.js' {
-  import type { KafkaMessage } from 'kafkajs';
-  import type Decoder from 'kafkajs/src/protocol/decoder.js';
-
-  type Record = KafkaMessage & { isControlRecord: boolean; batchContext: { producerId: string } };
-  const decode: (decoder: Decoder) => Promise<{ records: Record[] }>;
-  export = decode;
 }

@@ -6,9 +6,9 @@ import type { LogReader, Range } from '../../../ports/log-reader.ts';
 import { rootCause, within } from '../core/failures.ts';
 import type { OnLog } from '../core/on-log.ts';
 import { kafkaClient, withAdmin } from './client.ts';
+import { stored } from './decode.ts';
 import { type FetchCluster, fetchCluster } from './fetch-cluster.ts';
 import { startOffsets } from './positions.ts';
-import { stored } from './stored.ts';
 
 const ADMIN_MS = 15_000;
 const FETCH_MS = 15_000;

@@ -10,9 +10,9 @@ import {
 import { rootCause, within } from '../core/failures.ts';
 import type { OnLog } from '../core/on-log.ts';
 import { type Client, kafkaClient, withAdmin } from './client.ts';
+import { stored } from './decode.ts';
 import { startPositions } from './positions.ts';
 import { byTopic, finishWork } from './revocation.ts';
-import { stored } from './stored.ts';
 import { type GroupTiming, RETRY, waitingConsumer } from './waiting-consumer.ts';
 
 export interface MemberOptions extends ConsumeOptions {

@@ -1,20 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { ProtocolError } from '@platformatic/kafka';
 import type { KafkaConfig } from '../../../config/log/types.ts';
 import { encodeRecords } from '../core/encode.ts';
 import type { Batches } from '../core/plan.ts';
 import type { PartitionBatch } from '../core/produce-request.ts';
 import type { Sending, TopicProducer } from '../core/topic-appender.ts';
 import { Brokers } from './brokers.ts';
-import {
-  askMetadata,
-  askProducerId,
-  isTransient,
-  isTransientAnswer,
-  makeProduce,
-  type ProducerId,
-} from './requests.ts';
+import { askMetadata, askProducerId, isTransient, makeProduce, type ProducerId } from './requests.ts';
 
 /** Attempts of one send, about 7 s in all: enough for a leader to move or a broker to start again. */
 const TRIES = 11;
@@ -59,9 +53,9 @@ class PlatformaticProducer implements TopicProducer {
         this.#id = await askProducerId(await this.#brokers.any());
         return;
       } catch (error) {
-        // A broker that cannot be reached is reported at once.
-        if (!isTransientAnswer(error) || tries === TRIES) throw error;
-        await this.#wait(tries, error as Error);
+        // A broker's answer while it starts may pass. One that cannot be reached is reported at once.
+        if (!(error instanceof ProtocolError) || !isTransient(error) || tries === TRIES) throw error;
+        await this.#wait(tries, error);
       }
     }
   }

@@ -24,16 +24,11 @@ export interface ProducerId {
   producerEpoch: number;
 }
 
-/** Sends batches of a topic to one broker. Resolves with an outcome by partition: null when it is stored. */
-export type Produce = (
-  connection: Connection,
-  id: ProducerId,
-  topic: string,
-  partitions: PartitionBatch[],
-) => Promise<Map<number, Error | null>>;
-
-/** Makes `Produce` with our own encoding: the library's makes several objects for each header. */
-export function makeProduce(): Produce {
+/**
+ * Makes a function that sends batches of a topic to one broker, in our own encoding: the library's makes several objects
+ * for each header. It resolves with an outcome by partition: null when it is stored.
+ */
+export function makeProduce() {
   // The library's CRC-32C is native code where there is some; in this form the bytes are not copied.
   const encode = produceEncoder((bytes) => crc32c(Writer.create().append(bytes).dynamicBuffer) | 0);
   const api = createAPI<[ProduceArguments], ReturnType<typeof produceV7.parseResponse>>(
@@ -44,7 +39,7 @@ export function makeProduce(): Produce {
     false,
     false,
   );
-  return async (connection, id, topic, partitions) => {
+  return async (connection: Connection, id: ProducerId, topic: string, partitions: PartitionBatch[]) => {
     const topicData = [{ topic, partitions }];
     const { responses } = await answerTo(
       api.async(connection, { ...id, acks: -1, timeout: REPLICAS_MS, topicData }),
@@ -86,9 +81,4 @@ function errorOf(errorCode: number): Error | null {
 /** Whether the same request may succeed a moment later. */
 export function isTransient(error: Error): boolean {
   return error instanceof GenericError && error.canRetry === true;
-}
-
-/** Whether a broker answered, with an error that may pass a moment later: while it starts, for example. */
-export function isTransientAnswer(error: unknown): boolean {
-  return error instanceof ProtocolError && isTransient(error);
 }
