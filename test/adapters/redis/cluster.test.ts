@@ -173,28 +173,35 @@ describe('faults', { timeout: 60_000 }, () => {
   });
 
   test('C33 finds nodes that all have new addresses while the old ones hang, which the Cluster of ioredis keeps asking', async () => {
-    /** Gives each node another address. */
-    const announce = async () => {
-      const relays = await Promise.all(cluster.nodes.map(({ port }) => startRelay(port)));
-      for (const [i, { port }] of cluster.nodes.entries())
-        await cluster.cli(port, 'config', 'set', 'cluster-announce-port', `${relays[i]!.port}`);
+    /** Resolves when every node knows every node by these ports. */
+    const known = (ports: number[]) => {
       const isKnown = async () => {
         const lists = cluster.nodes.map(({ port }) => cluster.cli(port, 'cluster', 'slots'));
-        const ports = new Set(relays.map(({ port }) => port));
-        return (await Promise.all(lists)).every((list) =>
-          [...list.matchAll(/127\.0\.0\.1\n(\d+)/g)].every((match) => ports.has(Number(match[1]))),
-        );
+        return (await Promise.all(lists))
+          .flatMap((list) => [...list.matchAll(/127\.0\.0\.1\n(\d+)/g)])
+          .every(([, port]) => ports.includes(Number(port)));
       };
-      await expect.poll(isKnown, { timeout: 30_000 }).toBe(true);
+      return expect.poll(isKnown, { timeout: 30_000 }).toBe(true);
+    };
+    const announce = async (ports: number[]) => {
+      for (const [i, { port }] of cluster.nodes.entries())
+        await cluster.cli(port, 'config', 'set', 'cluster-announce-port', `${ports[i]}`);
+    };
+    /** Gives each node another address. */
+    const move = async () => {
+      const relays = await Promise.all(cluster.nodes.map(({ port }) => startRelay(port)));
+      const ports = relays.map(({ port }) => port);
+      await announce(ports);
+      await known(ports);
       return relays;
     };
-    const old = await announce();
+    const old = await move();
     const ours = openStore({ prefix: `${randomUUID()}:`, timeout: 1_000 });
     const claims = ids(MANY);
     await answering(ours, MANY);
     await ours.claim(claims, 'a');
     for (const relay of old) relay.hang();
-    const fresh = await announce();
+    const fresh = await move();
     await answering(ours, MANY);
     expect(await ours.claim(claims, 'b')).toEqual(claims.map(() => 'pending'));
     await ours.close();
