@@ -11,8 +11,8 @@ import { formatProblem } from '../src/core/problem.ts';
 import { guardSources } from '../src/gateway/admission/admit.ts';
 import { makeOpenApiPage } from '../src/gateway/openapi/page.ts';
 import { makeRoutes } from '../src/gateway/routes.ts';
+import { type Precompilation, precompileSchemas } from '../src/schema/edge/precompile.ts';
 import { readSchemaFiles } from '../src/schema/load.ts';
-import { type Precompilation, precompileSchemas } from '../src/schema/precompile.ts';
 import type { PlainSchemas } from '../src/schema/registry.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -124,7 +124,7 @@ function workerCode(config: Config, secrets: BoundSecret[], precompiled: Precomp
   const plain = plainOf(config, precompiled);
   return [
     "import { makeWorker } from '../src/edge.ts';",
-    "import { precompiledSet } from '../src/schema/precompiled.ts';",
+    "import { precompiledSet } from '../src/schema/edge/precompiled.ts';",
     `const config = JSON.parse(${JSON.stringify(parts)});`,
     `const schemas = precompiledSet(${precompiled.code(plain)});`,
     'export default makeWorker(config, schemas);',

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type OpenLog, openTopics } from '../app/log.ts';
-import { compileLetterFilter, type LetterFilter, readLetters } from '../dispatcher/letters.ts';
+import { compileLetterFilter, type LetterFilter, readLetters } from '../dispatcher/dead-letter-search.ts';
 import { redrive } from '../dispatcher/redrive.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { countOf, subscriptionOf, timesOf, UsageError } from './command-line.ts';

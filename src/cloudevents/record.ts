@@ -83,23 +83,21 @@ export function cloudEvent(record: StoredRecord): CloudEvent {
   return { attributes: complete(attributes, record), contentType, data: record.value };
 }
 
-/**
- * What headers are called by is told once, for as many of them as there are in practice. Anybody who can write to the
- * topic names these: long ones are not kept.
- */
-const known = new Map<string, string | null>();
-const MOST_KNOWN = 1_000;
-const LONGEST_KNOWN = 64;
+/** The headers of most events and the attributes in them: a look-up costs less than to cut and check the name. */
+const USUAL: ReadonlyMap<string, string | null> = new Map([
+  ...['content-type', 'traceparent', 'tracestate'].map((header): [string, null] => [header, null]),
+  ...[
+    ...['specversion', 'id', 'source', 'type', 'time', 'subject', 'dataschema', 'partitionkey'],
+    ...['clientip', 'device', 'dedupe', 'posternhops'],
+  ].map((name): [string, string] => [`ce_${name}`, name]),
+]);
 
 /** The attribute that a header holds; null for none. */
 export function attributeIn(header: string): string | null {
-  let name = known.get(header);
-  if (name === undefined) {
-    name = header.startsWith('ce_') && header !== 'ce_datacontenttype' ? header.slice(3) : null;
-    if (name !== null && !isAttributeName(name)) name = null;
-    if (known.size < MOST_KNOWN && header.length <= LONGEST_KNOWN) known.set(header, name);
-  }
-  return name;
+  const usual = USUAL.get(header);
+  if (usual !== undefined) return usual;
+  const name = header.startsWith('ce_') && header !== 'ce_datacontenttype' ? header.slice(3) : null;
+  return name !== null && isAttributeName(name) ? name : null;
 }
 
 /** Names that CloudEvents allows for attributes, but for those that are never one here: `constructor` would hide what the object is. */

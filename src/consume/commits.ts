@@ -1,31 +1,32 @@
 import { type Partition, type Position, partitionName } from '../ports/event-log.ts';
 import { OffsetTracker } from './offsets.ts';
 
-/** Milliseconds between commits, unless many events are finished sooner. */
-const EVERY_MS = 150;
-const EVERY_EVENTS = 500;
-const AGAIN_MS = 1_000;
+/** Time between commits, unless many events are finished sooner. */
+const COMMIT_MS = 150;
+const COMMIT_EVENTS = 500;
+/** Wait after a commit that failed. */
+const RETRY_MS = 1_000;
 
-/** One partition from its assignment to its loss. */
+/** A partition that is assigned to this process, from its assignment to its loss. */
 export interface Holding extends Partition {
   readonly tracker: OffsetTracker;
   /** The offset after the newest record, or null before the first records came. */
   end: number | null;
   committed: number | null;
   paused: boolean;
-  /** Lanes in which too many events wait. */
+  /** How many of its lanes have too many waiting events. */
   crowded: number;
-  /** It is somebody else's now: what is still in work here must not count any more. */
+  /** The partition is lost: events that are still in work here no longer count. */
   lost: boolean;
 }
 
-/** Events that are not concluded; null when that is not known. */
+/** How many events are not concluded; null when that is not known. */
 export function lagOf({ tracker, end }: Holding): number | null {
-  const place = tracker.oldest ?? tracker.next;
-  return end === null || place === null ? null : Math.max(0, end - place);
+  const done = tracker.oldest ?? tracker.next;
+  return end === null || done === null ? null : Math.max(0, end - done);
 }
 
-/** The partitions that are ours, and how far they are done. */
+/** The assigned partitions and how far they are done, which is committed now and then. */
 export class Commits {
   readonly #send: (positions: Position[]) => Promise<void>;
   readonly #holdings = new Map<string, Holding>();
@@ -70,22 +71,22 @@ export class Commits {
     return this.#holdings.get(partitionName(partition));
   }
 
-  /** Notes that an event is concluded; its place is committed soon. */
+  /** Notes that an event is concluded; its offset is committed soon. */
   finish(holding: Holding, offset: number): void {
     if (holding.lost) return;
     holding.tracker.finish(offset);
     this.#finished++;
-    if (this.#finished >= EVERY_EVENTS) void this.#commit();
-    else this.#schedule(EVERY_MS);
+    if (this.#finished >= COMMIT_EVENTS) void this.#commit();
+    else this.#schedule(COMMIT_MS);
   }
 
-  /** Commits what is finished now. Does not reject: what fails is read again by the next owner. */
+  /** Commits at once. Does not reject: events whose commit fails are read again by the next owner. */
   async flush(): Promise<void> {
     if (this.#running !== null) await this.#running;
     await this.#commit();
   }
 
-  /** The partitions are given up: nothing that comes late counts. */
+  /** The partitions are given up: events that are finished later do not count. */
   forget(): void {
     for (const holding of this.#holdings.values()) holding.lost = true;
     this.#holdings.clear();
@@ -112,7 +113,7 @@ export class Commits {
     this.#running = this.#store(moved).finally(() => {
       this.#running = null;
       const behind = [...this.#holdings.values()].some(isBehind);
-      if (behind) this.#schedule(this.#problem === null ? EVERY_MS : AGAIN_MS);
+      if (behind) this.#schedule(this.#problem === null ? COMMIT_MS : RETRY_MS);
     });
     return this.#running;
   }

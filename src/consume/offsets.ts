@@ -1,16 +1,16 @@
 /**
- * The contiguous finished prefix of one partition. Offsets are begun in rising order (with gaps where the
- * log has none: compaction, transaction markers) and finished in any order.
+ * Knows up to which offset all records of a partition are finished. Offsets are begun in rising order and finished in
+ * any order. There are gaps where the log has no record (compaction, transaction markers).
  */
 export class OffsetTracker {
-  /** Begun and not known to be part of the prefix, in order. */
+  /** From `#head` on: offsets that were begun and are not before `next`, in order. */
   #begun: number[] = [];
   #head = 0;
   #last = -1;
   readonly #finished = new Set<number>();
   #next: number | null = null;
 
-  /** Notes that `offset` is in work. False when it, or a later one, was begun before: it is not taken. */
+  /** Notes that `offset` is in work. False, and without effect, when it or a later one was begun before. */
   begin(offset: number): boolean {
     if (offset <= this.#last) return false;
     this.#last = offset;
@@ -18,7 +18,7 @@ export class OffsetTracker {
     return true;
   }
 
-  /** Notes that `offset` needs no more work. Does nothing when it is not in work. */
+  /** Notes that `offset` is finished. Does nothing when it is not in work. */
   finish(offset: number): void {
     if (offset !== this.#begun[this.#head]) {
       if (this.#isOpen(offset)) this.#finished.add(offset);
@@ -31,7 +31,7 @@ export class OffsetTracker {
       this.#head++;
     }
     this.#next = last + 1;
-    // Half of the array is spent: copy the rest down, so that each offset is moved once on average.
+    // Half of the array is spent. Copying the rest now moves each offset once on average.
     if (this.#head > 1024 && this.#head * 2 > this.#begun.length) {
       this.#begun = this.#begun.slice(this.#head);
       this.#head = 0;

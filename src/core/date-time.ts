@@ -14,15 +14,9 @@ export function isTime(text: string): boolean {
 
 /** RFC 3339 date-time; `T` and `Z` may be lower-case, a space is no `T`. */
 export function isDateTime(text: string): boolean {
-  if (text === last) return true;
   const separator = text.charCodeAt(10);
-  if ((separator !== 0x54 && separator !== 0x74) || !hasDate(text) || !hasTime(text, 11)) return false;
-  last = text;
-  return true;
+  return (separator === 0x54 || separator === 0x74) && hasDate(text) && hasTime(text, 11);
 }
-
-/** A time is looked at as the event's and by its schema, one right after the other. */
-let last: string | null = null;
 
 function hasDate(text: string): boolean {
   const year = digits(text, 0, 4);

@@ -4,8 +4,8 @@ import type { Filter } from '../filter/filter.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { type Delivery, deliveryOf } from './call.ts';
+import { redrivenEvent } from './dead-letter-record.ts';
 import { reportDelivery } from './facts.ts';
-import { redrivenEvent } from './letter.ts';
 
 export interface ArriveOptions {
   subscription: SubscriptionConfig;
@@ -14,8 +14,8 @@ export interface ArriveOptions {
 }
 
 /**
- * Takes records that have just come: those that came before are left out, `pass` gets what the subscription wants,
- * in order, and `skip` the offsets of the others.
+ * Sorts records that were just read: `pass` gets those that the subscription wants, in order, and `skip` the offsets of
+ * the others. Records that were read before are left out.
  */
 export function arrive(
   options: ArriveOptions,
@@ -32,7 +32,7 @@ export function arrive(
   for (const record of records) {
     if (!holding.tracker.begin(record.offset)) continue;
     const event = isRedriven ? redrivenEvent(record, subscription.group) : record;
-    // What was given up has passed the filter before.
+    // A redriven event has passed the filter before.
     if (event === null || (!isRedriven && filter !== null && !filter.match(event))) {
       skip(record.offset);
       filtered++;

@@ -10,12 +10,12 @@ export interface BatchLimits {
   size: number;
 }
 
-/** One event per call. */
+/** A call has one event. */
 export const SINGLE: BatchLimits = { events: 1, wait: 0, size: 0 };
 
 /**
- * How many events the next call takes: as many as fit, once there are enough of them or one has waited long
- * enough; else 0. An event that is too large for the size goes alone. Of each lane, the queue holds the first event.
+ * How many events the next call takes: as many as fit, once there are enough of them or one has waited long enough;
+ * else 0. An event that is larger than the size goes alone. Of each lane, the queue holds the first event.
  */
 export function batchLength(
   queue: Queue<Delivery>,
@@ -36,15 +36,15 @@ export function batchLength(
   return count > 0 && oldestArrival(queue) + wait <= now ? count : 0;
 }
 
-/** When the oldest of the queued events came, on the monotonic clock; there must be one. */
+/** When the oldest of the queued events was read, on the monotonic clock. The queue must not be empty. */
 export function oldestArrival(queue: Queue<Delivery>): number {
-  // Without lanes they are in that order; a lane that was busy comes back with old ones.
+  // Without lanes the first is the oldest. A lane that was busy comes back with old events.
   let oldest = queue.at(0).arrived;
   for (let i = 1; i < queue.length; i++) oldest = Math.min(oldest, queue.at(i).arrived);
   return oldest;
 }
 
-/** Takes so many events, those of one lane together and in order. */
+/** Takes `length` events, those of one lane together and in order. */
 export function takeBatch(queue: Queue<Delivery>, length: number): Delivery[] {
   const taken: Delivery[] = [];
   while (taken.length < length) {
@@ -58,7 +58,7 @@ export function takeBatch(queue: Queue<Delivery>, length: number): Delivery[] {
   return taken;
 }
 
-/** Takes the event that was queued last; there must be one. */
+/** Takes the event that was queued last. The queue must not be empty. */
 export function takeNewest(queue: Queue<Delivery>): Delivery[] {
   const head = queue.pop()!;
   return [head.lane === null ? head : advance(head.lane)];

@@ -17,22 +17,22 @@ export interface Bounds {
   ends: ReadonlyMap<string, number>;
 }
 
-/** How far a partition is. */
-interface Mark {
+/** How far the replay of a partition has come. */
+interface PartitionProgress {
   /** The next offset to be read. */
   next: number;
-  /** The offset after the newest record that was given on. */
+  /** The offset after the newest record that was passed on. */
   given: number;
   committed: number;
 }
 
-/** A log that ends where it ended at the start, and has only the records of a time. */
+/** Shows only the records of a log that are of a time, up to where the log ended at the start. */
 export class BoundedLog implements EventLog {
   readonly #log: EventLog;
   readonly #bounds: Bounds;
-  readonly #marks = new Map<string, Mark>();
+  readonly #partitions = new Map<string, PartitionProgress>();
   readonly #done = Promise.withResolvers<void>();
-  /** Resolves when every partition that is ours is read and committed to its end. */
+  /** Resolves when each assigned partition is read and committed to its end. */
   readonly done = this.#done.promise;
   isDone = false;
 
@@ -54,8 +54,8 @@ export class BoundedLog implements EventLog {
       commit: async (positions) => {
         await real.commit(positions);
         for (const position of positions) {
-          const mark = this.#marks.get(partitionName(position));
-          if (mark !== undefined) mark.committed = position.offset;
+          const progress = this.#partitions.get(partitionName(position));
+          if (progress !== undefined) progress.committed = position.offset;
         }
         this.#check();
       },
@@ -77,24 +77,24 @@ export class BoundedLog implements EventLog {
     return {
       assigned: (positions: Position[]) => {
         for (const one of positions)
-          this.#marks.set(partitionName(one), { next: one.offset, given: 0, committed: 0 });
+          this.#partitions.set(partitionName(one), { next: one.offset, given: 0, committed: 0 });
         sink.assigned(positions);
         this.#check();
       },
       records: (partition: Partition, records: StoredRecord[], end: number) => {
-        const mark = this.#marks.get(partitionName(partition));
-        if (mark === undefined) return;
+        const progress = this.#partitions.get(partitionName(partition));
+        if (progress === undefined) return;
         const wanted = records.filter((record) => this.#isWanted(record));
-        mark.next = records.at(-1)!.offset + 1;
+        progress.next = records.at(-1)!.offset + 1;
         if (wanted.length > 0) {
-          mark.given = wanted.at(-1)!.offset + 1;
+          progress.given = wanted.at(-1)!.offset + 1;
           sink.records(partition, wanted, end);
         }
         this.#check();
       },
       revoked: async () => {
         await sink.revoked();
-        this.#marks.clear();
+        this.#partitions.clear();
       },
       failed: (error: Error) => sink.failed(error),
     };
@@ -107,8 +107,8 @@ export class BoundedLog implements EventLog {
   }
 
   #check(): void {
-    if (this.isDone || this.#marks.size === 0) return;
-    for (const [key, { next, given, committed }] of this.#marks) {
+    if (this.isDone || this.#partitions.size === 0) return;
+    for (const [key, { next, given, committed }] of this.#partitions) {
       if (next < (this.#bounds.ends.get(key) ?? 0) || committed < given) return;
     }
     this.isDone = true;

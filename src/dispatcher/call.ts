@@ -1,52 +1,52 @@
 import type { Holding } from '../consume/commits.ts';
-import type { Answer } from '../function/conclude.ts';
+import type { Answer } from '../function/answer.ts';
 import type { Caller, Invocation } from '../function/invoker.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { recordSize } from '../ports/record-size.ts';
-import type { Tried } from './breaker.ts';
+import type { BreakerCall } from './breaker.ts';
 
 /** One event on its way to a function. */
 export interface Delivery {
-  /** Of a redriven event as it was at first, so that its topic and offset are not those of the holding. */
+  /** A redriven event is here as it was at first, so its topic and offset are not those of the holding. */
   record: StoredRecord;
   holding: Holding;
-  /** Its place in the holding. */
+  /** Its offset in the holding. */
   offset: number;
-  /** Bytes, about. */
+  /** Bytes, roughly. */
   size: number;
-  /** When it came, on the monotonic clock in milliseconds. */
+  /** When it was read, in milliseconds on the monotonic clock. */
   arrived: number;
-  /** What it is remembered by once it is delivered; empty when it is not. */
+  /** Its key in the dedupe store; empty for a subscription without `dedupe`. */
   identity: string;
   /** Bytes that it takes of a call's `batch.size`; 0 when calls have one event. */
   share: number;
-  /** With `order: key`, of an event with a key. */
+  /** Null without `order: key`, and for an event without a key. */
   lane: Lane | null;
-  /** The next one that waits in its lane. */
+  /** The next event that waits in its lane. */
   behind: Delivery | null;
 }
 
-/** Events of one key of a partition. */
+/** The events of one key of a partition that are not concluded. */
 export interface Lane {
   /** Null while it is not in use. */
   holding: Holding | null;
   key: Uint8Array;
   hash: number;
-  /** Another one of the same slot, or that is not in use. */
+  /** The next lane of the same slot, or of those that are not in use. */
   chain: Lane | null;
   /** Events in work. */
   working: number;
-  /** Calls that are held back until nothing is in work. */
+  /** Calls that wait here until nothing is in work; linked by `next`. */
   calls: Call | null;
-  /** Events that wait until nothing is in work, and no call is held back; linked by `behind`. */
+  /** Events that wait here until nothing is in work and no call waits; linked by `behind`. */
   first: Delivery | null;
   last: Delivery | null;
   waiting: number;
-  /** So many wait that the partition is paused. */
+  /** More events wait than may, so the partition is paused. */
   crowded: boolean;
 }
 
-/** A record that has just come, and its place in the holding; `arrived` is the monotonic clock's time in milliseconds. */
+/** A record that was just read, and its offset in the holding. `arrived`: milliseconds on the monotonic clock. */
 export function deliveryOf(
   record: StoredRecord,
   holding: Holding,
@@ -67,29 +67,29 @@ export function deliveryOf(
 }
 
 /** Events that are sent together, over all attempts. */
-export class Call implements Caller, Tried {
+export class Call implements Caller, BreakerCall {
   readonly deliveries: readonly Delivery[];
   readonly records: readonly StoredRecord[];
   readonly #concluded: (call: Call) => void;
-  /** Attempts begun with these events, also in larger calls, without those that cost none. */
+  /** Attempts begun with these events, also in larger calls. Attempts that cost none are not counted. */
   attempts = 0;
-  /** Failures in a row: the wait for the next attempt grows by them. */
+  /** Failures in a row: the wait for the next attempt grows with them. */
   failures = 0;
   failedAt = -1;
   begunAt = 0;
   excused = false;
-  /** A stale connection may be tried again once per attempt. */
+  /** False after a stale connection, which is tried again only once per attempt. */
   fresh = true;
   /** When the first attempt began, in milliseconds since 1970. */
   firstTime = 0;
   /** No attempt begins later, in milliseconds since 1970. */
   deadline = Number.POSITIVE_INFINITY;
-  /** Its number at the pace. */
+  /** Its number from `Pace.began`. */
   number = 0;
   answer: Answer | null = null;
   invocation: Invocation | null = null;
   timer: NodeJS.Timeout | null = null;
-  /** Comes after it when both are held back in a lane. */
+  /** The next call that waits in the same lane. */
   next: Call | null = null;
 
   constructor(deliveries: readonly Delivery[], concluded: (call: Call) => void) {
@@ -106,7 +106,7 @@ export class Call implements Caller, Tried {
     return this.deliveries.length === 1;
   }
 
-  /** A call with some of the events, which have been through the same. */
+  /** A call with some of these events, and with their history. */
   part(deliveries: readonly Delivery[]): Call {
     const call = new Call(deliveries, this.#concluded);
     call.attempts = this.attempts;

@@ -1,19 +1,19 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
-import { type Answer, conclude, invalidCall, reasonOf } from '../function/conclude.ts';
+import { type Answer, conclude, invalidCall, reasonOf } from '../function/answer.ts';
 import type { Invoker } from '../function/invoker.ts';
 import { retryAfter } from '../function/retry.ts';
 import type { Appender } from '../ports/event-log.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
-import { Again } from './again.ts';
 import type { Breaker } from './breaker.ts';
 import { Call, type Delivery } from './call.ts';
-import { makeReplies, type Replies } from './chain.ts';
-import { DeadLetters, type Letter } from './dead-letter.ts';
+import { DeadLetterWriter } from './dead-letter-writer.ts';
 import { reportDelivery } from './facts.ts';
-import { holdBack } from './lanes.ts';
+import { returnToLane } from './lanes.ts';
 import type { Pace } from './pace.ts';
+import { Replies } from './replies.ts';
+import { Retries } from './retries.ts';
 import { halves, partsOf } from './split.ts';
-import { isFree, isLast, type Step, stepAfter } from './step.ts';
+import { costsNoAttempt, isLast, type Step, stepAfter } from './step.ts';
 
 export interface DelivererOptions {
   subscription: SubscriptionConfig;
@@ -24,40 +24,40 @@ export interface DelivererOptions {
   report: Report;
   now: () => number;
   random: () => number;
-  /** The event needs no more work: it is delivered, or stored as a dead letter. */
+  /** The event is concluded: it is delivered, or stored as a dead letter. */
   settled(delivery: Delivery, isDelivered: boolean): void;
-  /** A place may be free, a call due again, or nothing in work any more. */
+  /** A call may have ended, another may be due, or nothing may be in work any more. */
   changed(): void;
 }
 
-/** Milliseconds: long enough to see which other idle connections were closed too. */
-const AGAIN_MS = 10;
+/** Long enough to notice which other idle connections were closed too. */
+const RECONNECT_MS = 10;
 
-/** Calls from their first attempt to their conclusion: done, or stored as dead letters. */
+/** Makes calls, from their first attempt until their events are delivered or stored as dead letters. */
 export class Deliverer {
   readonly #options: DelivererOptions;
   readonly #inflight = new Set<Call>();
-  /** Those that have failed. */
-  readonly again: Again;
-  readonly #letters: DeadLetters;
+  /** Calls that have failed. */
+  readonly retries: Retries;
+  readonly #letters: DeadLetterWriter;
   readonly #replies: Replies | null;
   #closing = false;
 
   constructor(options: DelivererOptions) {
     this.#options = options;
     const { log, subscription, random } = options;
-    this.again = new Again({
+    this.retries = new Retries({
       ...options,
       makeCall: (delivery) => new Call([delivery], this.#answered),
       begin: (call) => this.begin(call, true),
       giveUp: (call) => this.#giveUp(call, call.answer!),
     });
-    this.#letters = new DeadLetters({
+    this.#letters = new DeadLetterWriter({
       log,
       subscription: subscription.name,
       topic: subscription.deadLetter,
       random,
-      stored: ({ delivery }: Letter) => options.settled(delivery, false),
+      stored: ({ delivery }) => options.settled(delivery, false),
       failed: (letters) => this.#report('retry', letters, null, 'dead_letter_failed'),
       idle: options.changed,
     });
@@ -65,10 +65,10 @@ export class Deliverer {
     this.#replies =
       reply === null
         ? null
-        : makeReplies({ log, subscription: name, topic: reply, report: options.report, random });
+        : new Replies({ log, subscription: name, topic: reply, report: options.report, random });
   }
 
-  /** Calls on their way. */
+  /** Calls in flight. */
   get inflight(): number {
     return this.#inflight.size;
   }
@@ -77,12 +77,12 @@ export class Deliverer {
     return this.#inflight.size === 0 && !this.#letters.writing;
   }
 
-  /** First attempt of a call with these events; `isSearch` as the breaker's. */
+  /** Begins the first attempt of a call with these events; `isSearch` as for `Breaker.began`. */
   deliver(deliveries: readonly Delivery[], isSearch = false): void {
     this.begin(new Call(deliveries, this.#answered), isSearch);
   }
 
-  /** Next attempt of a call. */
+  /** Begins the next attempt of a call. */
   begin(call: Call, isSearch = false): void {
     const { now, breaker, pace, invoker, subscription } = this.#options;
     if (call.firstTime === 0) call.firstTime = now();
@@ -101,14 +101,14 @@ export class Deliverer {
     }
   }
 
-  /** Lets calls in flight end, and drops those that wait. */
+  /** Lets calls in flight end, and drops calls that wait. */
   close(): void {
     this.#closing = true;
-    this.again.close();
+    this.retries.close();
     this.#replies?.close();
   }
 
-  /** Drops everything. Answers that come later do not count. */
+  /** Drops all calls. Answers that come later do not count. */
   abort(): void {
     this.close();
     this.#letters.stop();
@@ -120,9 +120,9 @@ export class Deliverer {
     }
   }
 
-  /** Everything that is held. */
+  /** All events that are held here. */
   *deliveries(): Generator<Delivery> {
-    for (const calls of [this.again, this.#inflight]) {
+    for (const calls of [this.retries, this.#inflight]) {
       for (const call of calls) yield* call.deliveries;
     }
     for (const { delivery } of this.#letters.letters) yield delivery;
@@ -134,7 +134,7 @@ export class Deliverer {
     else void this.#publish(call, this.#replies);
   };
 
-  /** What the function answered is stored before its events are done; meanwhile the call keeps its place. */
+  /** Stores the function's answer before its events are done. Until then the call counts as in flight. */
   async #publish(call: Call, replies: Replies): Promise<void> {
     const answer = call.answer!;
     const fault = await replies.publish(call.records, answer.reply!);
@@ -147,30 +147,30 @@ export class Deliverer {
     const answer = call.answer!;
     const { breaker, pace, now, subscription } = this.#options;
     const { retry } = subscription;
-    const told = retryAfter(answer.retryAfter, now(), retry.max);
+    const retryAfterMs = retryAfter(answer.retryAfter, now(), retry.max);
     const last = isLast(call, answer, retry);
-    const counts = breaker.answered(call, answer, told, last);
+    const counts = breaker.answered(call, answer, retryAfterMs, last);
     pace.answered(call.number, answer);
-    if (this.again.concluded(call, answer, told)) {
+    if (this.retries.concluded(call, answer, retryAfterMs)) {
       this.#report('retry', 1, answer, reasonOf(answer));
       this.#options.changed();
       return;
     }
     const step = stepAfter(call, answer, counts, retry);
-    if (isFree(step, answer)) call.attempts--;
+    if (costsNoAttempt(step, answer)) call.attempts--;
     call.fresh = step !== 'reconnect';
     if (step === 'done') this.#done(call, answer);
     else if (step === 'give_up') this.#giveUp(call, answer);
-    else if (step === 'split') this.#split(call, told, answer);
-    else this.#wait(call, step, told, answer);
+    else if (step === 'split') this.#split(call, retryAfterMs, answer);
+    else this.#wait(call, step, retryAfterMs, answer);
     this.#options.changed();
   }
 
   #done(call: Call, answer: Answer): void {
     const { settled, subscription } = this.#options;
     const { done, failed, after } = partsOf(call, answer.failed);
-    // First, so that nothing overtakes it when its lane becomes free.
-    for (const held of after) holdBack(held);
+    // First, so that nothing overtakes these events when their lane becomes free.
+    for (const held of after) returnToLane(held);
     for (const delivery of done) settled(delivery, true);
     this.#report('delivered', done.length, answer, null);
     if (failed === null) return;
@@ -178,31 +178,31 @@ export class Deliverer {
     else this.#wait(failed, 'wait', null, answer);
   }
 
-  #split(call: Call, told: number | null, answer: Answer): void {
+  #split(call: Call, retryAfterMs: number | null, answer: Answer): void {
     this.#report('retry', call.deliveries.length, answer, reasonOf(answer));
     if (this.#closing) return;
     call.failures++;
     const isRefused = conclude(answer) === 'refused';
     const left = Math.max(0, call.deadline - this.#options.now());
-    const wait = () => (isRefused ? 0 : Math.min(left, this.again.backOff(call, told)));
+    const wait = () => (isRefused ? 0 : Math.min(left, this.retries.backOff(call, retryAfterMs)));
     const { one, other, after } = halves(call);
-    this.again.delay(one, wait());
-    if (after) holdBack(other);
-    else this.again.delay(other, wait());
+    this.retries.delay(one, wait());
+    if (after) returnToLane(other);
+    else this.retries.delay(other, wait());
   }
 
-  #wait(call: Call, step: Step, told: number | null, answer: Answer): void {
-    // The breaker's wait is the call's, and it may be the next probe.
-    let ms = step === 'reconnect' ? AGAIN_MS : 0;
+  #wait(call: Call, step: Step, retryAfterMs: number | null, answer: Answer): void {
+    // A call that may be the next probe waits for the breaker only.
+    let ms = step === 'reconnect' ? RECONNECT_MS : 0;
     if (step === 'wait') {
       call.failures++;
-      ms = this.again.backOff(call, told);
+      ms = this.retries.backOff(call, retryAfterMs);
     }
-    // It would be too late then.
-    if (this.again.isLate(call, ms) && answer.fault !== 'aborted') this.#giveUp(call, answer);
+    // The next attempt would be too late.
+    if (this.retries.isLate(call, ms) && answer.fault !== 'aborted') this.#giveUp(call, answer);
     else {
       this.#report('retry', call.deliveries.length, answer, reasonOf(answer));
-      this.again.delay(call, ms);
+      this.retries.delay(call, ms);
     }
   }
 

@@ -1,7 +1,7 @@
-import type { Answer } from '../function/conclude.ts';
+import type { Answer } from '../function/answer.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
 
-/** Reports what became of events; `answer` is null when there was no call. */
+/** Reports the outcome of events; `answer` is null when there was no call. */
 export function reportDelivery(
   { report, subscription }: { report: Report; subscription: { name: string } },
   outcome: DeliveryOutcome,

@@ -10,31 +10,31 @@ import type { Pace } from './pace.ts';
 
 export interface FeedOptions {
   limits: BatchLimits;
-  /** Events of one key that may wait for an earlier one before their partition is paused; null: they need not wait. */
+  /** Events of one key that may wait for an earlier one before their partition is paused; null: without `order: key`. */
   laneLimit: number | null;
   breaker: Breaker;
   pace: Pace;
   /** Bytes that an event takes of a batch. */
   sizeOf(record: StoredRecord): number;
-  /** A call that was held back for its order may begin. */
+  /** A call that waited in its lane may begin. */
   resume(call: Call): void;
-  /** A call may begin that could not before, because its time has come or its lane is free. */
+  /** A call may be able to begin: its time has come, or its lane is free. */
   due(): void;
 }
 
-/** Milliseconds that an event may wait behind events that fail before newer ones overtake it. */
+/** Milliseconds that an event may wait behind events that fail. After that, newer events have turns too. */
 const PATIENCE_MS = 2_000;
 
-/** Events that no call was made for yet, and which call begins next. */
+/** Holds the events that were not sent yet, and decides which call begins next. */
 export class Feed {
   readonly #options: FeedOptions;
-  /** Those that may be sent; of each lane only the first. */
+  /** Events that may be sent; of each lane only the first. */
   readonly #ready = new Queue<Delivery>();
   readonly #lanes: Lanes | null;
   #timer: NodeJS.Timeout | null = null;
-  /** The turn is a new event's, not one's that waits for its next attempt. */
+  /** It is the turn of a new event, not of one that waits for its next attempt. */
   #isNewsTurn = false;
-  /** The turn is the newest event's. */
+  /** It is the turn of the newest event. */
   #isNewestTurn = false;
   /** When the timer ends, on the monotonic clock. */
   #timerAt = 0;
@@ -46,7 +46,7 @@ export class Feed {
       laneLimit === null
         ? null
         : new Lanes({
-            most: laneLimit,
+            limit: laneLimit,
             ready: (delivery) => {
               this.#ready.push(delivery);
               due();
@@ -58,13 +58,13 @@ export class Feed {
           });
   }
 
-  /** While the function cannot be reached, one new event is enough: it may be the next probe. */
+  /** False while the function cannot be reached and there is an event for the next probe. */
   get wantsMore(): boolean {
     const { breaker } = this.#options;
     return !breaker.isOpen || breaker.isReached || this.#ready.length === 0;
   }
 
-  /** Events that wait in a lane because of which their partition is paused. */
+  /** Events that wait in lanes whose partition is paused because of them. */
   get parked(): number {
     return this.#lanes?.parked ?? 0;
   }
@@ -76,7 +76,7 @@ export class Feed {
     else this.#lanes.enter(delivery);
   }
 
-  /** The event needs no more calls: the next one of its key may be sent. */
+  /** The event is concluded: the next one of its key may be sent. */
   concluded(delivery: Delivery): void {
     if (delivery.lane !== null) this.#lanes?.leave(delivery);
   }
@@ -88,7 +88,7 @@ export class Feed {
     this.#timer = null;
   }
 
-  /** Everything that is held here; some of it twice. */
+  /** All events that are held here; some come twice. */
   *[Symbol.iterator](): Generator<Delivery> {
     yield* this.#ready;
     if (this.#lanes !== null) yield* this.#lanes.deliveries();
@@ -104,11 +104,11 @@ export class Feed {
       return false;
     }
     if (breaker.isOpen) return this.#probe(deliverer, now);
-    deliverer.again.keepOrder();
-    // In turns: neither many events that fail nor many new ones keep the others waiting.
+    deliverer.retries.keepOrder();
+    // They take turns, so that neither many failing events nor many new ones keep the others waiting.
     this.#isNewsTurn = !this.#isNewsTurn;
     if (this.#isNewsTurn && this.#beginNew(deliverer, now)) return true;
-    const again = deliverer.again.due();
+    const again = deliverer.retries.due();
     if (again === undefined) return !this.#isNewsTurn && this.#beginNew(deliverer, now);
     deliverer.begin(again);
     return true;
@@ -126,7 +126,7 @@ export class Feed {
     const { wait } = breaker;
     if (wait === 0) {
       if (breaker.wantsNew && this.#beginNew(deliverer, now)) return true;
-      const again = breaker.isReached ? deliverer.again.dueAlone() : deliverer.again.due();
+      const again = breaker.isReached ? deliverer.retries.dueAlone() : deliverer.retries.due();
       if (again === undefined) return this.#beginNew(deliverer, now);
       deliverer.begin(again);
       return true;
@@ -139,7 +139,7 @@ export class Feed {
   #overtakes(deliverer: Deliverer): boolean {
     const isAlone = this.#lanes !== null && this.#options.limits.events === 1;
     return (
-      isAlone && this.#ready.length === 0 && this.#options.breaker.isReached && deliverer.again.overtakes()
+      isAlone && this.#ready.length === 0 && this.#options.breaker.isReached && deliverer.retries.overtakes()
     );
   }
 
@@ -158,7 +158,7 @@ export class Feed {
     return false;
   }
 
-  /** The oldest one; in turns with the newest, where many that fail have kept the others waiting. */
+  /** The oldest event. When events that fail have kept it waiting for long: in turns the oldest and the newest. */
   #takeOne(now: number): Delivery[] {
     const ready = this.#ready;
     const isLate = this.#options.breaker.isDoubtful && ready.at(0).arrived + PATIENCE_MS < now;

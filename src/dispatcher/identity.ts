@@ -8,16 +8,17 @@ const source = attributeReader('source');
 const id = attributeReader('id');
 
 /**
- * What is the same for an event whenever it is read: of its source and id, and of its payload, as an event that
- * differs from one that was delivered must not be dropped. One without an id is known by its place, which another
- * has when the topic is made anew: its time tells them apart.
+ * The key under which the dedupe store remembers an event: the same whenever the event is read. It is made of source
+ * and id, and of the payload, because an event with another payload must not be dropped. An event without an id has one
+ * made of its position. In a topic that was deleted and created again another event has that position, so its time is
+ * part of the key too.
  */
 export function identityOf(record: StoredRecord, group: string): string {
   const event = structuredEvent(record);
   const from = source.text(record, event)!;
   const name = id.text(record, event)!;
-  const isPlace = name === `${record.topic}-${record.partition}-${record.offset}`;
-  const print = record.value === null ? '' : crc32(record.value);
-  const text = `delivered:${group}\n${from.length}:${from}${name}\n${isPlace ? record.timestamp : ''}:${print}`;
+  const isPosition = name === `${record.topic}-${record.partition}-${record.offset}`;
+  const checksum = record.value === null ? '' : crc32(record.value);
+  const text = `delivered:${group}\n${from.length}:${from}${name}\n${isPosition ? record.timestamp : ''}:${checksum}`;
   return claimKey(hash('sha256', text, 'base64'));
 }

@@ -5,26 +5,26 @@ const SLOTS = 4096;
 const NO_KEY = new Uint8Array(0);
 
 export interface LanesOptions {
-  /** So many events of one key may wait before the partition is paused. */
-  most: number;
+  /** Events of one key that may wait before the partition is paused. */
+  limit: number;
   /** The first event of a lane in which nothing is in work. */
   ready(delivery: Delivery): void;
-  /** A call that was held back has its turn. */
+  /** A call that waited in a lane has its turn. */
   resume(call: Call): void;
 }
 
 /**
- * Events of one key of a partition one after the other: what is in work in a lane (on its way, waiting for its
- * next attempt, or a dead letter that is not stored) keeps the later ones of the lane waiting. An event
- * without a key is in no lane.
+ * Keeps the events of one key of a partition in order. While an event of a lane is in work (in flight, waiting for its
+ * next attempt, or a dead letter that is not stored yet), the later events of the lane wait. An event without a key is
+ * in no lane.
  *
- * A hash table of our own: a Map, filled and emptied with each event, leaves old tables behind that keep events
- * alive, and it would want each key as a text. Lanes are used again.
+ * It has a hash table of its own. A Map that is filled and emptied with each event leaves old tables behind, which keep
+ * events alive, and it needs each key as a string. Lanes are used again.
  */
 export class Lanes {
   readonly #options: LanesOptions;
   readonly #slots: (Lane | null)[] = new Array(SLOTS).fill(null);
-  /** Not to be guessed: whoever chooses the keys must not choose the slots. */
+  /** Random: clients choose the keys, and must not be able to put all of them into one slot. */
   readonly #seed = Math.trunc(Math.random() * 2 ** 32);
   #free: Lane | null = null;
   #crowded: Lane[] = [];
@@ -52,7 +52,7 @@ export class Lanes {
     else lane.last.behind = delivery;
     lane.last = delivery;
     lane.waiting++;
-    if (lane.waiting > this.#options.most && !lane.crowded) {
+    if (lane.waiting > this.#options.limit && !lane.crowded) {
       lane.crowded = true;
       delivery.holding.crowded++;
       this.#crowded.push(lane);
@@ -60,7 +60,7 @@ export class Lanes {
     if (lane.working === 0 && lane.waiting === 1) this.#options.ready(delivery);
   }
 
-  /** The event needs no more work. */
+  /** The event is concluded. */
   leave({ lane }: Delivery): void {
     if (lane === null || --lane.working > 0) return;
     const call = lane.calls;
@@ -71,12 +71,12 @@ export class Lanes {
       this.#options.resume(call);
     } else if (lane.first === null) this.#drop(lane);
     else {
-      if (lane.crowded && lane.waiting <= this.#options.most / 2) this.#relieve(lane);
+      if (lane.crowded && lane.waiting <= this.#options.limit / 2) this.#relieve(lane);
       this.#options.ready(lane.first);
     }
   }
 
-  /** Forgets all lanes. What is in work may still leave its lane. */
+  /** Forgets all lanes. Events in work may still leave their lanes. */
   clear(): void {
     for (let slot = 0; slot < SLOTS; slot++) {
       for (let lane = this.#slots[slot] ?? null; lane !== null; lane = lane.chain) {
@@ -89,7 +89,7 @@ export class Lanes {
     this.#crowded = [];
   }
 
-  /** Everything that waits for its lane. */
+  /** The events that wait in lanes. */
   *deliveries(): Generator<Delivery> {
     for (const slot of this.#slots) {
       for (let lane = slot; lane !== null; lane = lane.chain) {
@@ -172,8 +172,8 @@ export function advance(lane: Lane): Delivery {
   return delivery;
 }
 
-/** Lets a call wait until all else that is in work in the lane of its first event has left it. */
-export function holdBack(call: Call): void {
+/** Puts a call back into the lane of its first event: it waits until nothing else is in work there. */
+export function returnToLane(call: Call): void {
   const lane = call.deliveries[0]!.lane!;
   lane.working -= eventsIn(call, lane);
   call.next = lane.calls;

@@ -1,8 +1,8 @@
-import { type Answer, healthOf } from '../function/conclude.ts';
+import { type Answer, healthOf } from '../function/answer.ts';
 import { type RetryPolicy, retryWait } from '../function/retry.ts';
 import type { Breaker } from './breaker.ts';
 import type { Call, Delivery } from './call.ts';
-import { advance, holdBack } from './lanes.ts';
+import { advance, returnToLane } from './lanes.ts';
 
 export interface OvertakeOptions {
   breaker: Breaker;
@@ -10,7 +10,7 @@ export interface OvertakeOptions {
   random: () => number;
   makeCall(delivery: Delivery): Call;
   begin(call: Call): void;
-  /** The call waits for its turn, as before it was taken. */
+  /** The call waits for its next attempt, as before it was taken. */
   resume(call: Call): void;
   giveUp(call: Call): void;
   /** A call is due. */
@@ -18,22 +18,22 @@ export interface OvertakeOptions {
 }
 
 /**
- * Milliseconds between two looks at the next event. A function that comes back just between the two calls of a look
- * is taken for one that refuses the first event: that must not be likely.
+ * The least time between two tries. A function that comes back between the two calls of a try seems to refuse only the
+ * first event. The longer the time between tries, the less likely that is.
  */
-const LEAST_MS = 2_000;
+const MIN_INTERVAL_MS = 2_000;
 
 /**
- * While a function is held to be down and all lanes wait behind events that it has refused: looks in one lane whether
- * it takes the next event. The first event of the lane has all its attempts, after the waits of its policy. If all
- * fail, the next event is sent right after another failure of the first one. If that is taken, the function is up and
- * refuses the first one: it is given up, and is not sent again, so that the order stays. If not, the next event waits
- * behind the first one as before, has its attempts in the same way, and then it is the turn of the one behind it.
+ * Finds out, while the breaker is open and each lane waits for an event that fails, whether the function takes the next
+ * event of one lane. The first event of the lane has all its attempts, after the waits of its retry policy. If all
+ * fail, the next event is sent right after one more failure of the first. If it is taken, the function is up and
+ * refuses only the first event: that is given up and never sent again, so that the order stays. If not, it waits behind
+ * the first event again, has its attempts in the same way, and then the event behind it is tried.
  */
 export class Overtake {
   readonly #options: OvertakeOptions;
   #head: Call | null = null;
-  /** The next ones of its lane; the last of them is tried now, those before have had their attempts. */
+  /** The next events of its lane. The last is tried now; those before it have had their attempts. */
   #behind: Call[] = [];
   #tries = 0;
   #isDue = false;
@@ -48,13 +48,13 @@ export class Overtake {
     return this.#head !== null;
   }
 
-  /** What is held here, but for what is on its way. */
+  /** The calls that are held here and not in flight. */
   *[Symbol.iterator](): Generator<Call> {
     if (this.#head === null) return;
     for (const call of [this.#head, ...this.#behind]) if (call !== this.#inflight) yield call;
   }
 
-  /** Takes over a call of one event that failed, with the events that wait for it. */
+  /** Takes over a call with one event that failed, and the events that wait for it. */
   take(call: Call): void {
     this.#head = call;
     this.#tries = 0;
@@ -69,8 +69,8 @@ export class Overtake {
     return true;
   }
 
-  /** A call ended. True when nothing more is to be done for it now. */
-  concluded(call: Call, answer: Answer, told: number | null): boolean {
+  /** A call ended. True when the caller has nothing more to do for it. */
+  concluded(call: Call, answer: Answer, retryAfterMs: number | null): boolean {
     const head = this.#head;
     if (head === null || call !== this.#inflight) return false;
     this.#inflight = null;
@@ -92,7 +92,7 @@ export class Overtake {
       return false;
     }
     if (health !== 'failing' || answer.status === 429 || !this.#options.breaker.isOpen) {
-      this.#holdBack();
+      this.#returnBehind();
       if (call === head) return false;
       call.attempts--;
       this.#options.resume(head);
@@ -100,15 +100,15 @@ export class Overtake {
     }
     call.attempts--;
     if (call === head && this.#behind.length > 0) this.#send(this.#behind.at(-1)!);
-    else this.#failed(head, told);
+    else this.#failed(head, retryAfterMs);
     return true;
   }
 
-  /** Lets everything go on as usual, once nothing of it is on its way. */
+  /** Gives all calls back, unless one is in flight. */
   release(): void {
     const head = this.#head;
     if (head === null || this.#inflight !== null) return;
-    this.#holdBack();
+    this.#returnBehind();
     this.#options.resume(head);
   }
 
@@ -127,7 +127,7 @@ export class Overtake {
     this.#options.begin(call);
   }
 
-  #failed(head: Call, told: number | null): void {
+  #failed(head: Call, retryAfterMs: number | null): void {
     if (++this.#tries >= this.#options.retry.attempts) {
       const lane = head.deliveries[0]!.lane!;
       if (lane.first === null) {
@@ -137,26 +137,26 @@ export class Overtake {
       this.#behind.push(this.#options.makeCall(advance(lane)));
       this.#tries = 0;
     }
-    this.#later(told);
+    this.#later(retryAfterMs);
   }
 
-  #later(told: number | null): void {
+  #later(retryAfterMs: number | null): void {
     const { retry, random, changed } = this.#options;
-    const wait = Math.max(LEAST_MS, retryWait(this.#tries + 1, retry, told, random));
+    const wait = Math.max(MIN_INTERVAL_MS, retryWait(this.#tries + 1, retry, retryAfterMs, random));
     this.#timer = setTimeout(() => {
       this.#isDue = true;
       changed();
     }, wait);
   }
 
-  /** The events behind the first one wait in their lane again. */
-  #holdBack(): void {
-    for (const call of this.#behind.toReversed()) holdBack(call);
+  /** Puts the events behind the first one back into their lane. */
+  #returnBehind(): void {
+    for (const call of this.#behind.toReversed()) returnToLane(call);
     this.clear();
   }
 }
 
-/** Whether others wait for the call's event alone. */
+/** Whether the call has one event, and others of its lane wait for that alone. */
 export function isAwaited({ deliveries }: Call): boolean {
   const lane = deliveries.length === 1 ? deliveries[0]!.lane : null;
   return lane !== null && lane.first !== null && lane.calls === null && lane.working === 1;

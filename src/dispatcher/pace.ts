@@ -1,21 +1,21 @@
-import { type Answer, healthOf } from '../function/conclude.ts';
+import { type Answer, healthOf } from '../function/answer.ts';
 
 export interface PaceOptions {
-  /** Most calls at once. */
+  /** The most calls at once. */
   concurrency: number;
   /** Calls a second; null for no limit. */
   rate: number | null;
 }
 
-/** Milliseconds of a rate that may be caught up at once: timers are not more exact. */
+/** Calls may be early by so much of the rate: timers are not more exact. */
 const SLACK_MS = 50;
-/** A large concurrency must not take for ever to come back: all of it in so many rounds. */
+/** The whole concurrency grows back in at most so many rounds, however large it is. */
 const ROUNDS = 100;
 
 /**
- * How fast a function is called. Calls at once are halved when it says 429 or does not answer in time, at most
- * once per round trip, and grow back by one (or a hundredth of all) per round of calls that it was up to. A rate
- * is kept by spacing calls evenly.
+ * How fast a function is called. Its concurrency is halved after a 429 or a timeout, at most once per round trip, and
+ * grows back by one (or a hundredth of all) with each round of good answers (additive increase, multiplicative
+ * decrease). A rate is kept by spacing calls evenly.
  */
 export class Pace {
   readonly #most: number;
@@ -27,7 +27,7 @@ export class Pace {
   #limit: number;
   #good = 0;
   #begun = 0;
-  /** Calls up to this one were begun before the last halving. */
+  /** The number of the last call that began before the last halving. */
   #cut = 0;
   /** When the next call is due, on the caller's clock. */
   #next = 0;
@@ -40,7 +40,7 @@ export class Pace {
     this.#slack = Math.max(0, SLACK_MS - this.#interval);
   }
 
-  /** Calls at once, now. */
+  /** Calls that may be in flight now. */
   get limit(): number {
     return this.#limit;
   }

@@ -2,12 +2,12 @@ import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import type { Appender, ConsumeOptions, StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { recordSize } from '../ports/record-size.ts';
-import { LINEAGE, redrivenRecord, type StoredLetter } from './letter.ts';
-import { type LettersOptions, type PassedOver, readLetters } from './letters.ts';
+import { LINEAGE, redrivenRecord, type StoredLetter } from './dead-letter-record.ts';
+import { type LettersOptions, type PassedOver, readLetters } from './dead-letter-search.ts';
 
 export interface RedriveOptions extends LettersOptions {
   log: Appender;
-  /** Most letters to send; null for all. */
+  /** The most letters to send; null for all. */
   limit: number | null;
   /** Letters a second; null for no limit. */
   rate: number | null;
@@ -18,33 +18,35 @@ export interface RedriveOptions extends LettersOptions {
   pause(ms: number): Promise<void>;
 }
 
-/** How many letters became what. */
+/** How many letters had which outcome. */
 export interface Redriven extends PassedOver {
   sent: number;
   /** Sent by an earlier redrive. */
   already: number;
-  /** Their payload was too large for a dead letter, and is no longer in the topic where it was at first. */
+  /** The payload was too large for a dead letter, and the topic where it was at first no longer has it. */
   cut: number;
-  /** Over the size that the redrive topic takes. */
+  /** Larger than the redrive topic takes. */
   tooLarge: number;
-  /** Not known to be stored; nothing was sent after them. The next redrive finds out. */
+  /** Not known to be stored; nothing was sent after these. The next redrive finds out. */
   failed: number;
 }
 
-const MOST_LETTERS = 500;
-const MOST_BYTES = 4 * 1024 * 1024;
-/** Parts of a second in which a rate is spent. */
-const STEPS = 4;
+/** Letters, and bytes, in one append. */
+const MAX_LETTERS = 500;
+const MAX_BYTES = 4 * 1024 * 1024;
+/** With a rate: appends per second. */
+const APPENDS_PER_SECOND = 4;
 
 /**
- * Sends dead letters to their subscription again: appends each to the subscription's redrive topic, which it
- * reads beside its own. One that is in that topic already is not appended again, so that a redrive which
- * died or failed half-way may be repeated. Letters of one key keep their order.
+ * Sends dead letters to their subscription again: appends each to the redrive topic, which the subscription reads
+ * beside its own topics. A letter that is in that topic already is not appended again, so a redrive that died or failed
+ * half-way can be repeated. Letters of one key keep their order.
  */
 export async function redrive(options: RedriveOptions): Promise<Redriven> {
   const { limit, rate, dryRun, clock, pause } = options;
   const counts = { sent: 0, already: 0, cut: 0, tooLarge: 0, failed: 0 };
-  const most = rate === null ? MOST_LETTERS : Math.min(MOST_LETTERS, Math.max(1, Math.floor(rate / STEPS)));
+  const most =
+    rate === null ? MAX_LETTERS : Math.min(MAX_LETTERS, Math.max(1, Math.floor(rate / APPENDS_PER_SECOND)));
   const start = clock();
   let chosen = 0;
   let open: StoredLetter[] = [];
@@ -76,7 +78,7 @@ export async function redrive(options: RedriveOptions): Promise<Redriven> {
       chosen++;
       bytes += recordSize(whole.record);
       open.push(whole);
-      if ((open.length >= most || bytes >= MOST_BYTES) && !(await send())) return false;
+      if ((open.length >= most || bytes >= MAX_BYTES) && !(await send())) return false;
     }
     return chosen !== limit;
   });
@@ -84,7 +86,7 @@ export async function redrive(options: RedriveOptions): Promise<Redriven> {
   return { ...counts, ...passed };
 }
 
-/** The letter with what was left out of it, which may still be where it was at first; null when it is not. */
+/** The letter with the payload that was cut from it, read where it was at first; null when it is no longer there. */
 async function wholeLetter(letter: StoredLetter, reader: LogReader): Promise<StoredLetter | null> {
   if (letter.cut === null) return letter;
   const { topic, partition, offset, timestamp } = letter.origin;
@@ -94,7 +96,7 @@ async function wholeLetter(letter: StoredLetter, reader: LogReader): Promise<Sto
   await reader.read(
     kept.map((range) => ({ ...range, from: offset, end: offset + 1 })),
     async ([record]) => {
-      // In a topic that was made anew another one has its place.
+      // In a topic that was deleted and created again, another record has this offset.
       if (record!.timestamp === timestamp) found = record!;
       return true;
     },
@@ -111,7 +113,7 @@ async function append({ log, subscription }: RedriveOptions, letters: StoredLett
   return log.append(letters.map((letter) => redrivenRecord(letter, topic!, group)));
 }
 
-/** What a subscription reads: what is redriven too, and that from the first on, wherever a new group begins. */
+/** The topics that a subscription reads: its own, and its redrive topic, which a new group always reads from the start. */
 export function wantedBy({ group, topics, redrive, from }: SubscriptionConfig): ConsumeOptions {
   if (redrive === null) return { group, topics, from };
   return { group, topics: [...topics, redrive], from, starts: { [redrive]: 'earliest' } };

@@ -6,43 +6,42 @@ import type { Delivery } from './call.ts';
 import { identityOf } from './identity.ts';
 
 export interface RememberedOptions {
-  /** Each group remembers for itself, so that a replay in a group of its own delivers everything. */
+  /** Each group remembers its own deliveries, so that a replay, which has a group of its own, delivers everything. */
   subscription: Pick<SubscriptionConfig, 'name' | 'group'>;
   store: DedupeStore;
   report: Report;
   /** The event is to be delivered. */
   pass(delivery: Delivery): void;
-  /** The event needs no more work. */
+  /** The event is concluded. */
   settled(delivery: Delivery): void;
   /** Something was passed or settled. */
   changed(): void;
 }
 
 /** Ids in one call of the store. */
-const AT_ONCE = 500;
-/** The same for all processes: a claim keeps nobody out, and that of a dead process is renewed by the next one. */
+const MAX_CLAIMS = 500;
+/** The same for all processes: a claim keeps no process out, and the claim of a dead process is renewed by the next. */
 const OWNER = 'dispatcher';
 
 /**
- * Keeps events from a function that has had them. In front of the calls, an event that is remembered as delivered
- * is settled without a call; after them, what was delivered is remembered before its offset may be committed.
- * Order is kept. A store that does not answer holds nothing up for longer than its own time limit: the event is
- * delivered, or its offset committed, all the same.
+ * Keeps events from a function that has had them. Before its call, an event that the store remembers is settled without
+ * a call. After its call, an event is remembered before its offset may be committed. Order is kept. A store that does
+ * not answer delays an event only by the store's own time limit: then it is delivered, or its offset committed, anyway.
  *
- * A process that dies after the function's answer and before the store's still makes a second call.
+ * A process that dies between the function's answer and the store's answer still causes a second call.
  */
 export class Remembered {
   readonly #options: RememberedOptions;
   readonly #arrived = new Queue<Delivery>();
   readonly #delivered = new Queue<Delivery>();
-  /** With the store now. */
+  /** Events that the store is asked about now. */
   #claiming: Delivery[] = [];
   #confirming: Delivery[] = [];
-  #isAsking = false;
-  #isTelling = false;
-  /** Identities between claim and settlement. Not a map of deliveries: old tables of it would keep them alive. */
+  #isClaiming = false;
+  #isConfirming = false;
+  /** Identities between claim and settlement. Not a map of deliveries: its old tables would keep them alive. */
   readonly #inWork = new Set<string>();
-  /** Copies of an event that is in work wait for what becomes of it; there are hardly ever any. */
+  /** Copies of an event that is in work wait until it is concluded. They are rare. */
   readonly #copies = new Map<string, Delivery[]>();
   #closing = false;
   #stopped = false;
@@ -51,12 +50,12 @@ export class Remembered {
     this.#options = options;
   }
 
-  /** Nothing that was delivered waits for the store. */
+  /** No delivered event waits for the store. */
   get isIdle(): boolean {
     return this.#delivered.length === 0 && this.#confirming.length === 0;
   }
 
-  /** Everything that is held here alone. */
+  /** The events that are held only here. */
   *deliveries(): Generator<Delivery> {
     yield* this.#arrived;
     yield* this.#claiming;
@@ -65,18 +64,18 @@ export class Remembered {
     yield* this.#confirming;
   }
 
-  /** An event that has just come. */
+  /** Takes an event that was just read. */
   push(delivery: Delivery): void {
     delivery.identity = identityOf(delivery.record, this.#options.subscription.group);
     this.#arrived.push(delivery);
-    if (!this.#isAsking) void this.#ask();
+    if (!this.#isClaiming) void this.#claimArrived();
   }
 
   /** An event is concluded: delivered, or stored as a dead letter. */
   concluded(delivery: Delivery, isDelivered: boolean): void {
     if (isDelivered) {
       this.#delivered.push(delivery);
-      if (!this.#isTelling) void this.#tell();
+      if (!this.#isConfirming) void this.#confirmDelivered();
       return;
     }
     this.#options.settled(delivery);
@@ -85,22 +84,22 @@ export class Remembered {
     else if (!this.#closing) this.#options.pass(next);
   }
 
-  /** Passes nothing on any more. */
+  /** Passes on no more events. */
   close(): void {
     this.#closing = true;
     this.#arrived.clear();
     this.#copies.clear();
   }
 
-  /** Settles nothing any more either: it is somebody else's. What was delivered is remembered all the same. */
+  /** Settles no more events either: the partitions are lost. Delivered events are remembered anyway. */
   stop(): void {
     this.close();
     this.#stopped = true;
   }
 
-  async #ask(): Promise<void> {
-    this.#isAsking = true;
-    // The rest of what came with it goes along.
+  async #claimArrived(): Promise<void> {
+    this.#isClaiming = true;
+    // Events that were read together share a call.
     await null;
     while (this.#arrived.length > 0) {
       this.#takeNew();
@@ -117,12 +116,12 @@ export class Remembered {
       this.#options.changed();
     }
     this.#claiming = [];
-    this.#isAsking = false;
+    this.#isClaiming = false;
   }
 
-  /** Of several with the same identity only the first: one call must not claim it twice. */
+  /** Takes only the first of several events with the same identity: one call must not claim it twice. */
   #takeNew(): void {
-    while (this.#claiming.length < AT_ONCE && this.#arrived.length > 0) {
+    while (this.#claiming.length < MAX_CLAIMS && this.#arrived.length > 0) {
       const delivery = this.#arrived.shift()!;
       const { identity } = delivery;
       if (this.#inWork.has(identity)) {
@@ -148,22 +147,22 @@ export class Remembered {
     }
   }
 
-  async #tell(): Promise<void> {
-    this.#isTelling = true;
+  async #confirmDelivered(): Promise<void> {
+    this.#isConfirming = true;
     await null;
     while (this.#delivered.length > 0) {
-      while (this.#confirming.length < AT_ONCE && this.#delivered.length > 0)
+      while (this.#confirming.length < MAX_CLAIMS && this.#delivered.length > 0)
         this.#confirming.push(this.#delivered.shift()!);
       await this.#confirm(this.#confirming);
-      const told = this.#confirming;
+      const confirmed = this.#confirming;
       this.#confirming = [];
       if (this.#stopped) continue;
       let before = 0;
-      for (const delivery of told) before += this.#settle(delivery, 0);
+      for (const delivery of confirmed) before += this.#settle(delivery, 0);
       this.#reportBefore(before);
       this.#options.changed();
     }
-    this.#isTelling = false;
+    this.#isConfirming = false;
   }
 
   async #confirm(deliveries: readonly Delivery[]): Promise<void> {
@@ -174,7 +173,7 @@ export class Remembered {
     }
   }
 
-  /** Settles an event that the function has had, and its copies; returns how many of them needed no call, `own` for itself. */
+  /** Settles an event that the function has had, and its copies. Returns how many needed no call, with `own` for itself. */
   #settle(delivery: Delivery, own: number): number {
     this.#inWork.delete(delivery.identity);
     this.#options.settled(delivery);

@@ -10,7 +10,7 @@ export interface ReplayOptions {
   log: EventLog;
   reader: LogReader;
   report: Report;
-  /** As of the dispatcher. */
+  /** As of `startDispatcher`. */
   bootstrapServers?: string;
   /** Milliseconds since 1970: events of this time or later, and before `to` if that is not null. */
   from: number;
@@ -29,15 +29,15 @@ export interface Replayed {
   finished: boolean;
 }
 
-/** The consumer group that keeps a replay's place, so that the same one goes on where it was stopped or died. */
+/** The consumer group of a replay: the same replay goes on where it was stopped or died. */
 export function replayGroup({ group }: SubscriptionConfig, from: number): string {
   return `${group}.replay.${new Date(from).toISOString()}`;
 }
 
 /**
- * Calls a subscription's function with the events of a time once more, as always: filter, order, retries,
- * dead letters. Resolves when all is concluded that the topics held at the start. Rejects when a topic is
- * not there.
+ * Calls a subscription's function once more with the events of a time, as the dispatcher does: with filter, order,
+ * retries and dead letters. Resolves when all events that the topics held at the start are concluded. Rejects when a
+ * topic does not exist.
  */
 export async function replay(options: ReplayOptions): Promise<Replayed> {
   const { subscription, log, reader, from, to, grace, signal } = options;
@@ -69,7 +69,7 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
         rate: rate === Number.POSITIVE_INFINITY ? null : rate,
         redrive: null,
         warm: null,
-        // What was delivered before is what is wanted now.
+        // Events that were delivered before are wanted again.
         dedupe: null,
       },
     ],
@@ -82,7 +82,7 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
   return { events, finished: bounded.isDone };
 }
 
-/** The newest record's offset; -1 when there is none. What is at the end may be no record but a mark of a transaction. */
+/** The newest record's offset; -1 when there is none. The last offsets may be marks of transactions, not records. */
 async function lastOffset(reader: LogReader, range: Range): Promise<number> {
   let last = -1;
   for (let size = 1; last === -1; size *= 16) {

@@ -1,5 +1,6 @@
 import { takesBatches } from '../config/function/types.ts';
 import { Commits, type Holding } from '../consume/commits.ts';
+import { Idle } from '../consume/idle.ts';
 import { Intake } from '../consume/intake.ts';
 import type { Invoker } from '../function/invoker.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
@@ -14,8 +15,8 @@ import type { Pace } from './pace.ts';
 import { wantedBy } from './redrive.ts';
 import { Remembered } from './remembered.ts';
 
-export interface RunOptions extends ArriveOptions {
-  /** Where it is noted what was delivered; null when it is not. */
+export interface SubscriptionRunOptions extends ArriveOptions {
+  /** The store that remembers deliveries; null without `dedupe`. */
   store: DedupeStore | null;
   invoker: Invoker;
   breaker: Breaker;
@@ -23,35 +24,35 @@ export interface RunOptions extends ArriveOptions {
   log: EventLog;
   now: () => number;
   random: () => number;
-  /** Reading stopped by itself. The run is of no more use. */
+  /** Reading stopped because of an error. The run cannot go on. */
   failed(error: Error): void;
 }
 
-/** Milliseconds: a group waits for nobody longer than that before it moves partitions. */
-const LONGEST_RELEASE = 20_000;
+/** A consumer group that rebalances waits at most so long for a member to give up its partitions. */
+const MAX_RELEASE_MS = 20_000;
 
-/** One reader of a subscription's topics: from records to concluded deliveries and committed positions. */
-export class Run implements RecordSink {
-  readonly #options: RunOptions;
+/** Reads a subscription's topics: from records to concluded deliveries and committed positions. */
+export class SubscriptionRun implements RecordSink {
+  readonly #options: SubscriptionRunOptions;
   readonly #commits: Commits;
   readonly #intake: Intake;
   readonly #feed: Feed;
   #deliverer: Deliverer;
   #remembered: Remembered | null;
   #consumption: Consumption | null = null;
-  /** Partitions are being given up: nothing new is begun. */
+  /** Set while partitions are given up: nothing new is begun. */
   #releasing: Promise<void> | null = null;
   readonly #stopping = new AbortController();
   #over = false;
   #releaseMs: number;
   #turning = false;
-  #whenIdle: (() => void) | null = null;
+  readonly #idle = new Idle(() => this.#deliverer.isIdle && (this.#remembered?.isIdle ?? true));
 
-  constructor(options: RunOptions) {
+  constructor(options: SubscriptionRunOptions) {
     const { subscription } = options;
     this.#options = options;
     const limits: BatchLimits = takesBatches(subscription.function) ? subscription.batch : SINGLE;
-    this.#releaseMs = Math.min(subscription.timeout, LONGEST_RELEASE);
+    this.#releaseMs = Math.min(subscription.timeout, MAX_RELEASE_MS);
     this.#commits = new Commits(async (positions) => {
       if (this.#consumption === null) throw new Error('not reading yet');
       await this.#consumption.commit(positions);
@@ -64,7 +65,7 @@ export class Run implements RecordSink {
       breaker: options.breaker,
       pace: options.pace,
       sizeOf: (record) => options.invoker.sizeOf(record),
-      resume: (call) => this.#deliverer.again.resume(call),
+      resume: (call) => this.#deliverer.retries.resume(call),
       due: this.#turnSoon,
     });
     this.#deliverer = this.#makeDeliverer();
@@ -79,7 +80,7 @@ export class Run implements RecordSink {
     else this.#regulate();
   }
 
-  /** Stops reading; calls in flight may take `ms` to end, what is concluded by then is committed. */
+  /** Stops reading. Calls in flight may take `ms` to end; events concluded by then are committed. */
   async stop(ms: number): Promise<void> {
     this.#over = true;
     this.#releaseMs = Math.min(this.#releaseMs, ms);
@@ -91,12 +92,12 @@ export class Run implements RecordSink {
     }
   }
 
-  /** Drops everything at once, as the partitions are lost already. */
+  /** Drops everything at once, because the partitions are lost already. */
   abandon(): void {
     this.#over = true;
     this.#stopping.abort();
     this.#forget();
-    // Ends what the log still holds for it; there is nothing left to say about failures.
+    // Frees what the log holds for this run. Its failure is reported already.
     this.#consumption?.stop().catch(() => {});
   }
 
@@ -158,24 +159,11 @@ export class Run implements RecordSink {
     return this.#over || this.#releasing !== null;
   }
 
-  get #isIdle(): boolean {
-    return this.#deliverer.isIdle && (this.#remembered?.isIdle ?? true);
-  }
-
   async #release(): Promise<void> {
     this.#feed.clear();
     this.#remembered?.close();
     this.#deliverer.close();
-    if (!this.#isIdle) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, this.#releaseMs);
-        this.#whenIdle = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-      this.#whenIdle = null;
-    }
+    await this.#idle.wait(this.#releaseMs);
     await this.#commits.flush();
     this.#forget();
     this.#deliverer = this.#makeDeliverer();
@@ -188,18 +176,18 @@ export class Run implements RecordSink {
     this.#deliverer.abort();
     this.#remembered?.stop();
     this.#intake.reset();
-    this.#whenIdle?.();
+    this.#idle.end();
   }
 
-  /** Not at once: undici still counts a connection as busy while it tells how the call ended. */
+  /** Not at once: undici counts a connection as busy until its callback has returned. */
   readonly #turnSoon = (): void => {
-    if (this.#isIdle) this.#whenIdle?.();
+    this.#idle.changed();
     if (this.#turning) return;
     this.#turning = true;
     queueMicrotask(this.#turn);
   };
 
-  /** Begins as many calls as there are free places. */
+  /** Begins as many calls as the pace allows. */
   readonly #turn = (): void => {
     const { pace } = this.#options;
     while (!this.#isClosing && this.#deliverer.inflight < pace.limit) {
@@ -225,7 +213,7 @@ export class Run implements RecordSink {
     this.#intake.regulate(this.#consumption, !this.#feed.wantsMore, {
       isDoubtful: this.#options.breaker.isDoubtful,
       parked: this.#feed.parked,
-      waiting: this.#deliverer.again.events,
+      waiting: this.#deliverer.retries.events,
     });
   }
 

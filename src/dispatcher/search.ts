@@ -1,22 +1,22 @@
-import { type Answer, healthOf } from '../function/conclude.ts';
+import { type Answer, healthOf } from '../function/answer.ts';
 
-const FIRST_MS = 5;
-const LONGEST_MS = 1_000;
-/** After so many events that all failed, the time between two doubles. */
-const PATIENCE = 256;
-/** Part of the calls at once. */
+const FIRST_INTERVAL_MS = 5;
+const MAX_INTERVAL_MS = 1_000;
+/** The interval doubles each time that so many events have failed. */
+const EVENTS_PER_DOUBLING = 256;
+/** The part of the concurrency that the search may use. */
 const SHARE = 1 / 4;
 
 /**
- * While a function is held to be down: which events that were never sent may be tried, to find one that it takes.
- * Up to 200 a second at first, ever fewer as all of them fail; one a second when the function asks to wait; none
- * when it cannot be reached, as this is no event's doing.
+ * Paces the search for an event that the function takes, among those that were never sent, while the breaker is open.
+ * Up to 200 a second at first, fewer as more of them fail. One a second when the function asks to wait. None while it
+ * cannot be reached, as no event causes that.
  */
 export class Search {
   readonly #most: number;
   readonly #calls = new Set<object>();
   #isReached = true;
-  #isTold = false;
+  #isAskedToWait = false;
   #failed = 0;
   #next = 0;
 
@@ -25,21 +25,21 @@ export class Search {
     this.#most = Math.max(1, Math.floor(concurrency * SHARE));
   }
 
-  /** The last call that failed got as far as the function. */
+  /** The last call that failed had reached the function. */
   get isReached(): boolean {
     return this.#isReached;
   }
 
-  /** Milliseconds until the next one may begin; Infinity: not before something ends. */
+  /** Milliseconds until the next call may begin; Infinity: not before another call ends. */
   wait(now: number): number {
     if (!this.#isReached || this.#calls.size >= this.#most) return Number.POSITIVE_INFINITY;
     return Math.max(0, this.#next - now);
   }
 
-  /** The function is held to be down since this answer. */
-  open(answer: Answer, told: number | null, now: number): void {
+  /** The breaker has opened because of this answer. */
+  open(answer: Answer, retryAfterMs: number | null, now: number): void {
     this.#failed = 0;
-    this.failed(answer, told, false);
+    this.failed(answer, retryAfterMs, false);
     this.#next = now + this.#interval;
   }
 
@@ -48,20 +48,21 @@ export class Search {
     this.#next = now + this.#interval;
   }
 
-  /** The call has ended. Returns whether it was one of the search. */
+  /** The call has ended. Returns whether it was part of the search. */
   dropped(call: object): boolean {
     return this.#calls.delete(call);
   }
 
-  /** A call failed, one of the search or another. */
-  failed(answer: Answer, told: number | null, isSearch: boolean): void {
+  /** A call failed, whether it was part of the search or not. */
+  failed(answer: Answer, retryAfterMs: number | null, isSearch: boolean): void {
     this.#isReached = healthOf(answer) !== 'unreachable';
-    this.#isTold = told !== null || answer.status === 429;
+    this.#isAskedToWait = retryAfterMs !== null || answer.status === 429;
     if (isSearch) this.#failed++;
   }
 
   get #interval(): number {
-    if (this.#isTold) return LONGEST_MS;
-    return Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(10, Math.floor(this.#failed / PATIENCE)));
+    if (this.#isAskedToWait) return MAX_INTERVAL_MS;
+    const doublings = Math.min(10, Math.floor(this.#failed / EVENTS_PER_DOUBLING));
+    return Math.min(MAX_INTERVAL_MS, FIRST_INTERVAL_MS * 2 ** doublings);
   }
 }

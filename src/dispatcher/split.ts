@@ -4,20 +4,20 @@ import type { Call, Delivery } from './call.ts';
 export interface Halves {
   one: Call;
   other: Call;
-  /** The other, which begins with the rest of a lane, must wait for the events of that lane in the first. */
+  /** `other` begins with the rest of a lane, and must wait for the events of that lane in `one`. */
   after: boolean;
 }
 
 /**
- * Halves a call with several events, so that one that fails in all company is alone after `2·⌈log2(events)⌉` more calls.
- * Those of one lane stay together, and so need not wait for the other half, unless that half would be too large.
+ * Halves a call with several events, so that an event that fails in every batch is alone after `2·⌈log2(events)⌉` more
+ * calls. The events of one lane stay together, so that no half waits for the other, unless a half became too large.
  */
 export function halves(call: Call): Halves {
   const { deliveries } = call;
-  const sorted = runs(deliveries).sort((a, b) => a.length - b.length);
+  const sorted = laneGroups(deliveries).sort((a, b) => a.length - b.length);
   let [one, other] = sorted.length < deliveries.length ? shared(sorted) : [[...deliveries], []];
   if (Math.max(one.length, other.length) > 2 ** (Math.ceil(Math.log2(deliveries.length)) - 1)) {
-    // The shortest lanes first: where one is longer than all others, only its own rest waits.
+    // The shortest lanes first: when one lane is longer than all others, only the rest of that lane waits.
     const all = sorted.flat();
     const half = Math.ceil(all.length / 2);
     [one, other] = [all.slice(0, half), all.slice(half)];
@@ -29,53 +29,52 @@ export function halves(call: Call): Halves {
   return halved;
 }
 
-/** Parts a call in its first event, of a lane with as few others as there are, and the rest. */
+/** Splits a call into one event, which is the first of one of the shortest lanes, and the rest. */
 export function firstOf(call: Call): Halves {
-  const [run, ...others] = runs(call.deliveries).sort((a, b) => a.length - b.length);
-  const [first, ...behind] = run!;
+  const [group, ...others] = laneGroups(call.deliveries).sort((a, b) => a.length - b.length);
+  const [first, ...behind] = group!;
   const other = call.part([...behind, ...others.flat()]);
   const after = behind.length > 0;
   if (after) other.deadline = Number.POSITIVE_INFINITY;
   return { one: call.part([first!]), other, after };
 }
 
-/** The longest first, each to the smaller half. */
+/** Shares the groups out, the longest first, each to the smaller half. */
 function shared(sorted: Delivery[][]): [Delivery[], Delivery[]] {
   const [one, other]: [Delivery[], Delivery[]] = [[], []];
-  for (const run of sorted.toReversed()) (one.length <= other.length ? one : other).push(...run);
+  for (const group of sorted.toReversed()) (one.length <= other.length ? one : other).push(...group);
   return [one, other];
 }
 
-/** What becomes of a call that is done but for the events that the function lists. */
+/** A call that is done except for the events that the function lists as failed. */
 export interface Parts {
   done: readonly Delivery[];
-  /** To be made again. */
+  /** The call with the failed events, to be made again. */
   failed: Call | null;
-  /** Each of one lane, to be made after the failed event of that lane. */
+  /** Calls with the rest of one lane each, to be made after the failed event of that lane. */
   after: Call[];
 }
 
 /**
- * Parts a call by the places of its failed events (null: none). What comes after a failed event of the same lane
- * is not done, whatever the function says of it: it is delivered again after that one, so that of each key the
- * last deliveries of its events are in order. That costs it no attempt: it may have failed only because of the
- * one before.
+ * Splits a call by the indexes of its failed events (null: none). An event after a failed one of the same lane is not
+ * done, even if the function lists it as done. It is delivered again after the failed one, so that the last deliveries
+ * of each key are in order. That costs it no attempt, because it may have failed only because of the one before.
  */
-export function partsOf(call: Call, places: readonly number[] | null): Parts {
+export function partsOf(call: Call, indexes: readonly number[] | null): Parts {
   const { deliveries } = call;
-  if (places === null || places.length === 0) return { done: deliveries, failed: null, after: [] };
+  if (indexes === null || indexes.length === 0) return { done: deliveries, failed: null, after: [] };
   const isFailed = new Uint8Array(deliveries.length);
-  for (const place of places) isFailed[place] = 1;
+  for (const index of indexes) isFailed[index] = 1;
   const done: Delivery[] = [];
   const failed: Delivery[] = [];
   const after: Call[] = [];
-  let place = 0;
-  for (const run of runs(deliveries)) {
+  let index = 0;
+  for (const group of laneGroups(deliveries)) {
     let length = 0;
-    while (length < run.length && isFailed[place + length] === 0) done.push(run[length++]!);
-    if (length < run.length) failed.push(run[length]!);
-    if (length + 1 < run.length) after.push(followers(call, run.slice(length + 1)));
-    place += run.length;
+    while (length < group.length && isFailed[index + length] === 0) done.push(group[length++]!);
+    if (length < group.length) failed.push(group[length]!);
+    if (length + 1 < group.length) after.push(followers(call, group.slice(length + 1)));
+    index += group.length;
   }
   return { done, failed: call.part(failed), after };
 }
@@ -88,8 +87,8 @@ function followers(call: Call, deliveries: Delivery[]): Call {
   return held;
 }
 
-/** Events of one lane stand together in a call; one without a lane stands alone. */
-function runs(deliveries: readonly Delivery[]): Delivery[][] {
+/** Groups the events of one lane, which are together in a call. An event without a lane is a group of its own. */
+function laneGroups(deliveries: readonly Delivery[]): Delivery[][] {
   const all: Delivery[][] = [];
   for (const one of deliveries) {
     const last = all.at(-1);

@@ -8,13 +8,13 @@ export interface WarmOptions {
   after: number;
   /** From 0 to below 1. */
   random: () => number;
-  /** False while calls are on their way, which keep an instance as well, and while the function is held to be down. */
+  /** False while calls are in flight, which keep an instance as well, and while the breaker is open. */
   isQuiet(): boolean;
 }
 
 /**
- * The same invoker, which also calls a function that had no events for a while, so that an instance of it stays.
- * What the function answers to that, and how long it takes, is of no consequence.
+ * An invoker that also calls a function which had no events for a while, so that an instance of it stays. The answer
+ * to that call does not matter, nor how long it takes.
  */
 export class WarmInvoker implements Invoker {
   readonly #options: WarmOptions;
@@ -61,12 +61,12 @@ export class WarmInvoker implements Invoker {
 
   async #warm(): Promise<void> {
     this.#isWarming = true;
-    // It may be away: the next event will tell.
+    // The function may be down: the next event will show it.
     await this.warm().catch(() => {});
     this.#isWarming = false;
   }
 
-  /** Up to a quarter less: those of many processes must not come in step. */
+  /** Up to a quarter less, so that many processes do not call at the same moment. */
   #nextWait(): number {
     const { after, random } = this.#options;
     return after * (1 - random() / 4);

@@ -7,8 +7,8 @@ import type { StoredRecord } from '../ports/event-log.ts';
 export type AttributeTest = (record: StoredRecord, event: CloudEvent | null) => boolean;
 
 /**
- * Compiles filters of the CloudEvents Subscriptions API (section 3.2.4), all of which must hold. An attribute that
- * the event has not never matches; case matters.
+ * Compiles filters of the CloudEvents Subscriptions API (section 3.2.4), all of which must hold. An attribute that the
+ * event does not have never matches. Case matters.
  */
 export function compileAttributeFilters(filters: readonly AttributeFilter[]): AttributeTest {
   return every(filters.map(compile));
@@ -39,28 +39,28 @@ function some(tests: readonly AttributeTest[]): AttributeTest {
   };
 }
 
-/** How a value is compared with what an attribute must be: as bytes, which is the same for UTF-8, or as text. */
+/** Compares an attribute with the value that a filter wants: as bytes, which gives the same result for UTF-8, or as text. */
 interface Comparison {
   bytes(value: Uint8Array, wanted: Uint8Array): boolean;
   text(value: string, wanted: string): boolean;
 }
 
 const exact: Comparison = {
-  bytes: (value, wanted) => value.length === wanted.length && holds(value, 0, wanted),
+  bytes: (value, wanted) => value.length === wanted.length && hasBytes(value, 0, wanted),
   text: (value, wanted) => value === wanted,
 };
 const prefix: Comparison = {
-  bytes: (value, wanted) => value.length >= wanted.length && holds(value, 0, wanted),
+  bytes: (value, wanted) => value.length >= wanted.length && hasBytes(value, 0, wanted),
   text: (value, wanted) => value.startsWith(wanted),
 };
 const suffix: Comparison = {
   bytes: (value, wanted) =>
-    value.length >= wanted.length && holds(value, value.length - wanted.length, wanted),
+    value.length >= wanted.length && hasBytes(value, value.length - wanted.length, wanted),
   text: (value, wanted) => value.endsWith(wanted),
 };
 
-/** From the end: types of one application begin alike. */
-function holds(value: Uint8Array, at: number, wanted: Uint8Array): boolean {
+/** Compares from the end: event types of one application begin alike. */
+function hasBytes(value: Uint8Array, at: number, wanted: Uint8Array): boolean {
   for (let i = wanted.length - 1; i >= 0; i--) if (value[at + i] !== wanted[i]) return false;
   return true;
 }

@@ -1,6 +1,6 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 
-/** The members of a variable that an expression names; null when it may look at any of them. */
+/** The members of a variable that an expression names; null when it may read any of them. */
 export function membersOf(node: ASTNode, variable: string): ReadonlySet<string> | null {
   const members = new Set<string>();
   return collect(node, variable, members) ? members : null;
@@ -17,8 +17,8 @@ function collect(part: unknown, variable: string, members: Set<string>): boolean
   return true;
 }
 
-/** `name` of `variable.name` and `variable["name"]`. */
-function memberOf({ op, args }: ASTNode, variable: string): string | null {
+/** `name` of `variable.name` and `variable["name"]`; null for all else. */
+export function memberOf({ op, args }: ASTNode, variable: string): string | null {
   if ((op !== '.' && op !== '[]') || !isNode(args[0]) || args[0].op !== 'id' || args[0].args !== variable)
     return null;
   if (op === '.') return args[1];

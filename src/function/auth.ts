@@ -1,19 +1,19 @@
 import { type HttpAuth, type HttpFunction, isReservedHeader } from '../config/function/types.ts';
 
-/** Tokens that must be fetched and last for a while. */
+/** Tokens that are fetched and expire. */
 export interface TokenSource {
-  /** One that is good now, or null. When it ends soon, the next is fetched meanwhile. */
+  /** A token that is valid now, or null. Fetches the next one in the background when it expires soon. */
   current(): string | null;
-  /** A new one. Rejects with an error whose message holds no secrets. */
+  /** Fetches a new token. Rejects with an Error whose message holds no secrets. */
   fetch(): Promise<string>;
 }
 
-/** Characters: what is shorter may be any word of an answer. */
-const SHORTEST_SECRET = 6;
+/** Characters. A shorter secret may be any word of an answer, so it is not hidden. */
+const MIN_SECRET = 6;
 
 /**
- * What is in the head of each request: name, value, name, value. Throws TypeError, without the value, on what
- * cannot be sent.
+ * The headers of every request: name, value, name, value. Throws TypeError on a header that cannot be sent; its message
+ * does not hold the value.
  */
 export function fixedHeaders({ headers, auth }: HttpFunction, url: URL, wantsReply: boolean): string[] {
   const all: string[] = [];
@@ -47,7 +47,7 @@ function basic(login: string): string {
   return `Basic ${Buffer.from(login).toString('base64')}`;
 }
 
-/** At the start, and not on the first call. */
+/** Checks at the start, so that the first call does not fail. */
 function checkHeader(name: string, value: string): void {
   try {
     new Headers([[name, value]]);
@@ -58,7 +58,7 @@ function checkHeader(name: string, value: string): void {
   }
 }
 
-/** What must not be shown when a function's answer repeats it. */
+/** The secrets that must not be shown when a function's answer repeats them. */
 export function secretsOf({ headers, auth }: HttpFunction, url: URL): string[] {
   const all = Object.values(headers);
   for (const value of authHeaders(auth)) all.push(value.replace(/^(?:Bearer|Basic) /, ''));
@@ -67,5 +67,5 @@ export function secretsOf({ headers, auth }: HttpFunction, url: URL): string[] {
     const [user, password] = [decodeURIComponent(url.username), decodeURIComponent(url.password)];
     all.push(password, basic(`${user}:${password}`).slice('Basic '.length));
   }
-  return all.filter((text) => text.length >= SHORTEST_SECRET);
+  return all.filter((text) => text.length >= MIN_SECRET);
 }

@@ -3,18 +3,18 @@ import { cloudEvent, headerText } from '../cloudevents/record.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { EventWriter, type Identity } from './event-writer.ts';
 
-/** One request, but for what is the same in all: `headers` are name, value, name, value. */
+/** The part of a request that depends on the events: `headers` are name, value, name, value. */
 export interface Message {
   headers: string[];
   body: Uint8Array | null;
-  /** Of the events in it: the same on every attempt, any text. */
+  /** Identifies the events in it: the same text on every attempt. */
   identity: string;
 }
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]*)?$/;
 const TRACESTATE = /^[ -~]{1,512}$/;
 const SAFE = /^[!#$&-~]*$/;
-const LONGEST_KEY = 255;
+const MAX_KEY = 255;
 
 /** A header value by the CloudEvents HTTP binding (section 3.1.3.2): percent-encoded where it must be. */
 export function headerValue(text: string): string {
@@ -67,17 +67,17 @@ export function batchMessage(records: readonly StoredRecord[], subscription: str
 }
 
 /**
- * The same on every attempt; another for the same id from another source, as ids are unique per source. Where there is
- * no subscription, the id is that of one call.
+ * The same on every attempt. It has the source, because ids are unique only per source. Without a subscription (a step of
+ * a workflow) the id is enough: it is that of one call.
  */
 function identityOf({ source, id }: Identity, subscription: string): string {
   if (subscription === '') return headerValue(id);
   return `${subscription}:${headerValue(source)}:${headerValue(id)}`;
 }
 
-/** A structured-field string, as the Idempotency-Key draft wants it. */
+/** A structured-field string (RFC 8941), as the Idempotency-Key draft demands. */
 function idempotencyKey(text: string): string {
-  if (text.length > LONGEST_KEY) return `"${hash('sha256', text, 'base64url')}"`;
+  if (text.length > MAX_KEY) return `"${hash('sha256', text, 'base64url')}"`;
   return `"${text.includes('\\') ? text.replaceAll('\\', '\\\\') : text}"`;
 }
 

@@ -11,14 +11,14 @@ import {
 import { isJson } from '../json/is-json.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 
-/** What tells one event from another. */
+/** Source and id, which identify an event. */
 export interface Identity {
   source: string;
   id: string;
 }
 
-/** A header as it was in the record before: most are the same bytes in all records of a batch. */
-interface Known {
+/** A header of the record before: most are the same bytes in all records of a batch. */
+interface KnownHeader {
   header: string;
   bytes: Uint8Array | null;
   /** The attribute in it; null for none. */
@@ -28,7 +28,7 @@ interface Known {
   json: string;
 }
 
-/** A content type as it was in the record before. */
+/** The content type of the record before. */
 interface KnownType {
   bytes: Uint8Array | undefined;
   text: string | null;
@@ -37,8 +37,8 @@ interface KnownType {
   isStructured: boolean;
 }
 
-/** Bytes of the attributes of most events. */
-const ATTRIBUTES = 320;
+/** Bytes: enough for the attributes of most events. */
+const ATTRIBUTE_BYTES = 320;
 const NEED_NO_ESCAPE = /^[ !#-[\]-~]*$/;
 const NO_TYPE: KnownType = { bytes: undefined, text: null, json: '', claimsJson: true, isStructured: false };
 
@@ -49,19 +49,19 @@ const NO_TYPE: KnownType = { bytes: undefined, text: null, json: '', claimsJson:
 export class EventWriter {
   #bytes: Buffer;
   #at = 0;
-  /** Text that comes before what is written next. */
+  /** Text that is not in `#bytes` yet. */
   #text = '';
-  /** By place in the record. */
-  readonly #known: Known[] = [];
+  /** By index in the record. */
+  readonly #known: KnownHeader[] = [];
   #type = NO_TYPE;
 
-  /** With room for these. */
+  /** With room for these records. */
   constructor(records: readonly StoredRecord[]) {
-    const size = records.reduce((sum, { value }) => sum + ATTRIBUTES + (value?.length ?? 0), 0);
+    const size = records.reduce((sum, { value }) => sum + ATTRIBUTE_BYTES + (value?.length ?? 0), 0);
     this.#bytes = Buffer.allocUnsafe(size);
   }
 
-  /** Writes a text, in which an event may come next. */
+  /** Writes a text, such as the comma between events. */
   push(text: string): void {
     this.#text += text;
   }
@@ -77,7 +77,7 @@ export class EventWriter {
     return this.#bytes.subarray(0, this.#at);
   }
 
-  /** One with all attributes that it must have, each in a header; null for every other. */
+  /** Writes an event in binary mode that has all required attributes; null, and nothing written, for any other. */
   #addBinary(record: StoredRecord): Identity | null {
     const type = this.#typeOf(record);
     if (type.isStructured) return null;
@@ -86,9 +86,9 @@ export class EventWriter {
     let id = '';
     let source = '';
     let isTyped = false;
-    let place = 0;
+    let index = 0;
     for (const header in record.headers) {
-      const known = this.#read(place++, header, record.headers[header]!);
+      const known = this.#read(index++, header, record.headers[header]!);
       if (known.name === 'specversion') version = known.json;
       else text += known.json;
       if (known.name === 'id') id = known.text;
@@ -103,7 +103,7 @@ export class EventWriter {
 
   #addAny(record: StoredRecord, event: CloudEvent): Identity {
     const { attributes, contentType, data } = event;
-    // A record in structured mode is the whole event.
+    // In structured mode the record's value is the whole event.
     if (data !== record.value) this.#copy(record.value!);
     else {
       this.#text += '{';
@@ -127,11 +127,11 @@ export class EventWriter {
     } else this.#text += `"data_base64":"${asBuffer(data).toString('base64')}"}`;
   }
 
-  #read(place: number, header: string, bytes: Uint8Array): Known {
-    let known = this.#known[place];
+  #read(index: number, header: string, bytes: Uint8Array): KnownHeader {
+    let known = this.#known[index];
     if (known?.header !== header) {
       known = { header, bytes: null, name: attributeIn(header), text: '', json: '' };
-      this.#known[place] = known;
+      this.#known[index] = known;
     }
     if (known.bytes !== bytes) {
       known.bytes = bytes;
@@ -155,9 +155,9 @@ export class EventWriter {
     this.#at += bytes.length;
   }
 
-  /** Writes the text, with room for so many bytes after it. */
+  /** Moves `#text` into `#bytes`, with room for `more` bytes after it. */
   #flush(more = 0): void {
-    // Counted only when it could be too much: few texts are anything but ASCII.
+    // Counted only when it might not fit: a UTF-16 unit takes at most 3 bytes.
     if (this.#at + 3 * this.#text.length + more > this.#bytes.length) {
       this.#grow(this.#at + Buffer.byteLength(this.#text) + more);
     }

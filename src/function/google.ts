@@ -2,19 +2,19 @@ import { Compute, GoogleAuth, gcpMetadata } from 'google-auth-library';
 import type { TokenSource } from './auth.ts';
 
 export interface GoogleTokenOptions {
-  /** Whom the tokens are for: the function's URL. */
+  /** The audience of the tokens: the function's URL. */
   audience: string;
   /** Milliseconds since 1970. */
   now: () => number;
 }
 
-/** Milliseconds before its end at which a token is exchanged, if it lasts long enough. */
+/** A token is replaced so long before it expires, if it lasts long enough. */
 const AHEAD_MS = 5 * 60_000;
-/** Milliseconds: clocks differ, and a call is on its way for some time. */
+/** Clocks differ, and a call takes some time to arrive. */
 const MARGIN_MS = 10_000;
-/** Milliseconds between two attempts to exchange a token that is still good. */
-const AGAIN_MS = 10_000;
-/** Milliseconds for an attempt. */
+/** The time between attempts to replace a token that is still valid. */
+const RETRY_MS = 10_000;
+/** The time limit of an attempt. */
 const FETCH_MS = 10_000;
 
 /**
@@ -41,8 +41,8 @@ class GoogleTokens implements TokenSource {
     const now = this.#options.now();
     if (now >= this.#goodUntil) return null;
     if (now >= this.#exchangeAt) {
-      this.#exchangeAt = now + AGAIN_MS;
-      // When it fails, the next attempt comes before the token ends, or a call tells of it.
+      this.#exchangeAt = now + RETRY_MS;
+      // When it fails, another attempt follows, or a call without a token fails and reports it.
       this.fetch().catch(() => {});
     }
     return this.#token;
@@ -57,7 +57,7 @@ class GoogleTokens implements TokenSource {
 
   async #fetch(): Promise<string> {
     try {
-      const token = await within(FETCH_MS, this.#ask());
+      const token = await withTimeout(FETCH_MS, this.#ask());
       const now = this.#options.now();
       const life = expiryOf(token) - now;
       if (life <= 0) throw new TokenError('it has ended already; is the clock right?');
@@ -66,7 +66,7 @@ class GoogleTokens implements TokenSource {
       this.#exchangeAt = now + Math.max(life - AHEAD_MS, life / 2, 1_000);
       return token;
     } catch (error) {
-      // It remembers that there was no metadata server, which may only have started later than we.
+      // The library remembers that there was no metadata server, but that may start later than Postern.
       gcpMetadata.resetIsAvailableCache();
       this.#auth = null;
       throw new TokenError(`no Google ID token: ${wordsFor(error)}`);
@@ -75,19 +75,19 @@ class GoogleTokens implements TokenSource {
 
   async #ask(): Promise<string> {
     this.#auth ??= new GoogleAuth({
-      // Tokens need none, but without a name it runs the gcloud command to find one, which takes seconds.
+      // Tokens need no project. Without a name the library runs the gcloud command to find one, which takes seconds.
       projectId: 'none',
       clientOptions: { transporterOptions: { timeout: FETCH_MS } },
     });
     const { audience } = this.#options;
     const client = await this.#auth.getClient();
     if (!('fetchIdToken' in client)) throw new TokenError('credentials of this kind give none');
-    // The library puts it into a query as it is.
+    // The library does not encode it for the query.
     return await client.fetchIdToken(client instanceof Compute ? encodeURIComponent(audience) : audience);
   }
 }
 
-/** Its message holds no secrets. */
+/** An error whose message holds no secrets. */
 class TokenError extends Error {
   override readonly name = 'TokenError';
 }
@@ -101,10 +101,10 @@ function expiryOf(token: unknown): number {
   } catch {
     // As below.
   }
-  throw new TokenError('what came is none');
+  throw new TokenError('the answer is no token');
 }
 
-/** Messages of the library may quote the credentials' file, or what the server sent. */
+/** A text without secrets: messages of the library may quote the credentials file, or the server's answer. */
 function wordsFor(error: unknown): string {
   if (error instanceof TokenError) return error.message;
   const { name, message, code, status, response } = error as Error & {
@@ -122,7 +122,7 @@ function wordsFor(error: unknown): string {
   return error instanceof SyntaxError ? 'the credentials are no JSON' : name;
 }
 
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+async function withTimeout<T>(ms: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new TokenError('none came in time')), ms);

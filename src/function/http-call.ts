@@ -1,12 +1,12 @@
 import type { Dispatcher } from 'undici';
 import type { StoredRecord } from '../ports/event-log.ts';
-import type { CallFault, FunctionReply } from './conclude.ts';
+import type { CallFault, FunctionReply } from './answer.ts';
 import type { Caller, Invocation } from './invoker.ts';
 import { lostFault } from './lost.ts';
 import { HttpResponse, type Wanted } from './response.ts';
 import { MAX_TIMER } from './retry.ts';
 
-/** What all calls of a function have in common. */
+/** The options that all calls of a function share. */
 export interface HttpCallOptions extends Wanted {
   /** Milliseconds for a whole call. */
   timeout: number;
@@ -25,7 +25,7 @@ export class HttpCall implements Dispatcher.DispatchHandler, Invocation {
   #controller: Controller | null = null;
   #response: HttpResponse | null = null;
   #ended = false;
-  /** What it must have before it can be sent. */
+  /** The thing, such as a token, that it needs before it can be sent; null: none. */
   waitsFor: string | null = null;
 
   constructor(caller: Caller, records: readonly StoredRecord[], fresh: boolean, options: HttpCallOptions) {
@@ -52,7 +52,7 @@ export class HttpCall implements Dispatcher.DispatchHandler, Invocation {
 
   onRequestStart(controller: Controller): void {
     this.#controller = controller;
-    // It waited for a connection for too long.
+    // It has timed out while it waited for a connection.
     if (this.#ended) controller.abort(new Error('timeout'));
   }
 
@@ -76,7 +76,7 @@ export class HttpCall implements Dispatcher.DispatchHandler, Invocation {
     if (!this.#ended) this.#lost(this.#faultOf(error), this.#options.hide(error.message));
   }
 
-  /** The connection goes with the rest of the answer. */
+  /** Closes the connection when the rest of the answer is not needed. */
   #cutWhenEnough(controller: Controller): void {
     if (!this.#response!.isEnough) return;
     this.onResponseEnd();

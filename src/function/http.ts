@@ -13,7 +13,7 @@ import { signatureHeaders, signingKeys } from './sign.ts';
 
 const CONNECT_MS = 10_000;
 const KEEP_ALIVE_MS = 4_000;
-/** Milliseconds by which a server's keep-alive hint is shortened: a request is on its way for some time. */
+/** A server's keep-alive hint is shortened by this: a request takes some time to arrive. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 
 export interface HttpInvokerOptions {
@@ -24,7 +24,7 @@ export interface HttpInvokerOptions {
   /** Calls at once. */
   concurrency: number;
   wantsReply: WantsReply;
-  /** Bearer tokens for functions that want one that does not last; null: none. */
+  /** Bearer tokens for functions that need one that expires; null: none. */
   tokens: TokenSource | null;
   /** Milliseconds since 1970. */
   now: () => number;
@@ -44,7 +44,7 @@ export function httpInvoker(options: HttpInvokerOptions): Invoker {
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveTimeoutThreshold: KEEP_ALIVE_MARGIN_MS,
     connect: { timeout: Math.min(timeout, CONNECT_MS), ...tlsOptions(http.tls) },
-    // One timer per call covers all of it.
+    // One timer per call covers the whole call.
     headersTimeout: 0,
     bodyTimeout: 0,
   });
@@ -73,7 +73,7 @@ export function httpInvoker(options: HttpInvokerOptions): Invoker {
       if (keys.length > 0) headers.push(...signatureHeaders(keys, identity, Math.floor(now() / 1000), body));
       pool.dispatch({ method: 'POST', path, headers, body }, call);
     } catch (error) {
-      // Not thrown on: the call's timer would tell of it once more.
+      // Not thrown: the call's timer would report a second answer.
       call.fail('invalid_call', (error as Error).message);
     }
   }
@@ -120,9 +120,9 @@ function tlsOptions(tls: TlsConfig | null): object {
   if ((pem.cert === undefined) !== (pem.key === undefined))
     throw new TypeError('tls: cert and key go together');
   try {
-    // Node passes over one that is no PEM, and then trusts nobody.
+    // Node ignores a certificate that is no PEM, and then trusts none.
     if (pem.ca !== undefined) new X509Certificate(pem.ca);
-    // Read once, and at the start.
+    // Read once, at the start.
     return { secureContext: createSecureContext(pem), rejectUnauthorized: verify };
   } catch {
     throw new TypeError('tls: ca, cert and key must be PEM, and the key that of the certificate');

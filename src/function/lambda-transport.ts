@@ -1,5 +1,5 @@
 import { Agent, type Dispatcher } from 'undici';
-import type { CallFault } from './conclude.ts';
+import type { CallFault } from './answer.ts';
 import { lostFault } from './lost.ts';
 
 /** A request of the AWS SDK. */
@@ -20,7 +20,7 @@ interface HttpResponse {
   body: Uint8Array;
 }
 
-/** What the AWS SDK takes for its way to HTTP. */
+/** The HTTP client interface of the AWS SDK. */
 export type RequestHandler = {
   metadata: { handlerProtocol: string };
   handle(request: HttpRequest, options?: { abortSignal?: AbortSignal }): Promise<{ response: HttpResponse }>;
@@ -29,14 +29,14 @@ export type RequestHandler = {
   httpHandlerConfigs(): object;
 };
 
-/** Bytes of an answer: AWS allows 6 MB for a function's, and its own are short. */
-const REPLY = 6 * 1024 * 1024 + 1024;
+/** Bytes of an answer: AWS allows 6 MB for a function's. */
+const MAX_ANSWER = 6 * 1024 * 1024 + 1024;
 const CONNECT_MS = 10_000;
 const KEEP_ALIVE_MS = 4_000;
-/** Milliseconds by which a server's keep-alive hint is shortened: a request is on its way for some time. */
+/** A server's keep-alive hint is shortened by this: a request takes some time to arrive. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 
-/** No whole answer came. */
+/** No complete answer arrived. */
 export class TransportError extends Error {
   readonly fault: CallFault;
 
@@ -47,8 +47,8 @@ export class TransportError extends Error {
 }
 
 /**
- * HTTP for the AWS SDK, which tells what its own does not: whether a request ever left, and whether its
- * connection had been used before. Rejects with TransportError. No time limit but the caller's signal.
+ * An HTTP client for the AWS SDK that knows, unlike the SDK's own, whether a request was sent and whether its connection
+ * had been used before. Rejects with TransportError. Only the caller's signal limits the time.
  */
 export function lambdaTransport(concurrency: number): RequestHandler {
   const agent = new Agent({
@@ -87,7 +87,7 @@ function optionsOf(request: HttpRequest): Dispatcher.DispatchOptions {
   };
 }
 
-/** Calls of functions have none, but those for credentials go this way too. */
+/** Calls of functions have no query, but requests for credentials do. */
 function queryOf({ query = {} }: HttpRequest): string {
   const pairs: string[] = [];
   for (const [name, value] of Object.entries(query)) {
@@ -121,7 +121,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    // It waited for a connection for too long.
+    // It was aborted while it waited for a connection.
     if (this.#aborted) controller.abort(new Error('given up'));
   }
 
@@ -137,7 +137,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#read += chunk.length;
-    if (this.#read <= REPLY) {
+    if (this.#read <= MAX_ANSWER) {
       this.#chunks.push(chunk);
       return;
     }
@@ -156,7 +156,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #faultOf(error: Error): CallFault {
     const fault = lostFault(error, this.#controller !== null, this.#status !== 0);
-    // Credentials that no header can hold: whatever the events are.
+    // Credentials that cannot stand in a header: no event causes that.
     return fault === 'invalid_call' ? 'unreachable' : fault;
   }
 }

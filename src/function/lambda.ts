@@ -1,14 +1,14 @@
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import type { LambdaFunction } from '../config/function/types.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
-import type { CallFault } from './conclude.ts';
+import type { CallFault, UntimedAnswer } from './answer.ts';
 import type { Caller, Invocation, Invoker, WantsReply } from './invoker.ts';
-import { answerOf, type LambdaAnswer, lambdaAnswer, refusedAnswer } from './lambda-answer.ts';
+import { answerOf, lambdaAnswer, refusedAnswer } from './lambda-answer.ts';
 import { kafkaEvent, kafkaEventSize } from './lambda-event.ts';
 import { lambdaTransport } from './lambda-transport.ts';
 import { MAX_TIMER } from './retry.ts';
 
-/** Bytes of JSON: AWS wants a call to be smaller, and a queued one smaller still. */
+/** Bytes of JSON. AWS refuses a call of this size or more; the limit of an asynchronous one is lower. */
 const SYNC_SIZE = 6 * 1024 * 1024;
 const ASYNC_SIZE = 1024 * 1024;
 
@@ -18,7 +18,7 @@ export interface LambdaInvokerOptions {
   timeout: number;
   /** Calls at once. */
   concurrency: number;
-  /** The brokers that the function is told of: host:port, joined by commas. */
+  /** The brokers named in the event: host:port, joined by commas. */
   bootstrapServers: string;
   wantsReply: WantsReply;
 }
@@ -29,7 +29,7 @@ export async function lambdaInvoker(options: LambdaInvokerOptions): Promise<Invo
   const client = new LambdaClient({
     ...(lambda.region === null ? {} : { region: lambda.region }),
     ...(lambda.endpoint === null ? {} : { endpoint: lambda.endpoint }),
-    // What comes of a call is for the subscription to decide.
+    // Retries are the subscription's task, not the SDK's.
     maxAttempts: 1,
     retryMode: 'standard',
     requestHandler: lambdaTransport(concurrency),
@@ -44,7 +44,7 @@ export async function lambdaInvoker(options: LambdaInvokerOptions): Promise<Invo
     payload: Uint8Array,
     records: readonly StoredRecord[],
     call: LambdaCall,
-  ): Promise<LambdaAnswer> {
+  ): Promise<UntimedAnswer> {
     const refused = await credentialFault(client);
     if (refused !== null) return refused;
     call.isAllowed = true;
@@ -70,7 +70,7 @@ export async function lambdaInvoker(options: LambdaInvokerOptions): Promise<Invo
       return call;
     },
     sizeOf: (record) => kafkaEventSize(record, bootstrapServers),
-    // A function that goes through the records of an event finds none.
+    // The function gets an event without records.
     warm: () => new Promise((resolve) => invoker.invoke([], { answered: () => resolve() }, true)),
     close: async () => client.destroy(),
   };
@@ -78,10 +78,10 @@ export async function lambdaInvoker(options: LambdaInvokerOptions): Promise<Invo
 }
 
 /**
- * Asked for before each call (the SDK keeps them while they last): what their source refuses must not look
- * like what Lambda thinks of an event.
+ * Gets the credentials before each call; the SDK caches them. So a refusal by their source is not mistaken for an answer
+ * of Lambda about an event.
  */
-async function credentialFault(client: LambdaClient): Promise<LambdaAnswer | null> {
+async function credentialFault(client: LambdaClient): Promise<UntimedAnswer | null> {
   try {
     await client.config.credentials();
     return null;
@@ -97,7 +97,7 @@ class LambdaCall implements Invocation {
   readonly #timer: NodeJS.Timeout;
   readonly #controller = new AbortController();
   #ended = false;
-  /** There are credentials for it. */
+  /** It has credentials. */
   isAllowed = false;
 
   constructor(caller: Caller, timeout: number, fresh: boolean) {
@@ -119,7 +119,7 @@ class LambdaCall implements Invocation {
     this.#controller.abort();
   }
 
-  end(answer: LambdaAnswer): void {
+  end(answer: UntimedAnswer): void {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#timer);

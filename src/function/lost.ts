@@ -1,10 +1,10 @@
-import type { CallFault } from './conclude.ts';
+import type { CallFault } from './answer.ts';
 
 type LostError = Error & { code?: string; socket?: { bytesRead?: number } };
 
 /**
- * Why no whole answer came, by undici's error. `isSent`: the request had a connection; `isAnswered`: an answer
- * had begun.
+ * The fault of a call without a complete answer, by undici's error. `isSent`: the request had a connection.
+ * `isAnswered`: an answer had begun.
  */
 export function lostFault(error: LostError, isSent: boolean, isAnswered: boolean): CallFault {
   switch (error.code) {
@@ -13,8 +13,8 @@ export function lostFault(error: LostError, isSent: boolean, isAnswered: boolean
     case 'UND_ERR_SOCKET':
     case 'ECONNRESET':
     case 'EPIPE': {
-      // A server may close an idle connection at the moment when a request leaves: nobody's fault, and nothing
-      // was answered. On a new connection (no bytes read so far) it is the function that fails.
+      // A server may close an idle connection just when a request is sent. That is no failure of the
+      // function. On a new connection (no bytes read so far) it is one.
       const isUsed = (error.socket?.bytesRead ?? 1) > 0;
       return isSent && !isAnswered && isUsed ? 'stale_connection' : 'connection_lost';
     }
@@ -23,7 +23,7 @@ export function lostFault(error: LostError, isSent: boolean, isAnswered: boolean
       return 'aborted';
     default:
       if (!isSent) return 'unreachable';
-      // The parser's errors and undici's about the reply, or the system's about the connection.
+      // HPE and UND: the parser's and undici's errors about the answer. Others are the system's, about the connection.
       return error.code === undefined || /^(?:HPE|UND)_/.test(error.code) ? 'bad_reply' : 'connection_lost';
   }
 }

@@ -4,11 +4,11 @@ import type { TokenSource } from './auth.ts';
 import { httpInvoker } from './http.ts';
 import type { Invoker, WantsReply } from './invoker.ts';
 
-/** What of a subscription its calls go by. Without a name, the ids of its events are those of its calls. */
+/** The part of a subscription that its calls need. With an empty name, the id of an event identifies its call. */
 export type CallConfig = Pick<SubscriptionConfig, 'name' | 'function' | 'timeout' | 'concurrency'>;
 
 /**
- * What calls a function. `bootstrapServers`: the log's brokers as host:port, joined by commas. Rejects with
+ * Makes the invoker of a function. `bootstrapServers`: the log's brokers as host:port, joined by commas. Rejects with
  * TypeError when its settings cannot be used.
  */
 export async function makeInvoker(
@@ -19,7 +19,7 @@ export async function makeInvoker(
   const { name, function: target, timeout, concurrency } = config;
   if ('lambda' in target) {
     const { lambda } = target;
-    // A third of a second and 20 MB, for those who call such a function.
+    // Loading it takes a third of a second and 20 MB, so only when it is needed.
     const { lambdaInvoker } = await import('./lambda.ts');
     return lambdaInvoker({ lambda, timeout, concurrency, bootstrapServers, wantsReply });
   }
@@ -30,7 +30,7 @@ export async function makeInvoker(
 
 async function tokensFor(auth: HttpAuth | null): Promise<TokenSource | null> {
   if (auth === null || !('google' in auth)) return null;
-  // A tenth of a second and some MB, for those who call such a function.
+  // Loading it takes a tenth of a second and some MB, so only when it is needed.
   const { googleTokens } = await import('./google.ts');
   return googleTokens({ audience: auth.google.audience, now: Date.now });
 }

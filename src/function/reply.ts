@@ -9,9 +9,9 @@ import { isJsonType, parseJson } from '../cloudevents/record.ts';
 import { unusable } from '../core/header-text.ts';
 import { NO_TRACE, traceHeaders } from '../core/trace-context.ts';
 import { eachElement, locate, ScanError, skipSpace } from '../json/scan.ts';
-import type { FunctionReply } from './conclude.ts';
+import type { FunctionReply } from './answer.ts';
 
-/** An event that a function answered with. */
+/** An event in a function's reply. */
 export interface ReplyEvent {
   /** As record headers: `ce_*` and `content-type`. */
   headers: Record<string, string>;
@@ -22,12 +22,12 @@ export interface ReplyEvent {
   trace: Record<string, string>;
 }
 
-/** An answer that claims to be a CloudEvent and is no proper one. */
+/** A reply that claims to be a CloudEvent but breaks the specification. */
 export class BadReply extends Error {
   override readonly name = 'BadReply';
 }
 
-/** The most that can be let in from outside, and room for what the gateway adds: a function may give all of it back. */
+/** The gateway's limits and room for the attributes it adds: a function may send all attributes of its event back. */
 const LIMITS = { id: 4096, bytes: ATTRIBUTE_BYTES + 2048 };
 const KEY_LIMIT = 4096;
 const MEDIA_LIMIT = 255;
@@ -36,8 +36,8 @@ const OTHER_CHARSET = /;\s*charset\s*=\s*"?(?!utf-?8\b|us-ascii\b)/i;
 const OPEN_ARRAY = 0x5b;
 
 /**
- * The events in a function's answer, in the three modes of the CloudEvents HTTP binding (section 3). None
- * when it is something else: text, JSON, nothing. Throws BadReply.
+ * The events in a function's reply, in the three modes of the CloudEvents HTTP binding (section 3). Empty for any other
+ * reply, such as text or JSON. Throws BadReply.
  */
 export function readReply({ headers, body }: FunctionReply): ReplyEvent[] {
   const contentType = one(headers, 'content-type');
@@ -97,7 +97,7 @@ function batch(body: Uint8Array, given: Record<string, string>): ReplyEvent[] {
   return events;
 }
 
-/** One event in the JSON format. `place` says in errors which. */
+/** One event in the JSON format. `place` names it in errors. */
 function structured(bytes: Uint8Array, place: string, given: Record<string, string>): ReplyEvent {
   const json = parseJson(bytes);
   if (typeof json !== 'object' || json === null || Array.isArray(json)) bad(place, 'is no JSON object');
@@ -131,7 +131,7 @@ function eventOf(
   const key = headers.ce_partitionkey ?? '';
   const tooLong = unusable(key, KEY_LIMIT);
   if (tooLong !== null) bad(nameOf('partitionkey'), tooLong);
-  // As attributes: the distributed tracing extension of CloudEvents.
+  // The distributed tracing extension of CloudEvents has the trace context in attributes.
   const own = traceHeaders(headers.ce_traceparent, headers.ce_tracestate);
   return { headers, data: null, key: key === '' ? null : key, trace: own === NO_TRACE ? given : own };
 }
@@ -140,7 +140,7 @@ function mediaType(value: unknown, place: string): string {
   if (typeof value !== 'string' || value === '') bad(place, 'must be a media type');
   const why = unusable(value, MEDIA_LIMIT);
   if (why !== null) bad(place, why);
-  // Whoever reads the record would take the data for the event.
+  // A reader of the record would take the data for the whole event.
   if (isEventType(value)) bad(place, 'says that the data is itself a CloudEvent');
   return value;
 }

@@ -1,31 +1,30 @@
 import type { StoredRecord } from '../ports/event-log.ts';
+import type { CallFault, FunctionReply, UntimedAnswer } from './answer.ts';
 import { failedIn } from './batch-reply.ts';
-import type { Answer, CallFault, FunctionReply } from './conclude.ts';
 import type { WantsReply } from './invoker.ts';
 
-/** What is looked for in the answers of a function. */
+/** The parts that are wanted of a function's answers. */
 export interface Wanted {
   /** A success may list the events that failed. */
   isBatch: boolean;
   wantsReply: WantsReply;
-  /** A text without the secrets that a function may repeat. */
+  /** Replaces the secrets in a text, which a function may repeat. */
   hide(text: string): string;
 }
 
 type Headers = FunctionReply['headers'];
-type Outcome = Pick<Answer, 'status' | 'fault' | 'retryAfter' | 'detail' | 'failed' | 'reply'>;
 
-/** Bytes of an answer that are read to keep the connection. */
+/** Bytes of an unwanted answer that are read so that the connection can be used again. */
 const DRAINED = 64 * 1024;
-/** Bytes of an answer that says something. */
+/** Bytes of a wanted answer. */
 const KEPT = 1024 * 1024;
 /** Bytes of an answer that are shown. */
 const EXCERPT = 1024;
-/** Bytes after the excerpt, so that of a secret at its end no part is shown. */
-const LONGEST_SECRET = 8 * 1024;
+/** Bytes after the excerpt that are read too, so that a secret at its end can be recognized. */
+const MAX_SECRET = 8 * 1024;
 const EVENT = /^application\/cloudevents/i;
 
-/** An answer while it comes, and what it says. */
+/** An HTTP answer while it arrives. */
 export class HttpResponse {
   readonly #status: number;
   readonly #headers: Headers;
@@ -34,12 +33,12 @@ export class HttpResponse {
   readonly #isReply: boolean;
   /** Bytes of the body that are kept. */
   readonly #most: number;
-  /** Bytes that are said to come. */
+  /** The content length, or 0. */
   readonly #announced: number;
   #read = 0;
   #chunks: Buffer[] = [];
-  /** Of a success of which too much came. */
-  #early: Outcome | null = null;
+  /** The answer of a success that is too long. */
+  #early: UntimedAnswer | null = null;
 
   constructor(status: number, headers: Headers, records: readonly StoredRecord[], wanted: Wanted) {
     this.#status = status;
@@ -47,21 +46,21 @@ export class HttpResponse {
     this.#records = records;
     this.#wanted = wanted;
     this.#announced = Number(one(headers, 'content-length') ?? 0);
-    // What comes with a 202 is about the call, and a 204 has nothing. A 201 with an event means it.
+    // The body of a 202 is about the call, and a 204 has none. A 201 may have an event.
     const mayReply = !this.#isFailure && status !== 202 && status !== 204;
     const isEvent = wanted.wantsReply === true && mayReply && claimsEvent(headers);
     this.#isReply = isEvent || (wanted.wantsReply === 'any' && !this.#isFailure);
-    if (this.#isFailure) this.#most = EXCERPT + LONGEST_SECRET;
+    if (this.#isFailure) this.#most = EXCERPT + MAX_SECRET;
     else this.#most = wanted.isBatch || this.#isReply ? KEPT : 0;
   }
 
-  /** Nothing that may still come changes the outcome, and it is too much to be read for the connection's sake. */
+  /** The rest cannot change the answer, and is too long to be read only to keep the connection. */
   get isEnough(): boolean {
     if (this.#isFailure) {
       return this.#read >= this.#most && Math.max(this.#read, this.#announced) > DRAINED;
     }
     if (this.#most === 0) return this.#announced > DRAINED;
-    // Of any other success it is not known yet whether it will end: an endless one is a timeout.
+    // Any other success is a success only when it ends. One that does not end is a timeout.
     return this.#early !== null && this.#early.fault !== null;
   }
 
@@ -74,15 +73,15 @@ export class HttpResponse {
     this.#chunks = [];
   }
 
-  outcome(): Outcome {
+  outcome(): UntimedAnswer {
     return this.#early ?? this.#outcome();
   }
 
-  #outcome(): Outcome {
+  #outcome(): UntimedAnswer {
     const body = Buffer.concat(this.#chunks);
     if (this.#isFailure) return this.#answer(null, this.#detail(body));
     if (this.#isReply && this.#isTooLong) {
-      // It will be as long the next time: the dead letter says what was lost.
+      // A retry would get the same length.
       return this.#answer('too_large', `HTTP ${this.#status}: the answer has more than ${KEPT} bytes`);
     }
     const type = one(this.#headers, 'content-type');
@@ -102,7 +101,7 @@ export class HttpResponse {
     return this.#read > this.#most;
   }
 
-  #answer(fault: CallFault | null, detail: string): Outcome {
+  #answer(fault: CallFault | null, detail: string): UntimedAnswer {
     const retryAfter = this.#headers['retry-after'] ?? null;
     return { status: this.#status, fault, retryAfter, detail, failed: null, reply: null };
   }
@@ -110,7 +109,7 @@ export class HttpResponse {
   #detail(body: Buffer, remark = ''): string {
     const head = `HTTP ${this.#status}${remark}`;
     if (body.length === 0) return head;
-    const text = this.#wanted.hide(body.toString('utf8', 0, EXCERPT + LONGEST_SECRET));
+    const text = this.#wanted.hide(body.toString('utf8', 0, EXCERPT + MAX_SECRET));
     const { read } = new TextEncoder().encodeInto(text, new Uint8Array(EXCERPT));
     return `${head}: ${text.slice(0, read)}`;
   }
@@ -123,7 +122,7 @@ function one(headers: Headers, name: string): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-/** Whether an answer means to be a CloudEvent, in any mode of the HTTP binding (section 3). */
+/** Whether an answer claims to be a CloudEvent, in any mode of the HTTP binding (section 3). */
 function claimsEvent(headers: Headers): boolean {
   const isBinary = ['ce-specversion', 'ce-id', 'ce-type'].some((name) => headers[name] !== undefined);
   return isBinary || EVENT.test(one(headers, 'content-type') ?? '');

@@ -1,13 +1,13 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto';
 
-/** The keys of Standard Webhooks secrets: `whsec_` and base64. */
+/** The keys of Standard Webhooks secrets, which are `whsec_` and base64. */
 export function signingKeys(secrets: readonly string[]): KeyObject[] {
   return secrets.map((secret) => createSecretKey(Buffer.from(secret.replace(/^whsec_/, ''), 'base64')));
 }
 
 /**
- * The headers of Standard Webhooks for a body, which is signed byte for byte with each key. The same `identity`
- * gives the same webhook-id; `seconds` since 1970 are those of this attempt.
+ * The headers of Standard Webhooks for a body, which is signed byte for byte with each key. The same `identity` gives the
+ * same webhook-id. `seconds`: the time of this attempt, since 1970.
  */
 export function signatureHeaders(
   keys: readonly KeyObject[],
@@ -15,7 +15,7 @@ export function signatureHeaders(
   seconds: number,
   body: Uint8Array | null,
 ): string[] {
-  // A full stop in it would make the signed text ambiguous, and ids of events may hold any.
+  // As a hash: a full stop in it would make the signed text ambiguous, and an event's id may have one.
   const id = hash('sha256', identity, 'base64url');
   const head = `${id}.${seconds}.`;
   let signatures = '';

@@ -4,13 +4,13 @@ import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import { traceHeaders } from '../core/trace-context.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import type { Span, SpanAttributes, TraceHeaders, Tracing } from '../ports/tracing.ts';
-import { type Answer, conclude, type FunctionReply, reasonOf } from './conclude.ts';
+import { type Answer, conclude, type FunctionReply, reasonOf } from './answer.ts';
 import type { Caller, Invoker } from './invoker.ts';
 
 /**
- * Calls a subscription's function with spans by the OpenTelemetry semantic conventions: for each attempt one of
- * the call, and one of each event that it delivers. A single event is sent with the trace context of the call;
- * several keep each its own. What the function answers goes on from the call, unless it says otherwise.
+ * An invoker that makes spans by the OpenTelemetry semantic conventions: for each attempt one for the call, and one for
+ * each of its events. A single event is sent with the trace context of the call; of several events, each keeps its own.
+ * A reply gets the trace context of the call, unless it has one.
  */
 export function tracedInvoker(
   invoker: Invoker,
@@ -31,7 +31,7 @@ export function tracedInvoker(
         links: isOne ? [] : steps,
         attributes,
       });
-      const sent = records.map((record, i) => within(record, isOne ? call.headers : steps[i]!));
+      const sent = records.map((record, i) => withTrace(record, isOne ? call.headers : steps[i]!));
       const traced = new TracedCaller(caller, call, deliveries);
       try {
         return invoker.invoke(sent, traced, fresh);
@@ -46,7 +46,7 @@ export function tracedInvoker(
   };
 }
 
-/** Ends the spans of a call, and tells who waits for it. */
+/** Ends the spans of a call, and passes its answer on. */
 class TracedCaller implements Caller {
   readonly #caller: Caller;
   readonly #call: Span;
@@ -65,7 +65,7 @@ class TracedCaller implements Caller {
     this.#caller.answered(reply === null ? answer : { ...answer, reply: after(reply, this.#call.headers) });
   }
 
-  /** `failed`: the places of events that the function lists as failed. */
+  /** `failed`: indexes of the events that the function lists as failed. */
   end(error: string | null, attributes: SpanAttributes, failed: readonly number[] | null = null): void {
     this.#call.end(error, attributes);
     this.#deliveries.forEach((delivery, i) =>
@@ -95,7 +95,7 @@ function deliveryStep(record: StoredRecord, group: string): Parameters<Tracing['
   return { name: `process ${topic}`, kind: 'consumer', parent, links: [], attributes };
 }
 
-function within(record: StoredRecord, trace: TraceHeaders): StoredRecord {
+function withTrace(record: StoredRecord, trace: TraceHeaders): StoredRecord {
   const { traceparent: _, tracestate: __, ...others } = record.headers;
   const headers: Record<string, Uint8Array> = others;
   for (const name in trace) headers[name] = Buffer.from(trace[name]!);
@@ -118,7 +118,7 @@ function attributesOf(target: FunctionConfig): SpanAttributes {
     const attributes = { 'faas.invoked_name': name, 'faas.invoked_provider': 'aws' };
     return region === null ? attributes : { ...attributes, 'faas.invoked_region': region };
   }
-  // Neither the login nor the query, which may hold a key.
+  // Without the login and the query, which may hold secrets.
   const { origin, pathname, hostname, port, protocol } = new URL(target.http.url);
   return {
     'http.request.method': 'POST',

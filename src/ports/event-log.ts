@@ -93,7 +93,7 @@ export interface EventLog extends Appender {
   close(): Promise<void>;
 }
 
-/** A name of a partition for maps and messages: `topic/partition`. */
+/** The name of a partition, `topic/partition`: a key of maps, and part of stored state. */
 export function partitionName({ topic, partition }: Partition): string {
   return `${topic}/${partition}`;
 }

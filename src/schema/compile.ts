@@ -1,16 +1,16 @@
 import type { Problem } from '../core/problem.ts';
-import { markCycles, tracks } from './cycles.ts';
+import { type Document, isObject, report, type SchemaLocation, type SchemaObject } from './document.ts';
 import { DEFAULT_DRAFT, type Draft, draftOf } from './drafts.ts';
 import { Emitter } from './emit.ts';
-import { Engine } from './engine.ts';
 import { escapeToken } from './faults.ts';
 import { formatChecks } from './formats.ts';
-import { type Document, isObject, Linker, type Place, report, type SchemaObject } from './link.ts';
+import { Linker } from './link.ts';
 import { metaSchema } from './meta.ts';
 import { MetaChecks } from './meta-checks.ts';
-import { Patterns } from './pattern.ts';
+import { Patterns } from './pattern/patterns.ts';
 import { nameOf, plainSchemas } from './plain.ts';
-import { createSchemaSet, createValidator, type Fuel, type SchemaSet, type Validator } from './registry.ts';
+import { createSchemaSet, type SchemaSet, type Validator } from './registry.ts';
+import { type Ahead, makeValidators } from './validators.ts';
 
 export interface SchemaFile {
   /** Relative to the schema folder, with slashes, such as `v2/purchase.json`. */
@@ -21,31 +21,17 @@ export interface SchemaFile {
 }
 
 export interface CompileOptions {
-  /** URI of the folder, from which files without an id have theirs. */
+  /** URI of the folder: a file without an id has the URI of its path in it. */
   base?: string;
-  /** Keep it to compile the drafts' own schemas once only. */
+  /** Pass the same one to several calls, so that the drafts' own schemas are compiled only once. */
   meta?: MetaChecks;
-  /** Gets the parts of each validator, so that their code can be had. */
+  /** Receives the parts of each validator, to write their code out. */
   ahead?: Ahead;
 }
 
-/** What is wanted of a compilation whose schemas are to be used elsewhere. */
-interface Ahead {
-  patterns: Patterns;
-  add(made: MadeValidator): void;
-}
-
-export interface MadeValidator {
-  name: string;
-  id: string | null;
-  key: string;
-  first: Engine;
-  all: Engine;
-}
-
 /**
- * Compiles a folder of schemas. A file with an error problem, or one that refers to such a file, is not in
- * the set; all others are. Nothing is fetched.
+ * Compiles a folder of schemas. A file with a problem of the level `error`, or one that refers to such a file, is left
+ * out of the set. Nothing is fetched.
  */
 export function compileSchemas(
   files: readonly SchemaFile[],
@@ -55,7 +41,7 @@ export function compileSchemas(
 }
 
 interface Reference {
-  place: Place;
+  location: SchemaLocation;
   keyword: string;
 }
 
@@ -65,9 +51,9 @@ class Compilation {
   readonly #patterns: Patterns;
   readonly #ahead: Ahead | null;
   readonly #formats = new Set(formatChecks().keys());
-  readonly #linker = new Linker((place, node) => this.#visit(place, node), metaSchema);
+  readonly #linker = new Linker((location, node) => this.#visit(location, node), metaSchema);
   readonly #references: Reference[] = [];
-  /** For each document, what it refers to and where. */
+  /** For each document: the documents that it refers to, and the pointer of a reference. */
   readonly #needs = new Map<Document, Map<Document, string>>();
   #tracks = false;
 
@@ -86,7 +72,7 @@ class Compilation {
       if ('file' in parsed) documents.push(parsed);
       else problems.push({ level: 'error', file: file.path, ...parsed });
     }
-    // Following a reference can come upon more schemas, with references of their own.
+    // Following a reference can find more schemas, with references of their own.
     for (const reference of this.#references) this.#follow(reference);
     for (const { node, pointer, resource, document } of this.#linker.strays) {
       for (const wrong of this.#meta.check(resource.draft, node)) {
@@ -130,10 +116,10 @@ class Compilation {
     return document;
   }
 
-  #visit(place: Place, node: SchemaObject): void {
-    const { document, pointer } = place;
+  #visit(location: SchemaLocation, node: SchemaObject): void {
+    const { document, pointer } = location;
     for (const keyword of ['$ref', '$dynamicRef', '$recursiveRef']) {
-      if (typeof node[keyword] === 'string') this.#references.push({ place, keyword });
+      if (typeof node[keyword] === 'string') this.#references.push({ location, keyword });
     }
     if ('unevaluatedItems' in node || 'unevaluatedProperties' in node) this.#tracks = true;
     const { format, pattern, patternProperties } = node;
@@ -152,10 +138,10 @@ class Compilation {
     if (problem !== null) report(document, matcher === null ? 'error' : 'warning', pointer, problem);
   }
 
-  #follow({ place, keyword }: Reference): void {
-    const { document, pointer } = place;
-    const reference = (place.node as SchemaObject)[keyword] as string;
-    const target = this.#linker.resolve(place, reference);
+  #follow({ location, keyword }: Reference): void {
+    const { document, pointer } = location;
+    const reference = (location.node as SchemaObject)[keyword] as string;
+    const target = this.#linker.resolve(location, reference);
     if (typeof target === 'string') {
       report(document, 'error', `${pointer}/${keyword}`, `${JSON.stringify(reference)} ${target}`);
     } else if (target.document !== document) {
@@ -189,58 +175,15 @@ class Compilation {
         report(document, 'error', '', error instanceof Error ? error.message : String(error));
       }
     }
-    // What was begun for a schema that failed must not get in the way of the others.
+    // The emitter holds parts of the schema that failed: the others get a new one.
     if (documents.some(isBroken)) {
       this.#spreadErrors(documents);
       return this.#compile(documents.filter((document) => !isBroken(document)));
     }
-    markCycles(emitter.schemas);
-    const fuel: Fuel = { left: 0 };
-    const engines = new Map<string, Engine>();
-    const engine = (allErrors: boolean, keepsBook: boolean): Engine => {
-      const name = `${allErrors} ${keepsBook}`;
-      const options = {
-        allErrors,
-        tracks: keepsBook,
-        formats: true,
-        patterns: this.#patterns,
-        fuel,
-        source: this.#ahead !== null,
-        optimize: true,
-      };
-      const made = engines.get(name) ?? new Engine(emitter.schemas, options);
-      engines.set(name, made);
-      return made;
-    };
-    const validators: Validator[] = [];
-    for (const [document, key] of keys) {
-      const keepsBook = tracks(emitter.schemas, key);
-      try {
-        const first = engine(false, keepsBook).compile(key);
-        const all = () => engine(true, keepsBook).compile(key);
-        const [name, id] = [nameOf(document), idOf(document)];
-        validators.push(createValidator({ name, id, first, all, fuel }));
-        this.#ahead?.add({
-          name,
-          id,
-          key,
-          first: engine(false, keepsBook),
-          all: engine(true, keepsBook),
-        });
-      } catch (error) {
-        report(document, 'error', '', error instanceof Error ? error.message : String(error));
-      }
-    }
-    return validators;
+    return makeValidators(emitter.schemas, keys, this.#patterns, this.#ahead);
   }
 }
 
 function isBroken(document: Document): boolean {
   return document.problems.some((problem) => problem.level === 'error');
-}
-
-function idOf(document: Document): string | null {
-  const { node, resource } = document.root;
-  const id = isObject(node) ? node[resource.draft === 4 ? 'id' : '$id'] : undefined;
-  return typeof id === 'string' ? id : null;
 }

@@ -1,16 +1,16 @@
 import type { Emitted } from './emit.ts';
-import { CYCLE_MARK } from './references.ts';
+import { CYCLE_MARK } from './engine.ts';
 
 type Schemas = ReadonlyMap<string, Emitted>;
 
-/** True when a schema, or what it refers to in the end, asks what has been evaluated. */
+/** True when a schema, or any that it refers to directly or not, needs to know what was evaluated. */
 export function tracks(schemas: Schemas, key: string): boolean {
   const reached = new Set([key]);
   for (const one of reached) for (const ref of schemas.get(one)!.refs) reached.add(ref);
   return [...reached].some((one) => schemas.get(one)!.tracks);
 }
 
-/** Marks schemas that could come back to themselves. */
+/** Marks schemas that can refer to themselves, directly or not. */
 export function markCycles(schemas: Schemas): void {
   const left = new Map([...schemas].map(([key, { refs }]) => [key, new Set(refs)]));
   for (let before = Infinity; left.size < before; ) {

@@ -3,7 +3,7 @@ import { editDistance } from '../core/edit-distance.ts';
 /** The drafts by year or number, oldest first. */
 export type Draft = 4 | 6 | 7 | 2019 | 2020;
 
-/** What a schema without `$schema` is judged by. */
+/** The draft of a schema that has no `$schema`. */
 export const DEFAULT_DRAFT: Draft = 2020;
 
 const DIALECTS = new Map<string, Draft>([
@@ -16,7 +16,7 @@ const DIALECTS = new Map<string, Draft>([
 
 /** The draft that a `$schema` names; undefined when it is none of the five. */
 export function draftOf(uri: string): Draft | undefined {
-  // http and https are mixed up so often, and nobody can mean anything else by it.
+  // Many schemas have http for https or the other way round.
   const plain = uri.replace(/#$/, '').replace(/^https?:/, '');
   for (const [known, draft] of DIALECTS) if (known.replace(/^https?:/, '') === plain) return draft;
   return undefined;
@@ -41,6 +41,7 @@ export function draftName(draft: Draft): string {
 export type Shape = 'schema' | 'list' | 'map' | 'items' | 'dependencies' | 'value' | 'note' | 'core';
 
 interface Keyword {
+  name: string;
   first: Draft;
   last: Draft;
   shape: Shape;
@@ -83,19 +84,19 @@ const ROWS: [Draft, Draft, Shape, string][] = [
   [2019, 2020, 'note', 'deprecated'],
 ];
 
-const KEYWORDS = new Map<string, Keyword[]>();
-for (const [first, last, shape, names] of ROWS) {
-  for (const name of names.split(' ')) {
-    KEYWORDS.set(name, [...(KEYWORDS.get(name) ?? []), { first, last, shape }]);
-  }
-}
+const KEYWORDS: ReadonlyMap<string, Keyword[]> = Map.groupBy(
+  ROWS.flatMap(([first, last, shape, names]) =>
+    names.split(' ').map((name) => ({ name, first, last, shape })),
+  ),
+  ({ name }) => name,
+);
 
 /** The shape of a keyword in a draft; undefined when the draft does not have it. */
 export function shapeOf(keyword: string, draft: Draft): Shape | undefined {
   return KEYWORDS.get(keyword)?.find((row) => row.first <= draft && draft <= row.last)?.shape;
 }
 
-/** True when some other draft has the keyword. */
+/** True when any draft has the keyword. */
 export function isOfOtherDraft(keyword: string): boolean {
   return KEYWORDS.has(keyword);
 }
@@ -103,7 +104,7 @@ export function isOfOtherDraft(keyword: string): boolean {
 // Well-known annotations of generators and editors that are a letter away from a keyword.
 const NO_TYPOS = new Set(['example', 'enumNames', 'typeof', 'tsType', 'notes', 'note', 'nullable', 'ids']);
 
-/** The keyword that was probably meant; undefined for what looks like an annotation of somebody's own. */
+/** The keyword that was probably meant; undefined for a name that looks like an annotation. */
 export function likelyTypo(keyword: string, draft: Draft): string | undefined {
   if (NO_TYPOS.has(keyword) || /^x-/i.test(keyword) || keyword.length < 4) return undefined;
   const reach = keyword.length < 7 ? 1 : 2;

@@ -1,33 +1,34 @@
+import { isObject, type SchemaLocation, type SchemaObject } from './document.ts';
 import { type Draft, shapeOf } from './drafts.ts';
-import { isObject, type Linker, type Place, type SchemaObject } from './link.ts';
+import type { Linker } from './link.ts';
 
 /**
- * Dynamic anchors taken over by the outermost resource that has them. It only grows on the way in, so
- * each schema exists in as many forms as there are scopes that it is reached with: mostly one.
+ * Dynamic anchors by name, each as the outermost resource has it that does. It only grows on the way in. A schema is
+ * rewritten once for each scope that it is reached with, which is mostly one.
  */
-type Scope = ReadonlyMap<string, Place>;
+type Scope = ReadonlyMap<string, SchemaLocation>;
 
 export interface Emitted {
-  place: Place;
-  /** In the words of draft 2020-12 only, without identifiers; `$ref` holds another's key. */
+  location: SchemaLocation;
+  /** In keywords of draft 2020-12 only, without identifiers; `$ref` holds the key of another schema. */
   schema: SchemaObject;
   refs: Set<string>;
-  /** Has a keyword that asks what has been evaluated. */
+  /** It has a keyword that needs to know which members or items were evaluated. */
   tracks: boolean;
-  /** So short that it is repeated rather than called. */
+  /** The schema when it is so short that it is repeated rather than referred to. */
   inline: SchemaObject | null;
 }
 
-const MOST_SCHEMAS = 20_000;
-/** Characters of a schema that is repeated wherever it is referred to. */
-const SHORT = 500;
+const MAX_SCHEMAS = 20_000;
+/** Characters of JSON: a schema that has no more is repeated wherever it is referred to. */
+const MAX_INLINE = 500;
 const DYNAMIC = new Set(['$dynamicRef', '$recursiveRef']);
 
 /** Rewrites schemas of all drafts into one dialect with plain references, for one engine. */
 export class Emitter {
   readonly schemas = new Map<string, Emitted>();
   readonly #linker: Linker;
-  /** Some schema asks what has been evaluated: keywords are put so that the engine gets that right. */
+  /** Some schema needs to know what was evaluated: keywords are rewritten so that ajv gets that right. */
   readonly #tracks: boolean;
   /** Titles, descriptions and the like are kept. */
   readonly #notes: boolean;
@@ -41,24 +42,24 @@ export class Emitter {
     this.#notes = notes;
   }
 
-  /** Key of the rewritten schema at a place; throws when there are too many. */
-  target(place: Place, scope: Scope = new Map()): string {
-    const inner = enter(scope, place);
+  /** Key of the rewritten schema at a location; throws when there are too many. */
+  target(location: SchemaLocation, scope: Scope = new Map()): string {
+    const inner = enter(scope, location);
     const parts = [...inner].map(([name, taken]) => `${JSON.stringify(name)}=${this.#number(taken.node)}`);
-    const identity = `${this.#number(place.node)} ${parts.sort().join()}`;
+    const identity = `${this.#number(location.node)} ${parts.sort().join()}`;
     const known = this.#keys.get(identity);
     if (known !== undefined) return known;
-    if (this.#keys.size >= MOST_SCHEMAS) throw new Error('schema has too many references');
+    if (this.#keys.size >= MAX_SCHEMAS) throw new Error('schema has too many references');
     const key = `schema:${this.#keys.size}`;
     this.#keys.set(identity, key);
-    const emitted: Emitted = { place, schema: {}, refs: new Set(), tracks: false, inline: null };
+    const emitted: Emitted = { location, schema: {}, refs: new Set(), tracks: false, inline: null };
     this.schemas.set(key, emitted);
     const outer = this.#current;
     this.#current = emitted;
-    const body = this.#emit(place.node, scope);
+    const body = this.#emit(location.node, scope);
     const schema = typeof body === 'boolean' ? { allOf: [body] } : body;
     emitted.schema = { $id: key, ...schema };
-    const short = emitted.refs.size === 0 && !emitted.tracks && JSON.stringify(schema).length <= SHORT;
+    const short = emitted.refs.size === 0 && !emitted.tracks && JSON.stringify(schema).length <= MAX_INLINE;
     if (short) emitted.inline = schema;
     this.#current = outer;
     return key;
@@ -72,15 +73,15 @@ export class Emitter {
 
   #emit(node: unknown, outer: Scope): SchemaObject | boolean {
     if (!isObject(node)) return node !== false;
-    const place = this.#linker.placeOf(node);
-    const { draft } = place.resource;
-    const scope = enter(outer, place);
+    const location = this.#linker.locationOf(node);
+    const { draft } = location.resource;
+    const scope = enter(outer, location);
     const out: SchemaObject = {};
     const also: unknown[] = [];
-    if (draft <= 7 && typeof node.$ref === 'string') return this.#refer(place, '$ref', scope);
+    if (draft <= 7 && typeof node.$ref === 'string') return this.#refer(location, '$ref', scope);
     for (const [keyword, value] of Object.entries(node)) {
       const refers = keyword === '$ref' || (DYNAMIC.has(keyword) && shapeOf(keyword, draft) === 'core');
-      if (refers) also.push(this.#refer(place, keyword, scope));
+      if (refers) also.push(this.#refer(location, keyword, scope));
       else this.#keyword(out, also, keyword, value, node, draft, scope);
     }
     if (also.length > 0) out.allOf = [...((out.allOf as unknown[]) ?? []), ...also];
@@ -148,7 +149,7 @@ export class Emitter {
         else {
           const inner: SchemaObject = {};
           this.#contains(inner, node, draft, scope);
-          // Twice negated it decides the same and evaluates nothing.
+          // A double negation gives the same result and evaluates nothing.
           also.push({ not: { not: inner } });
         }
         return;
@@ -176,7 +177,7 @@ export class Emitter {
     else if (shape === 'list') out[keyword] = (value as unknown[]).map(emit);
   }
 
-  /** A condition as two branches: the engine takes an `if` that failed for evaluated. */
+  /** A condition as two branches: ajv counts what an `if` evaluated even when the `if` failed. */
   #branches(condition: unknown, node: SchemaObject, emit: (one: unknown) => unknown): SchemaObject {
     const holds = emit(condition);
     const then = emit(node.then ?? true);
@@ -200,16 +201,16 @@ export class Emitter {
   #properties(out: SchemaObject, properties: SchemaObject, scope: Scope): void {
     out.properties = {};
     for (const [name, one] of Object.entries(properties)) {
-      // The engine passes over this name as a property, though not as a pattern.
+      // ajv leaves this name out as a property, but not as a pattern.
       if (name !== '__proto__') put(out, 'properties', name, this.#emit(one, scope));
       else put(out, 'patternProperties', '^__proto__$', this.#emit(one, scope));
     }
   }
 
-  /** What a reference keyword means in this scope: another's key, or the other itself when it is short. */
-  #refer(place: Place, keyword: string, scope: Scope): SchemaObject {
-    const reference = (place.node as SchemaObject)[keyword] as string;
-    let target = this.#linker.resolve(place, reference);
+  /** The schema for a reference keyword in this scope: a `$ref` to a key, or the whole schema when it is short. */
+  #refer(location: SchemaLocation, keyword: string, scope: Scope): SchemaObject {
+    const reference = (location.node as SchemaObject)[keyword] as string;
+    let target = this.#linker.resolve(location, reference);
     if (typeof target === 'string') throw new Error(`${reference} ${target}`);
     if (DYNAMIC.has(keyword)) {
       const name = keyword === '$recursiveRef' ? '' : reference.slice(reference.indexOf('#') + 1);
@@ -224,8 +225,8 @@ export class Emitter {
   }
 }
 
-function enter(scope: Scope, place: Place): Scope {
-  const fresh = [...place.resource.dynamic].filter(([name]) => !scope.has(name));
+function enter(scope: Scope, location: SchemaLocation): Scope {
+  const fresh = [...location.resource.dynamic].filter(([name]) => !scope.has(name));
   return fresh.length === 0 ? scope : new Map([...scope, ...fresh]);
 }
 

@@ -1,6 +1,6 @@
 import type { EventError } from '../core/event.ts';
 
-/** What a compiled schema says about one fault. */
+/** One fault as a compiled schema reports it. */
 export interface SchemaFault {
   keyword: string;
   /** JSON Pointer into the payload. */
@@ -11,10 +11,10 @@ export interface SchemaFault {
   propertyName?: string | undefined;
 }
 
-const MOST_ERRORS = 20;
-// Both end up in a reply and in a record's header, and property names are as long as a client likes.
-const LONGEST_POINTER = 256;
-const LONGEST_DETAIL = 256;
+const MAX_ERRORS = 20;
+// Characters. Both stand in a reply and in a record's header, and clients choose how long property names are.
+const MAX_POINTER = 256;
+const MAX_DETAIL = 256;
 
 /** At most 20 different errors, in the order found. */
 export function toEventErrors(faults: readonly SchemaFault[]): EventError[] {
@@ -25,15 +25,15 @@ export function toEventErrors(faults: readonly SchemaFault[]): EventError[] {
     if (seen.has(`${pointer} ${detail}`)) continue;
     seen.add(`${pointer} ${detail}`);
     errors.push({ code: 'schema_mismatch', pointer: toFragment(pointer), detail });
-    if (errors.length === MOST_ERRORS) break;
+    if (errors.length === MAX_ERRORS) break;
   }
-  // A validator without a word still refused the event.
+  // A validator that reports no fault has still refused the event.
   return errors.length > 0
     ? errors
     : [{ code: 'schema_mismatch', pointer: '#', detail: 'does not match its schema' }];
 }
 
-/** Where (JSON Pointer, RFC 6901) and what, in plain words. */
+/** Where a fault is (JSON Pointer, RFC 6901), and a description for people. */
 export function describe(fault: SchemaFault): { pointer: string; detail: string } {
   const { instancePath, params } = fault;
   const at = (name: unknown) => `${instancePath}/${escapeToken(String(name))}`;
@@ -67,10 +67,10 @@ export function escapeToken(name: string): string {
   return name.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
-/** JSON Pointer -> URI fragment (RFC 6901 section 6). Too long a pointer becomes that of an ancestor. */
+/** JSON Pointer -> URI fragment (RFC 6901 section 6). A pointer that is too long becomes that of an ancestor. */
 function toFragment(pointer: string): string {
   let fragment = encode(pointer);
-  while (fragment.length > LONGEST_POINTER) fragment = fragment.slice(0, fragment.lastIndexOf('/'));
+  while (fragment.length > MAX_POINTER) fragment = fragment.slice(0, fragment.lastIndexOf('/'));
   return fragment;
 }
 
@@ -79,5 +79,5 @@ function encode(pointer: string): string {
 }
 
 function cut(text: string): string {
-  return text.length <= LONGEST_DETAIL ? text : `${text.slice(0, LONGEST_DETAIL - 1).toWellFormed()}…`;
+  return text.length <= MAX_DETAIL ? text : `${text.slice(0, MAX_DETAIL - 1).toWellFormed()}…`;
 }

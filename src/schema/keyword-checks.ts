@@ -1,20 +1,32 @@
-/* What keywords of ours check; schemas that were compiled ahead call these by their names. */
-
-export const atMost = (limit: number) => (text: string) => codePoints(text) <= limit;
-export const atLeast = (limit: number) => (text: string) => codePoints(text) >= limit;
+/**
+ * The keywords that code of our own checks instead of ajv's, by name: each makes the check from the keyword's value.
+ * Code of schemas that were compiled ahead calls them by these names.
+ *
+ * ajv's equality calls `valueOf` and `toString` members out of the payload, its `uniqueItems` compares all pairs, its
+ * lengths count every character, and its `multipleOf` finds that 19.99 is no multiple of 0.01.
+ */
+export const KEYWORD_CHECKS = {
+  const: (value: unknown) => isOneOf([value]),
+  enum: (values: unknown[]) => isOneOf(values),
+  uniqueItems: (isWanted: boolean) => (isWanted ? areUnique : () => true),
+  multipleOf: (divisor: number) => isMultipleOf(divisor),
+  // Characters are code points (JSON Schema validation, 6.3.1).
+  maxLength: (limit: number) => (text: string) => codePoints(text) <= limit,
+  minLength: (limit: number) => (text: string) => codePoints(text) >= limit,
+};
 
 function codePoints(text: string): number {
   return [...text].length;
 }
 
-export function oneOfValues(values: unknown[]): (value: unknown) => boolean {
+function isOneOf(values: unknown[]): (value: unknown) => boolean {
   const plain = new Set(values.filter((value) => !isContainer(value)));
   const containers = new Set(values.filter(isContainer).map(canonical));
   if (containers.size === 0) return (value) => plain.has(value);
   return (value) => plain.has(value) || (isContainer(value) && containers.has(canonical(value)));
 }
 
-export function areUnique(items: unknown[]): boolean {
+function areUnique(items: unknown[]): boolean {
   const plain = new Set<unknown>();
   const containers = new Set<string>();
   for (const item of items) {
@@ -38,7 +50,7 @@ function canonical(value: unknown): string {
   return `{${members.map((name) => `${JSON.stringify(name)}:${canonical((value as Record<string, unknown>)[name])}`).join()}}`;
 }
 
-export function multipleOf(divisor: number): (value: number) => boolean {
+function isMultipleOf(divisor: number): (value: number) => boolean {
   if (Number.isInteger(divisor)) return (value) => value % divisor === 0;
   const [digits, exponent] = decimal(divisor);
   return (value) => {

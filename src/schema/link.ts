@@ -1,47 +1,26 @@
-import type { Problem } from '../core/problem.ts';
+import {
+  type Document,
+  isObject,
+  type Resource,
+  report,
+  type SchemaLocation,
+  type SchemaObject,
+} from './document.ts';
 import { type Draft, dialectOf, draftName, draftOf, isOfOtherDraft, likelyTypo, shapeOf } from './drafts.ts';
 import { escapeToken } from './faults.ts';
 
-/** A schema resource: what has a URI of its own. */
-export interface Resource {
-  uri: string;
-  draft: Draft;
-  root: Place;
-  anchors: Map<string, Place>;
-  /** Anchors that a schema further out can take over; '' is that of `$recursiveAnchor`. */
-  dynamic: Map<string, Place>;
-}
+/** Called once for each schema object; its draft is known by then. */
+export type Visit = (location: SchemaLocation, node: SchemaObject) => void;
 
-/** A schema at its place in a document. */
-export interface Place {
-  node: SchemaObject | boolean;
-  pointer: string;
-  resource: Resource;
-  document: Document;
-}
-
-export interface Document {
-  file: string;
-  /** Where relative references by path start from. */
-  path: string;
-  root: Place;
-  problems: Problem[];
-}
-
-export type SchemaObject = Record<string, unknown>;
-
-/** Looks at each schema object once; `draft` has been found by then. */
-export type Visit = (place: Place, node: SchemaObject) => void;
-
-/** All documents, their resources by URI, and what their references point to. */
+/** Holds all documents and their resources by URI, and resolves references. */
 export class Linker {
   readonly #resources = new Map<string, Resource>();
   readonly #paths = new Map<string, Resource>();
-  readonly #places = new Map<object, Place>();
+  readonly #locations = new Map<object, SchemaLocation>();
   readonly #visit: Visit;
-  /** Schemas where no keyword has one, found by following references: no meta-schema looks at them. */
-  readonly strays: Place[] = [];
-  /** Documents to look into when a URI is not known, by URI. */
+  /** Schemas found only by references, at a location where no keyword has a schema: no meta-schema checks them. */
+  readonly strays: SchemaLocation[] = [];
+  /** The drafts' own schemas by URI, for a URI that is not known otherwise. */
   readonly #builtIn: (uri: string) => SchemaObject | undefined;
 
   constructor(visit: Visit, builtIn: (uri: string) => SchemaObject | undefined) {
@@ -49,7 +28,7 @@ export class Linker {
     this.#builtIn = builtIn;
   }
 
-  /** Adds a document; its problems are in what is returned. */
+  /** Adds a document; the result holds its problems. */
   add(file: string, path: string, node: SchemaObject | boolean, draft: Draft): Document {
     const document: Document = { file, path, problems: [], root: undefined as never };
     const resource = newResource(path, draft);
@@ -60,15 +39,15 @@ export class Linker {
     return document;
   }
 
-  /** The place of a schema object that has been walked through. */
-  placeOf(node: object): Place {
-    const place = this.#places.get(node);
-    if (place === undefined) throw new Error('schema was not walked through');
-    return place;
+  /** The location of a schema object that has been walked through. */
+  locationOf(node: object): SchemaLocation {
+    const location = this.#locations.get(node);
+    if (location === undefined) throw new Error('schema was not walked through');
+    return location;
   }
 
-  /** What a reference at a place points to, or a text that says why nothing. */
-  resolve(from: Place, reference: string): Place | string {
+  /** The location that a reference points to, or a text that says why there is none. */
+  resolve(from: SchemaLocation, reference: string): SchemaLocation | string {
     let url: URL;
     let fragment: string;
     try {
@@ -97,7 +76,7 @@ export class Linker {
     return this.add(uri, uri, builtIn, own).root.resource;
   }
 
-  #findByPath(from: Place, reference: string): Resource | undefined {
+  #findByPath(from: SchemaLocation, reference: string): Resource | undefined {
     if (!URL.canParse(reference, from.document.path)) return undefined;
     const url = new URL(reference, from.document.path);
     url.hash = '';
@@ -105,35 +84,35 @@ export class Linker {
     return reference.startsWith('#') ? undefined : this.#paths.get(url.href);
   }
 
-  #follow(start: Resource, pointer: string): Place | undefined {
+  #follow(start: Resource, pointer: string): SchemaLocation | undefined {
     let at: unknown = start.root.node;
     let resource = start;
     for (const token of pointer.slice(1).split('/')) {
       const name = token.replaceAll('~1', '/').replaceAll('~0', '~');
       if (typeof at !== 'object' || at === null || !Object.hasOwn(at, name)) return undefined;
       at = (at as SchemaObject)[name];
-      resource = this.#places.get(at as object)?.resource ?? resource;
+      resource = this.#locations.get(at as object)?.resource ?? resource;
     }
     const { document } = start.root;
-    const place = { node: at as boolean, pointer: start.root.pointer + pointer, resource, document };
-    if (typeof at === 'boolean') return place;
+    const location = { node: at as boolean, pointer: start.root.pointer + pointer, resource, document };
+    if (typeof at === 'boolean') return location;
     if (!isObject(at)) return undefined;
-    if (!this.#places.has(at)) this.strays.push({ ...place, node: at });
-    this.#walk(at, place.pointer, resource, document);
-    return this.#places.get(at);
+    if (!this.#locations.has(at)) this.strays.push({ ...location, node: at });
+    this.#walk(at, location.pointer, resource, document);
+    return this.#locations.get(at);
   }
 
   #walk(node: unknown, pointer: string, resource: Resource, document: Document): void {
-    if (!isObject(node) || this.#places.has(node)) return;
+    if (!isObject(node) || this.#locations.has(node)) return;
     this.#enter({ node, pointer, resource, document }, node, false);
   }
 
-  #enter(place: Place, node: SchemaObject, isRoot: boolean): void {
-    const { pointer, document } = place;
-    this.#places.set(node, place);
-    this.#identify(place, node, isRoot);
-    const { resource } = place;
-    this.#visit(place, node);
+  #enter(location: SchemaLocation, node: SchemaObject, isRoot: boolean): void {
+    const { pointer, document } = location;
+    this.#locations.set(node, location);
+    this.#identify(location, node, isRoot);
+    const { resource } = location;
+    this.#visit(location, node);
     for (const [keyword, value] of Object.entries(node)) {
       const at = `${pointer}/${escapeToken(keyword)}`;
       const shape = shapeOf(keyword, resource.draft);
@@ -150,16 +129,16 @@ export class Linker {
     }
   }
 
-  /** Finds out which resource a schema belongs to: its own when it has an id. */
-  #identify(place: Place, node: SchemaObject, isRoot: boolean): void {
-    const { document, pointer } = place;
-    let { resource } = place;
+  /** Decides which resource a schema belongs to: one of its own when it has an id. */
+  #identify(location: SchemaLocation, node: SchemaObject, isRoot: boolean): void {
+    const { document, pointer } = location;
+    let { resource } = location;
     const declared = typeof node.$schema === 'string' ? draftOf(node.$schema) : undefined;
     const draft = declared ?? resource.draft;
     const id = node[draft === 4 ? 'id' : '$id'];
-    // Up to draft-07 everything beside `$ref` is ignored. At the root generators mean it all the same.
+    // Up to draft-07 everything beside `$ref` is ignored. At the root it counts: generators write it there.
     const ignored = draft <= 7 && typeof node.$ref === 'string' && !isRoot;
-    const anchorOf = (name: string) => resource.anchors.set(name, place);
+    const anchorOf = (name: string) => resource.anchors.set(name, location);
     if (typeof id === 'string' && !ignored) {
       if (!URL.canParse(id, resource.uri)) {
         report(document, 'error', pointer, `${draft === 4 ? 'id' : '$id'} is not a valid URI reference`);
@@ -169,7 +148,7 @@ export class Linker {
         url.hash = '';
         if (isRoot || !id.startsWith('#')) {
           if (isRoot) resource.uri = url.href;
-          else place.resource = resource = { ...newResource(url.href, draft), root: place };
+          else location.resource = resource = { ...newResource(url.href, draft), root: location };
           this.#register(resource, document, pointer);
         }
         if (fragment !== '' && draft <= 7) anchorOf(fragment);
@@ -179,10 +158,10 @@ export class Linker {
     if (typeof node.$anchor === 'string') anchorOf(node.$anchor);
     if (draft === 2020 && typeof node.$dynamicAnchor === 'string') {
       anchorOf(node.$dynamicAnchor);
-      resource.dynamic.set(node.$dynamicAnchor, place);
+      resource.dynamic.set(node.$dynamicAnchor, location);
     }
-    if (draft === 2019 && node.$recursiveAnchor === true && resource.root === place) {
-      resource.dynamic.set('', place);
+    if (draft === 2019 && node.$recursiveAnchor === true && resource.root === location) {
+      resource.dynamic.set('', location);
     }
   }
 
@@ -195,11 +174,6 @@ export class Linker {
   }
 }
 
-/** Adds a problem to a document. */
-export function report(document: Document, level: Problem['level'], pointer: string, message: string): void {
-  document.problems.push({ level, file: document.file, pointer, message });
-}
-
 function newResource(uri: string, draft: Draft): Resource {
   return { uri, draft, root: undefined as never, anchors: new Map(), dynamic: new Map() };
 }
@@ -208,9 +182,4 @@ function warnUnknown(document: Document, keyword: string, pointer: string, draft
   const meant = isOfOtherDraft(keyword) ? undefined : likelyTypo(keyword, draft);
   if (meant !== undefined) report(document, 'error', pointer, `keyword is unknown; is ${meant} meant?`);
   else report(document, 'warning', pointer, `keyword has no meaning in ${draftName(draft)} and is ignored`);
-}
-
-/** True for JSON objects. */
-export function isObject(value: unknown): value is SchemaObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -7,35 +7,37 @@ import { MetaChecks } from './meta-checks.ts';
 import type { SchemaSet } from './registry.ts';
 
 /** Bytes of one schema file. */
-export const LARGEST_FILE = 4 * 1024 * 1024;
-/** Files that are read at once: each takes a file descriptor. */
-const AT_ONCE = 16;
-/** Schema files in a folder, and how deep folders go. */
-const MOST_FILES = 2000;
-const DEEPEST = 8;
+export const MAX_FILE_BYTES = 4 * 1024 * 1024;
+/** Files that are read at the same time: each takes a file descriptor. */
+const MAX_OPEN_FILES = 16;
+/** Schema files in a folder, and levels of folders. */
+const MAX_FILES = 2000;
+const MAX_DEPTH = 8;
 
 interface Found {
   path: string;
   size: number;
-  /** Differs when the file has been written or exchanged. */
+  /** Changes whenever the file is written or replaced. */
   stamp: string;
 }
 
 /**
- * All `*.json` below a folder, sorted by path; names that begin with a dot are passed over. A file over
- * 4 MiB or that cannot be read comes with a problem. Rejects when the folder cannot be read or has more
- * than 2000 schemas.
+ * All `*.json` below a folder, sorted by path; names that begin with a dot are left out. A file that is over 4 MiB or
+ * cannot be read has a problem in place of its text. Rejects when the folder cannot be read or has more than 2000
+ * schemas.
  */
 export async function readSchemaFiles(folder: string): Promise<SchemaFile[]> {
   const found = await findFiles(folder);
   const files: SchemaFile[] = [];
-  for (let i = 0; i < found.length; i += AT_ONCE)
-    files.push(...(await Promise.all(found.slice(i, i + AT_ONCE).map((file) => readOne(folder, file)))));
+  for (let i = 0; i < found.length; i += MAX_OPEN_FILES)
+    files.push(
+      ...(await Promise.all(found.slice(i, i + MAX_OPEN_FILES).map((file) => readOne(folder, file)))),
+    );
   return files;
 }
 
 export interface SchemaWatch {
-  /** Those of the newest state of the folder; with an error among them that state is not in use. */
+  /** The problems of the folder's newest state. When one is an error, that state is not in use. */
   problems(): Problem[];
   close(): void;
 }
@@ -75,10 +77,10 @@ export async function openSchemas(
 }
 
 /**
- * Compiles the folder now and whenever it has changed, looking every two seconds (or `interval` ms): a
- * notification does not tell of what a Kubernetes volume exchanges behind a link. `onChange` gets each set
- * without error problems; otherwise the set from before stays. `onProblems` gets each state's problems,
- * warnings too, if there are any.
+ * Compiles the folder now and whenever it has changed. It looks every two seconds (or `interval` ms), because file
+ * system notifications miss a Kubernetes volume that is replaced behind a link. `onChange` gets each set without
+ * errors; otherwise the set from before stays. `onProblems` gets the problems of each state that has any, with the
+ * warnings.
  */
 export function watchSchemas(
   folder: string,
@@ -130,12 +132,12 @@ async function snapshot(folder: string, meta: MetaChecks): Promise<Snapshot>;
 async function snapshot(folder: string, meta: MetaChecks, seen: string | undefined): Promise<Snapshot | null>;
 async function snapshot(folder: string, meta: MetaChecks, seen?: string): Promise<Snapshot | null> {
   try {
-    // Taken before the files are read: what changes while they are is seen the next time.
+    // Taken before the files are read: a change while they are read is seen the next time.
     const stamp = (await findFiles(folder)).map((file) => `${file.path} ${file.stamp}`).join('\n');
     if (stamp === seen) return null;
     return { stamp, ...compileSchemas(await readSchemaFiles(folder), { meta }) };
   } catch (error) {
-    // Says nothing of the folder, which is looked at again.
+    // This says nothing of the folder; the next look will.
     if (seen !== undefined && isOutOfDescriptors(error)) return null;
     const message = error instanceof Error ? error.message : String(error);
     if (message === seen) return null;
@@ -151,11 +153,11 @@ async function findFiles(folder: string): Promise<Found[]> {
       if (name.startsWith('.')) continue;
       const path = below === '' ? name : `${below}/${name}`;
       const info = await stat(join(folder, path), { bigint: true });
-      if (info.isDirectory() && depth < DEEPEST) await search(path, depth + 1);
+      if (info.isDirectory() && depth < MAX_DEPTH) await search(path, depth + 1);
       if (!info.isFile() || !name.endsWith('.json')) continue;
       const stamp = `${info.ino} ${info.size} ${info.mtimeNs} ${info.ctimeNs}`;
       found.push({ path, size: Number(info.size), stamp });
-      if (found.length > MOST_FILES) throw new Error(`folder has more than ${MOST_FILES} schemas`);
+      if (found.length > MAX_FILES) throw new Error(`folder has more than ${MAX_FILES} schemas`);
     }
   }
   await search('', 1);
@@ -163,7 +165,7 @@ async function findFiles(folder: string): Promise<Found[]> {
 }
 
 async function readOne(folder: string, { path, size }: Found): Promise<SchemaFile> {
-  if (size > LARGEST_FILE) return { path, text: '', problem: `is larger than ${LARGEST_FILE} bytes` };
+  if (size > MAX_FILE_BYTES) return { path, text: '', problem: `is larger than ${MAX_FILE_BYTES} bytes` };
   try {
     const bytes = await readFile(join(folder, path));
     return { path, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };

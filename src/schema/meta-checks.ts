@@ -4,10 +4,10 @@ import { Engine } from './engine.ts';
 import { describe } from './faults.ts';
 import { Linker } from './link.ts';
 import { metaSchema } from './meta.ts';
-import { Patterns } from './pattern.ts';
+import { Patterns } from './pattern/patterns.ts';
 import type { CheckFunction } from './registry.ts';
 
-/** Checks schemas against the schemas of their drafts. */
+/** Checks schemas against the schemas of their drafts, each of which is compiled when it is first needed. */
 export class MetaChecks {
   readonly #checks = new Map<Draft, CheckFunction>();
 

@@ -16,7 +16,7 @@ import schema2020 from 'ajv/dist/refs/json-schema-2020-12/schema.json' with { ty
 import draft06 from 'ajv/dist/refs/json-schema-draft-06.json' with { type: 'json' };
 import draft07 from 'ajv/dist/refs/json-schema-draft-07.json' with { type: 'json' };
 import draft04 from 'ajv-draft-04/dist/refs/json-schema-draft-04.json' with { type: 'json' };
-import type { SchemaObject } from './link.ts';
+import type { SchemaObject } from './document.ts';
 
 const ALL: SchemaObject[] = [
   draft04, draft06, draft07, schema2019, core2019, applicator2019, validation2019, data2019, format2019,
@@ -24,7 +24,7 @@ const ALL: SchemaObject[] = [
   content2020,
 ]; // biome-ignore format: a list
 
-/** The drafts' own schemas, by URI without fragment; they come with the program, so nothing is fetched. */
+/** A schema of one of the drafts' own, by its URI without fragment. They come with ajv, so nothing is fetched. */
 export function metaSchema(uri: string): SchemaObject | undefined {
   return ALL.find((schema) => String(schema.$id ?? schema.id).replace(/#$/, '') === uri);
 }

@@ -1,5 +1,6 @@
+import type { Document, SchemaLocation } from './document.ts';
 import { Emitter } from './emit.ts';
-import type { Document, Linker, Place } from './link.ts';
+import type { Linker } from './link.ts';
 import type { PlainSchemas } from './registry.ts';
 
 /** A schema's name: its path in the folder without `.json`. */
@@ -7,10 +8,10 @@ export function nameOf(document: Document): string {
   return document.file.replace(/\.json$/, '');
 }
 
-/** The schemas of these names with all that they refer to; a name that `roots` does not have is passed over. */
+/** The schemas of these names with all that they refer to; a name that `roots` does not have is left out. */
 export function plainSchemas(
   linker: Linker,
-  roots: ReadonlyMap<string, Place>,
+  roots: ReadonlyMap<string, SchemaLocation>,
   names: readonly string[],
 ): PlainSchemas {
   const emitter = new Emitter(linker, false, true);
@@ -22,19 +23,19 @@ export function plainSchemas(
   const labels = new Map<string, string>();
   const taken = new Set<string>();
   const label = (key: string, wanted: string) => {
-    // Apart from the names that the document gives to its own.
+    // With a prefix, so that it is no name that the OpenAPI document has already.
     const plain = `event.${wanted.replace(/[^A-Za-z0-9._-]/g, '.')}`;
     let free = plain;
     for (let n = 2; taken.has(free); n++) free = `${plain}-${n}`;
     taken.add(free);
     labels.set(key, free);
   };
-  // Those that were asked for first: they keep their names.
+  // First the schemas that were asked for, so that they keep their names.
   for (const [name, key] of asked) if (!labels.has(key)) label(key, name);
   for (const key of labels.keys()) {
     for (const needed of emitter.schemas.get(key)!.refs) {
       if (labels.has(needed)) continue;
-      const { document, pointer } = emitter.schemas.get(needed)!.place;
+      const { document, pointer } = emitter.schemas.get(needed)!.location;
       const last = pointer.slice(pointer.lastIndexOf('/') + 1);
       label(needed, last === '' ? nameOf(document) : `${nameOf(document)}.${last}`);
     }
@@ -47,7 +48,7 @@ export function plainSchemas(
   return { keys: new Map([...asked].map(([name, key]) => [name, labels.get(key)!])), schemas };
 }
 
-/** Where a schema's keywords hold payloads or names rather than schemas. */
+/** Keywords whose values are payloads or names, not schemas. */
 const VALUES = new Set(['enum', 'const', 'default', 'examples', 'required', 'dependentRequired']);
 const MAPS = new Set(['properties', 'patternProperties', 'dependentSchemas']);
 

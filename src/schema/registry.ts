@@ -1,7 +1,7 @@
 import type { EventError } from '../core/event.ts';
 import { type SchemaFault, toEventErrors } from './faults.ts';
 
-/** Payloads up to this many bytes get every fault listed (up to 20); of larger ones only the first is told. */
+/** Bytes. For payloads up to this size every fault is listed (up to 20), for larger ones only the first. */
 const LIST_BYTES = 16 * 1024;
 
 export interface Validator {
@@ -16,12 +16,12 @@ export interface Validator {
 export interface SchemaSet {
   find(nameOrId: string): Validator | undefined;
   names(): string[];
-  /** The schemas of these names, for others to read. */
+  /** The schemas of these names as JSON Schema, for the OpenAPI document. */
   plain(names: readonly string[]): PlainSchemas;
 }
 
 /**
- * Schemas in draft 2020-12, whatever they were written in, without identifiers: a `$ref` is
+ * Schemas in draft 2020-12, whichever draft they were written in, without identifiers: a `$ref` is
  * `#/components/schemas/` and a key of `schemas`.
  */
 export interface PlainSchemas {
@@ -31,8 +31,8 @@ export interface PlainSchemas {
 }
 
 /**
- * Limits how much of one request may be checked a second time to list every fault: 32 KiB of payload in
- * all, and nothing more after 20 ms. Make one per request.
+ * Limits how much of one request may be checked a second time to list every fault: 32 KiB of payloads in all, and no
+ * more after 20 ms. Make one per request.
  */
 export class ErrorBudget {
   #bytes = 2 * LIST_BYTES;
@@ -83,8 +83,8 @@ export function createValidator(parts: ValidatorParts): Validator {
   let all: CheckFunction | undefined;
 
   function run(check: CheckFunction, value: unknown, bytes: number): SchemaFault[] | 'valid' | 'spent' {
-    // Enough for thirty alternatives per shortest array item; a schema that branches into itself would else
-    // need time exponential in the payload's depth.
+    // Enough for thirty alternatives per shortest array item. Without a limit, a schema that branches into itself
+    // needs time exponential in the payload's depth.
     fuel.left = 50_000 + 16 * bytes;
     try {
       if (check(value)) return 'valid';
@@ -114,7 +114,7 @@ export function createValidator(parts: ValidatorParts): Validator {
       const faults = run(first, value, bytes);
       if (faults === 'valid') return null;
       if (faults === 'spent') return TOO_COMPLEX;
-      // Of a failed `anyOf` the summary comes last: that is the one to tell when only one is told.
+      // The summary of a failed `anyOf` comes last. When only one fault is reported it must be that.
       return toEventErrors(listAll(value, bytes, budget) ?? faults.slice(-1));
     },
   };

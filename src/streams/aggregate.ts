@@ -9,28 +9,28 @@ import {
   writeSketch,
 } from './sketch.ts';
 
-/** How one result is made. Its state is one value, which is replaced by what `add` and `merge` return. */
+/** Makes one result. Its state is one value, which the value returned by `add` or `merge` replaces. */
 export interface Aggregate<S = unknown> {
-  /** Whether it looks at a value of the event; `count` does not. */
+  /** Whether it reads a value of the event; `count` does not. */
   readonly takesValue: boolean;
   empty(): S;
   /** `value` is undefined where the event has none; `time` in ms since 1970. */
   add(state: S, value: unknown, time: number): S;
-  /** What both have seen, `a` before `b`. */
+  /** The state after the events of both, those of `a` first. */
   merge(a: S, b: S): S;
-  /** Null when there is nothing to say, such as the least of no numbers. */
+  /** Null when there is no result, such as the least of no numbers. */
   result(state: S): unknown;
-  /** Whether the result is not exact: guessed, or cut. */
+  /** Whether the result is not exact: an estimate, or cut. */
   isRough(state: S): boolean;
-  /** As JSON can hold it, without loss; `read` is its inverse. */
+  /** The state as JSON, without loss; `read` is the inverse. */
   write(state: S): unknown;
   read(written: unknown): S;
 }
 
-/** Values of `collect`; later ones are left out. */
-const COLLECTED = 100;
-/** Characters of the JSON of a value that is kept as it is; a longer one counts as null. */
-const LONGEST = 8_192;
+/** Values that `collect` keeps; later ones are left out. */
+const MAX_COLLECTED = 100;
+/** Characters of JSON. A longer value is kept as null. */
+const MAX_VALUE = 8_192;
 
 const same = { isRough: () => false, write: <T>(state: T): unknown => state, takesValue: true };
 const asNumber = (value: unknown): number | null => {
@@ -48,7 +48,7 @@ const count: Aggregate<number> = {
   read: (written) => written as number,
 };
 
-/** Neumaier's sum: what additions lose is kept in `rest`, so that the order of events shows in the last digit at most. */
+/** Neumaier's sum: `rest` keeps the rounding errors, so that the order of events changes at most the last digit. */
 interface Sum {
   sum: number;
   rest: number;
@@ -122,7 +122,7 @@ const distinct: Aggregate<Sketch> = {
 /** A value and its event's time. */
 type Timed = [value: unknown, time: number] | null;
 
-/** By the time of the events; of two at the same time, the one that came first, or last. */
+/** The value of the earliest or the latest event; of two at the same time, the one read first, or last. */
 function byTime(replaces: (time: number, before: number) => boolean): Aggregate<Timed> {
   return {
     ...same,
@@ -139,17 +139,17 @@ const collect: Aggregate<unknown[]> = {
   empty: () => [],
   add(state, value) {
     if (value === undefined) return state;
-    // One more than is shown tells that some are left out.
-    if (state.length <= COLLECTED) state.push(state.length === COLLECTED ? 0 : keep(value));
+    // One more than the result shows means that some are left out.
+    if (state.length <= MAX_COLLECTED) state.push(state.length === MAX_COLLECTED ? 0 : keep(value));
     return state;
   },
-  merge: (a, b) => [...a, ...b].slice(0, COLLECTED + 1),
-  result: (state) => state.slice(0, COLLECTED),
-  isRough: (state) => state.length > COLLECTED,
+  merge: (a, b) => [...a, ...b].slice(0, MAX_COLLECTED + 1),
+  result: (state) => state.slice(0, MAX_COLLECTED),
+  isRough: (state) => state.length > MAX_COLLECTED,
   read: (written) => written as unknown[],
 };
 
-// biome-ignore lint/suspicious/noExplicitAny: each has a state of its own, which nobody else looks into.
+// biome-ignore lint/suspicious/noExplicitAny: each has a state of its own type, which no other code reads.
 const AGGREGATES: Record<string, Aggregate<any>> = {
   count,
   sum,
@@ -177,7 +177,7 @@ export function parseAggregate(text: string): { aggregate: Aggregate; argument: 
   return { aggregate, argument: aggregate.takesValue ? argument : null };
 }
 
-/** JSON of a value of an expression: integers of CEL and maps are no JSON by themselves. */
+/** JSON of an expression's value. CEL's integers are bigints and its objects may be maps, which JSON.stringify does not take. */
 export function textOf(value: unknown): string {
   return JSON.stringify(value, (_name, inner: unknown) => {
     if (typeof inner === 'bigint') return Number.isSafeInteger(Number(inner)) ? Number(inner) : String(inner);
@@ -185,10 +185,10 @@ export function textOf(value: unknown): string {
   });
 }
 
-/** The value as it is in state: plain JSON, so that it is the same before and after a restart. */
+/** The value for the state: plain JSON, so that it is the same before and after a restart. */
 function keep(value: unknown): unknown {
   if (value === undefined || value === null) return null;
   if (typeof value === 'number' || typeof value === 'boolean') return value;
   const text = textOf(value);
-  return text.length > LONGEST ? null : JSON.parse(text);
+  return text.length > MAX_VALUE ? null : JSON.parse(text);
 }

@@ -1,26 +1,26 @@
-/** How far one partition of the stream's topics is, as the part knows. */
+/** How far one partition of the stream's topics has come, as a state knows it. */
 export interface Origin {
-  /** Offset of its newest record that was counted; -1 when none was. */
+  /** Offset of its newest record that was counted; -1: none. */
   seen: number;
-  /** Greatest time of its events, in ms since 1970; -Infinity when there was none. */
+  /** Greatest time of its events, in ms since 1970; -Infinity: it had none. */
   time: number;
-  /** It has ended and nothing came for a while: it holds nothing back. */
+  /** It has no further records now and had none for a while, so it does not hold the watermark back. */
   idle: boolean;
 }
 
-/** Milliseconds that an event may be ahead of its arrival, if `lateness` is not more. */
-const AHEAD = 60_000;
+/** An event's time may be so far after its arrival, or `lateness` if that is more. */
+const MAX_AHEAD_MS = 60_000;
 
 /**
- * The time of a part: its watermark is the least that any of its origins has come to, less the lateness, and never goes
- * back. It is a matter of the records read, so that every reader of them closes the same windows.
+ * The event time of a state. Its watermark is the least time that one of its origins has reached, less the lateness, and
+ * never goes back. It depends only on the records read, so that every reader of them closes the same windows.
  */
 export class Clock {
   readonly #lateness: number;
   readonly #ahead: number;
   readonly origins: Map<string, Origin>;
   watermark: number;
-  /** When the newest record came, in ms since 1970. */
+  /** When the newest record was written, in ms since 1970. */
   arrived: number;
 
   constructor(
@@ -30,13 +30,13 @@ export class Clock {
     arrived = 0,
   ) {
     this.#lateness = lateness;
-    this.#ahead = Math.max(AHEAD, lateness);
+    this.#ahead = Math.max(MAX_AHEAD_MS, lateness);
     this.origins = origins;
     this.watermark = watermark;
     this.arrived = arrived;
   }
 
-  /** Makes room for an origin; until something is heard of it, it holds the watermark back. */
+  /** The origin of this name, made if needed. A new one holds the watermark back until its first event. */
   expect(name: string): Origin {
     let origin = this.origins.get(name);
     if (origin === undefined) {
@@ -46,14 +46,14 @@ export class Clock {
     return origin;
   }
 
-  /** Whether a time is so far after the arrival that the sender's clock must be wrong. */
+  /** Whether a time is so far after its arrival that the sender's clock must be wrong. */
   isFuture(time: number, arrival: number): boolean {
     return time > arrival + this.#ahead;
   }
 
-  /** An event of an origin. */
+  /** Notes the time of an origin's event. */
   advance(origin: Origin, time: number): void {
-    // Whoever is ahead of another does not move the least of all.
+    // An origin that is ahead of another cannot move the least time.
     const mayMove = origin.idle || origin.time - this.#lateness <= this.watermark;
     origin.idle = false;
     if (time <= origin.time) return;
@@ -68,7 +68,7 @@ export class Clock {
     this.watermark = Math.max(this.watermark, least - this.#lateness);
   }
 
-  /** What the watermark would be when nothing more comes: time goes on from the newest event as the clock does. */
+  /** The watermark if no more events come: time goes on from the newest event as the clock does. */
   byClock(now: number): number {
     let newest = Number.NEGATIVE_INFINITY;
     for (const { time } of this.origins.values()) newest = Math.max(newest, time);
@@ -76,11 +76,11 @@ export class Clock {
   }
 }
 
-/** What is kept of a part besides its windows: how far it has read, so that nothing counts twice. */
+/** The entry that the store keeps of a partition beside its windows: how far it has read, so that no event counts twice. */
 export interface Mark {
-  /** Tells the stream's definition; windows of another one are of no use. */
+  /** Identifies the stream's definition: windows of another definition cannot be used. */
   definition: string;
-  /** Begins anew whenever state does. */
+  /** A new random text whenever the state begins empty. */
   epoch: string;
   /** The next offset to be read. */
   next: number;

@@ -4,14 +4,14 @@ import type { StreamConfig } from '../config/stream/types.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { Aggregate } from './aggregate.ts';
 import { textOf } from './aggregate.ts';
-import type { Window } from './windows.ts';
+import type { Window } from './windows/windows.ts';
 
-/** Topics that a stream writes to by itself. */
+/** The topics that a stream writes to besides `emit.topic`. */
 export const lateTopic = (stream: string): string => `${stream}.late`;
 export const keyTopic = (stream: string): string => `${stream}.by-key`;
 
-/** A key of these characters and no more of them is read in an id; others are told by their digest. */
-const PLAIN = /^[!-~]{1,128}$/;
+/** Keys that stand in ids as they are. Others are replaced by their digest. */
+const PLAIN_KEY = /^[!-~]{1,128}$/;
 
 /** The results of a window by name. */
 export function resultsOf(
@@ -25,8 +25,8 @@ export function resultsOf(
 }
 
 /**
- * The event that tells of a window: a CloudEvent in binary mode (Kafka binding 3.2). Its id is made of stream, key
- * and window, so that a repeat is a duplicate. `rough`: results that are not exact.
+ * The event for a window: a CloudEvent in binary mode (Kafka binding 3.2). Its id is made of stream, key and window, so
+ * that a repeat is a duplicate. `rough`: names of results that are not exact.
  */
 export function emittedRecord(
   { name, emit }: StreamConfig,
@@ -37,7 +37,7 @@ export function emittedRecord(
   const { key } = window;
   const start = new Date(window.start).toISOString();
   const end = new Date(window.end).toISOString();
-  const readable = PLAIN.test(key) ? key : createHash('sha256').update(key).digest('base64url');
+  const readable = PLAIN_KEY.test(key) ? key : createHash('sha256').update(key).digest('base64url');
   const data = { stream: name, key, start, end, ...results, ...(rough.length > 0 && { approximate: rough }) };
   return {
     topic: emit.topic,
@@ -55,10 +55,10 @@ export function emittedRecord(
   };
 }
 
-/** `full`: as many windows are open as there may be; `too_many_hops`: what is made of it goes round in a loop. */
+/** `full`: no more windows may be open; `too_many_hops`: the event has been through too many functions and streams, a loop. */
 export type LateReason = 'late' | 'future' | 'full' | 'too_many_hops';
 
-/** A record that came too late for all its windows, is of a time to come, or may be in none: as it was, with where it was and why. */
+/** The record for the late topic: an event that is in no window, as it was, with its position and the reason. */
 export function lateRecord(
   stream: string,
   record: StoredRecord,

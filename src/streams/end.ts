@@ -11,7 +11,7 @@ export async function isAtEnd(
   if (range === undefined) return false;
   const from = Math.max(range.from, next);
   if (from >= range.end) return true;
-  // The end may be that of a transaction, behind the last record.
+  // The last offset may be a mark of a transaction, after the last record.
   let isEmpty = true;
   await reader.read([{ ...range, from }], async () => {
     isEmpty = false;

@@ -1,15 +1,14 @@
-import type { ASTNode } from '@marcbachmann/cel-js';
 import type { StreamConfig } from '../config/stream/types.ts';
-import { compileExpression } from '../filter/filter.ts';
 import { parsePointer } from '../json/pointer.ts';
 import { parseAggregate } from './aggregate.ts';
+import { expression, text } from './flink-expression.ts';
 
 export interface FlinkOptions {
   /** host:port, joined by commas. */
   brokers: string;
 }
 
-/** Flink's names for aggregates that it counts in the same way. */
+/** Flink's functions for the aggregates that both compute in the same way. */
 const FUNCTIONS: Record<string, (value: string) => string> = {
   count: () => 'COUNT(*)',
   sum: (value) => `SUM(${value})`,
@@ -18,21 +17,12 @@ const FUNCTIONS: Record<string, (value: string) => string> = {
   max: (value) => `MAX(${value})`,
   distinct: (value) => `COUNT(DISTINCT ${value})`,
 };
-const COMPARISONS: Record<string, string> = {
-  '==': '=',
-  '!=': '<>',
-  '<': '<',
-  '<=': '<=',
-  '>': '>',
-  '>=': '>=',
-};
 const EVENT = { event: 'map' };
 const DAY_MS = 86_400_000;
-const ARITHMETIC = new Set(['+', '-', '*', '/']);
 
 /**
- * The Flink SQL of a tumbling, sliding or session stream, over the same topics: statements that end in a semicolon.
- * Numbers of the data are DOUBLE. Throws an Error that says what Flink SQL cannot say.
+ * The Flink SQL of a tumbling, sliding or session stream over the same topics: statements that end in a semicolon.
+ * Numbers of the data are DOUBLE. Throws an Error that names the part of the stream that Flink SQL cannot express.
  */
 export function flinkSql(config: StreamConfig, { brokers }: FlinkOptions): string {
   const { name, topics, emit } = config;
@@ -114,7 +104,7 @@ ${aggregates}
 `;
 }
 
-/** The windowing table function over a view of the events that are wanted, with their key. */
+/** The windowing table function over the view of the wanted events and their keys. */
 function windowSql({ window, name }: StreamConfig): string {
   const view = quoted(`${name}-keyed`);
   const time = 'DESCRIPTOR(`time`)';
@@ -141,9 +131,6 @@ function aggregateSql(written: string): { sql: string; type: string } {
   return { sql: make(value), type: isNumber ? 'DOUBLE' : 'BIGINT' };
 }
 
-/** Says what a path of members is in SQL; `isNumber`: as a number. */
-type PathSql = (path: string[], isNumber: boolean) => string;
-
 function eventSql([event, ...path]: string[], isNumber: boolean): string {
   if (event !== 'event' || path.length === 0) throw new Error('only members of event can be exported');
   const [first, ...rest] = path as [string, ...string[]];
@@ -157,57 +144,9 @@ function havingSql([name]: string[], results: readonly (readonly [string, { sql:
   return found[1].sql;
 }
 
-/** An expression of comparisons, arithmetic, `&&`, `||` and `!` over members. */
-function expression(written: string, variables: Record<string, string>, pathSql: PathSql): string {
-  const { program } = compileExpression(written, variables);
-  return sqlOf(program.ast, pathSql, false);
-}
-
-function sqlOf(node: ASTNode, pathSql: PathSql, isNumber: boolean): string {
-  const { op } = node;
-  if (op === '&&' || op === '||') {
-    const [left, right] = node.args as [ASTNode, ASTNode];
-    return `(${sqlOf(left, pathSql, false)} ${op === '&&' ? 'AND' : 'OR'} ${sqlOf(right, pathSql, false)})`;
-  }
-  if (op === '!_') return `(NOT ${sqlOf(node.args as ASTNode, pathSql, false)})`;
-  if (op === '-_') return `(- ${sqlOf(node.args as ASTNode, pathSql, true)})`;
-  const isArithmetic = ARITHMETIC.has(op);
-  if (isArithmetic || op in COMPARISONS) {
-    const [left, right] = node.args as [ASTNode, ASTNode];
-    const hasNumber = isArithmetic || [left, right].some((side) => isNumeric(side));
-    return `(${sqlOf(left, pathSql, hasNumber)} ${COMPARISONS[op] ?? op} ${sqlOf(right, pathSql, hasNumber)})`;
-  }
-  if (op === 'value') return literal(node.args);
-  const path = pathOf(node);
-  if (path === null) throw new Error(`${op} has no counterpart that is exported to Flink SQL`);
-  return pathSql(path, isNumber);
-}
-
-function isNumeric(node: ASTNode): boolean {
-  if (node.op === 'value') return typeof node.args === 'number' || typeof node.args === 'bigint';
-  return ARITHMETIC.has(node.op) || node.op === '-_';
-}
-
-function literal(value: unknown): string {
-  if (typeof value === 'string') return text(value);
-  if (typeof value === 'number') return `CAST(${value} AS DOUBLE)`;
-  if (typeof value === 'bigint') return String(value);
-  if (typeof value === 'boolean') return value ? 'TRUE' : 'FALSE';
-  throw new Error('only texts, numbers and truth values are exported to Flink SQL');
-}
-
-function pathOf(node: ASTNode): string[] | null {
-  if (node.op === 'id') return [node.args as string];
-  if (node.op !== '.') return null;
-  const [inner, name] = node.args as [ASTNode, string];
-  const path = pathOf(inner);
-  return path === null ? null : [...path, name];
-}
-
 const jsonPath = (path: readonly string[]): string =>
   text(`$${path.map((name) => `['${name.replaceAll("'", "\\'")}']`).join('')}`);
 const jsonText = (path: readonly string[]): string => `JSON_VALUE(\`data\`, ${jsonPath(path)})`;
 const jsonNumber = (path: readonly string[]): string =>
   `TRY_CAST(JSON_VALUE(\`data\`, ${jsonPath(path)}) AS DOUBLE)`;
-const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 const quoted = (name: string): string => `\`${name.replaceAll('`', '``')}\``;

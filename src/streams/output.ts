@@ -3,9 +3,9 @@ import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { emittedRecord, type LateReason, lateRecord, resultsOf } from './emitted.ts';
 import { emptyTally, isEmpty, type Tally } from './tally.ts';
 import type { Values } from './values.ts';
-import type { Window } from './windows.ts';
+import type { Window } from './windows/windows.ts';
 
-/** What a part makes of records: what is to be appended, and how much was done. */
+/** Collects the records that a state emits, and counts its events. */
 export class Output {
   readonly #config: StreamConfig;
   readonly #values: Values;
@@ -17,8 +17,8 @@ export class Output {
     this.#values = values;
   }
 
-  /** Tells of a window; false when nobody wants to know. */
-  tell(window: Window): boolean {
+  /** Emits the event for a window; false when `having` does not hold. */
+  emit(window: Window): boolean {
     const { names, aggregates, having } = this.#values;
     const results = resultsOf(names, aggregates, window);
     if (!having(results)) return false;
@@ -28,7 +28,7 @@ export class Output {
     return true;
   }
 
-  /** An event that is in no window; `origin`: where it was. */
+  /** Emits an event that is in no window to the late topic; `origin`: its position. */
   late(record: StoredRecord, reason: LateReason, origin: string): void {
     this.#tally[reason === 'too_many_hops' ? 'tooManyHops' : reason]++;
     this.#records.push(lateRecord(this.#config.name, record, reason, origin));
@@ -38,14 +38,14 @@ export class Output {
     this.#tally[name]++;
   }
 
-  /** The records since it was last asked. */
+  /** The records since the last call. */
   takeRecords(): LogRecord[] {
     const records = this.#records;
     this.#records = [];
     return records;
   }
 
-  /** What was done since it was last asked; null: nothing. */
+  /** The counts since the last call; null: all are 0. */
   takeTally(): Tally | null {
     const tally = this.#tally;
     if (isEmpty(tally)) return null;

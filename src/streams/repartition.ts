@@ -4,7 +4,7 @@ import type { ConsumeOptions, LogRecord, Position } from '../ports/event-log.ts'
 import type { LogReader } from '../ports/log-reader.ts';
 import type { StreamOutcome } from '../ports/report.ts';
 import { keyTopic } from './emitted.ts';
-import { type Keyed, Source } from './source.ts';
+import { type Keyed, SourcePartition } from './source-partition.ts';
 import { Stage, type StageOptions } from './stage.ts';
 import type { Values } from './values.ts';
 
@@ -12,19 +12,20 @@ export interface RepartitionOptions extends StageOptions {
   config: StreamConfig;
   values: Values;
   reader: LogReader;
-  told(outcome: StreamOutcome): void;
+  reported(facts: StreamOutcome): void;
 }
 
+/** Records of a partition in one step. */
 const STEP = 2_000;
-/** Milliseconds between marks of a source. */
+/** Time between marks of a source. */
 const MARK_MS = 1_000;
 const RETRY = { attempts: Number.POSITIVE_INFINITY, min: 100, max: 5_000 };
 
 /**
- * Puts the events of a stream under the key that its windows go by, in a topic of its own. Nothing of a partition is
- * appended before all that came before it is stored, so that a copy is told by its origin's offset alone.
+ * Writes the events of a stream to a topic of its own, with the key of its windows. A record of a partition is appended
+ * only when all records before it are stored, so that the offset of its origin is enough to recognize a copy.
  */
-export class Repartition extends Stage<Source> {
+export class Repartition extends Stage<SourcePartition> {
   readonly #options: RepartitionOptions;
   readonly reads: ConsumeOptions;
   #failures = 0;
@@ -36,22 +37,22 @@ export class Repartition extends Stage<Source> {
     this.reads = { group: `${group}.repartition`, topics, from };
   }
 
-  protected hold(position: Position): Source {
-    return new Source(this.#options.config, this.#options.values, position);
+  protected hold(position: Position): SourcePartition {
+    return new SourcePartition(this.#options.config, this.#options.values, position);
   }
 
-  protected wantsStep(source: Source): boolean {
+  protected wantsStep(source: SourcePartition): boolean {
     return source.waiting > 0 || source.marksNext !== null;
   }
 
-  protected async step(ready: Source[]): Promise<void> {
-    const { told, values } = this.#options;
+  protected async step(ready: SourcePartition[]): Promise<void> {
+    const { reported, values } = this.#options;
     const made = ready.map((source) => source.take(STEP));
     if (!(await this.#append(made.flatMap(({ records }) => records)))) return;
     for (const { source, next } of made) if (!this.isLost(source)) source.safe = next;
     const [future, keyless] = [sum(made, 'future'), sum(made, 'keyless')];
     const filterErrors = values.takeErrors();
-    if (future + keyless + filterErrors > 0) told({ future, keyless, filterErrors });
+    if (future + keyless + filterErrors > 0) reported({ future, keyless, filterErrors });
     await this.#mark(ready.filter((source) => source.marksNext !== null && !this.isLost(source)));
   }
 
@@ -64,22 +65,22 @@ export class Repartition extends Stage<Source> {
     }
   }
 
-  /** Tells each partition of the by-key topic how far these sources are. */
-  async #mark(telling: Source[]): Promise<void> {
-    if (telling.length === 0) return;
+  /** Writes marks of these sources to each partition of the by-key topic. */
+  async #mark(sources: SourcePartition[]): Promise<void> {
+    if (sources.length === 0) return;
     const ranges = await this.#options.reader.ranges(keyTopic(this.#options.config.name));
-    const marks = telling.flatMap((source) => ranges.map(({ partition }) => source.mark(partition)));
+    const marks = sources.flatMap((source) => ranges.map(({ partition }) => source.mark(partition)));
     const now = performance.now();
-    if (await this.#append(marks)) for (const source of telling) source.marked(now);
+    if (await this.#append(marks)) for (const source of sources) source.marked(now);
   }
 
-  /** Until all are stored, each after those before it; false when the partitions were given up meanwhile. */
+  /** Appends records in order until all are stored; false when the partitions were given up before that. */
   async #append(records: LogRecord[]): Promise<boolean> {
-    const { log, random, told } = this.#options;
+    const { log, random, reported } = this.#options;
     for (let left = records; left.length > 0; ) {
       const verdicts = await log.append(left);
       const tooLarge = verdicts.filter((verdict) => verdict === 'too_large').length;
-      if (tooLarge > 0) told({ tooLarge });
+      if (tooLarge > 0) reported({ tooLarge });
       left = left.filter((_, i) => verdicts[i] === 'failed');
       if (left.length === 0) break;
       this.problem = 'the log does not take events of the stream';

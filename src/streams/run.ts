@@ -5,10 +5,10 @@ import type { StreamOutcome } from '../ports/report.ts';
 import type { WindowStore } from '../ports/window-store.ts';
 import { keyTopic } from './emitted.ts';
 import { isAtEnd } from './end.ts';
-import { Held } from './held.ts';
 import { Stage, type StageOptions } from './stage.ts';
-import { Tables } from './tables.ts';
+import { StateTransfer } from './state-transfer.ts';
 import type { Values } from './values.ts';
+import { WindowPartition } from './window-partition.ts';
 
 export interface StreamRunOptions extends StageOptions {
   config: StreamConfig;
@@ -19,84 +19,84 @@ export interface StreamRunOptions extends StageOptions {
   isKeyed: boolean;
   /** Milliseconds since 1970. */
   now: () => number;
-  told(outcome: StreamOutcome): void;
+  reported(facts: StreamOutcome): void;
 }
 
-/** Records of a partition that are taken in one step: the more, the fewer changes of the same windows are stored. */
+/** Records of a partition in one step. With more of them, windows that change often are stored less often. */
 const STEP = 8_000;
-/** Records that are taken at once, which holds up everything else in the process. */
+/** Records that are taken without a pause. Meanwhile nothing else in the process runs. */
 const SLICE = 1_000;
 
 /**
- * From records to windows and emitted events: takes records, appends what they made, stores the windows, and only
- * then lets the position be committed.
+ * Makes windows and events from records: takes records, appends the events, stores the windows, and only then allows the
+ * position to be committed.
  */
-export class StreamRun extends Stage<Held> {
+export class StreamRun extends Stage<WindowPartition> {
   readonly #options: StreamRunOptions;
-  readonly #tables: Tables;
+  readonly #transfer: StateTransfer;
   readonly reads: ConsumeOptions;
 
   constructor(options: StreamRunOptions) {
     super(options);
     this.#options = options;
-    this.#tables = new Tables(options);
+    this.#transfer = new StateTransfer(options);
     const { group, topics, from, name } = options.config;
     this.reads = options.isKeyed
       ? { group, topics: [keyTopic(name)], from: 'earliest' }
       : { group, topics, from };
   }
 
-  protected hold(position: Position): Held {
-    return new Held(position);
+  protected hold(position: Position): WindowPartition {
+    return new WindowPartition(position);
   }
 
-  protected wantsStep(held: Held): boolean {
+  protected wantsStep(held: WindowPartition): boolean {
     return held.wantsStep;
   }
 
-  protected async step(ready: Held[]): Promise<void> {
+  protected async step(ready: WindowPartition[]): Promise<void> {
     for (const held of ready) {
-      if (held.part !== null) continue;
-      const loaded = await this.#tables.load(held);
-      // Given up meanwhile, with all the others.
+      if (held.state !== null) continue;
+      const loaded = await this.#transfer.load(held);
+      // It was lost during the load, with all the others.
       if (this.isLost(held)) return;
-      held.part = loaded;
+      held.state = loaded;
     }
     try {
       for (const held of ready) if (held.pending === null) await this.#fill(held);
     } catch (error) {
-      // State in memory may be between two records: what is stored is right.
+      // The state in memory may be wrong now. The next run loads the stored one.
       this.failed(error as Error);
       return;
     }
     const pending = ready.filter((held) => held.pending !== null);
-    await this.#tables.store(pending, (held) => this.isLost(held));
-    for (const { part } of ready) {
-      const tally = part?.takeTally() ?? null;
-      if (tally !== null) this.#options.told(tally);
+    await this.#transfer.store(pending, (held) => this.isLost(held));
+    for (const { state } of ready) {
+      const tally = state?.takeTally() ?? null;
+      if (tally !== null) this.#options.reported(tally);
     }
     const filterErrors = this.#options.values.takeErrors();
-    if (filterErrors > 0) this.#options.told({ filterErrors });
+    if (filterErrors > 0) this.#options.reported({ filterErrors });
   }
 
-  /** Lets partitions that are idle go on by the clock. */
+  /** Lets time go on by the clock for partitions that are idle. */
   protected async tick(): Promise<void> {
     const { config, now, reader } = this.#options;
     for (const held of this.held) {
       held.touchWhenOld(performance.now());
-      if (!held.isIdle(performance.now(), config.idle) || !held.part!.isDue(now())) continue;
+      if (!held.isIdle(performance.now(), config.idle) || !held.state!.isDue(now())) continue;
       if ((await isAtEnd(reader, held, held.next)) && held.waiting === 0) held.advance = true;
     }
   }
 
-  /** Takes what waits, and closes what is due. */
-  async #fill(held: Held): Promise<void> {
-    const part = held.part!;
+  /** Takes the waiting records, and closes the windows that are due. */
+  async #fill(held: WindowPartition): Promise<void> {
+    const state = held.state!;
     if (held.advance) {
       held.advance = false;
-      part.advance(this.#options.now());
-      // Nothing is closed yet: the store must know first how late it is.
-      held.pending = { output: [], change: part.takeChange() };
+      state.advance(this.#options.now());
+      // No window is closed before the new watermark is stored.
+      held.pending = { output: [], change: state.takeChange() };
       held.closeNext = true;
       return;
     }
@@ -104,12 +104,12 @@ export class StreamRun extends Stage<Held> {
       if (taken > 0) await new Promise((resolve) => setImmediate(resolve));
       held.take(SLICE);
     }
-    part.close();
+    state.close();
     held.closeNext = false;
-    const change = part.takeChange();
-    const output = part.takeOutput();
-    const isNews = change.mark !== change.expected || output.length > 0 || held.touch;
-    held.pending = isNews ? { output, change } : null;
+    const change = state.takeChange();
+    const output = state.takeOutput();
+    const isChanged = change.mark !== change.expected || output.length > 0 || held.touch;
+    held.pending = isChanged ? { output, change } : null;
     held.touch = false;
   }
 }

@@ -1,11 +1,11 @@
-/** How many different values were seen: up to `EXACT` exactly, beyond that by HyperLogLog, 2.3 % off or so. */
+/** Counts different values: exactly up to `MAX_EXACT`, then by HyperLogLog, with an error of about 2.3 %. */
 export interface Sketch {
-  /** Hashes; null once there are too many. */
+  /** Hashes; null once there are too many of them. */
   values: number[] | null;
   registers: Uint8Array | null;
 }
 
-const EXACT = 64;
+const MAX_EXACT = 64;
 /** Bits of a hash that choose the register. */
 const BITS = 11;
 const REGISTERS = 2 ** BITS;
@@ -15,17 +15,17 @@ export function emptySketch(): Sketch {
   return { values: [], registers: null };
 }
 
-/** Takes a value by its hash; false when nothing changed. */
+/** Adds a value by its hash; false when the sketch did not change. */
 export function addHash(sketch: Sketch, hash: number): boolean {
   const { values } = sketch;
   if (values === null) return note(sketch.registers!, hash);
   if (values.includes(hash)) return false;
   values.push(hash);
-  if (values.length > EXACT) toRegisters(sketch, values);
+  if (values.length > MAX_EXACT) toRegisters(sketch, values);
   return true;
 }
 
-/** Takes all that `other` has seen. */
+/** Adds all values of `other`. */
 export function mergeSketch(sketch: Sketch, other: Sketch): void {
   if (other.values !== null) {
     for (const hash of other.values) addHash(sketch, hash);
@@ -50,7 +50,7 @@ export function countOf({ values, registers }: Sketch): number {
   return Math.round(isSmall ? REGISTERS * Math.log(REGISTERS / empty) : estimate);
 }
 
-/** As JSON can hold it: hashes, or the registers in base64. */
+/** As JSON: the hashes, or the registers in base64. */
 export function writeSketch({ values, registers }: Sketch): number[] | string {
   return values ?? Buffer.from(registers!).toString('base64');
 }
@@ -80,7 +80,7 @@ function toRegisters(sketch: Sketch, values: readonly number[]): void {
   for (const hash of values) note(sketch.registers, hash);
 }
 
-/** Keeps the longest run of zeros that was seen at the register of this hash. */
+/** Keeps the longest run of zeros in the register of this hash. */
 function note(registers: Uint8Array, hash: number): boolean {
   const index = hash % REGISTERS;
   const rest = Math.floor(hash / REGISTERS);

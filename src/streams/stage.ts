@@ -13,35 +13,35 @@ import {
 export interface StageOptions {
   log: EventLog;
   random: () => number;
-  /** Reading stopped by itself. The stage is of no more use. */
+  /** Reading stopped because of an error. The stage cannot go on. */
   failed(error: Error): void;
 }
 
-/** A partition from its assignment to its loss. */
-export interface StageHeld extends Partition {
+/** A partition that is assigned to this process, from its assignment to its loss. */
+export interface StagePartition extends Partition {
   /** Records that wait. */
   readonly waiting: number;
   /** The next offset to be read. */
   readonly next: number;
   /** The offset after the newest record; null before the first ones came. */
   end: number | null;
-  /** The offset that may be committed, as all before it is done. */
+  /** The offset that may be committed: all records before it are done. */
   readonly safe: number;
   committed: number;
   paused: boolean;
   push(records: StoredRecord[], end: number): void;
 }
 
-/** Records of a partition that may wait; at half of it reading goes on. */
-const MOST_WAITING = 16_000;
+/** Records of a partition that may wait. With more the partition is paused, and at half of it resumed. */
+const MAX_WAITING = 16_000;
 const COMMIT_MS = 250;
 const TICK_MS = 500;
 const RETRY = { attempts: Number.POSITIVE_INFINITY, min: 100, max: 5_000 };
-/** Milliseconds: a group waits for nobody longer than that before it moves partitions. */
-const LONGEST_RELEASE = 15_000;
+/** A consumer group that rebalances waits at most so long for a member to give up its partitions. */
+const MAX_RELEASE_MS = 15_000;
 
-/** What reads topics in steps, one at a time over all partitions that are its own. */
-export abstract class Stage<H extends StageHeld> implements RecordSink {
+/** Reads topics in steps. One step at a time works on all partitions that have something to do. */
+export abstract class Stage<H extends StagePartition> implements RecordSink {
   readonly #options: StageOptions;
   readonly #held = new Map<string, H>();
   readonly #timer: NodeJS.Timeout;
@@ -52,7 +52,7 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
   #failures = 0;
   #committedAt = 0;
   #endWait = () => {};
-  /** Why it does not get on, or null. */
+  /** Why the last step or commit failed, or null. */
   problem: string | null = null;
 
   constructor(options: StageOptions) {
@@ -63,9 +63,9 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
   protected abstract readonly reads: ConsumeOptions;
   protected abstract hold(position: Position): H;
   protected abstract wantsStep(held: H): boolean;
-  /** Does what there is to do for these; rejects when it has to be tried again. */
+  /** Works on these partitions. Rejects when the step must be tried again. */
   protected abstract step(ready: H[]): Promise<void>;
-  /** Called now and then, while there may be nothing to do. */
+  /** Called every half second. */
   protected abstract tick(): Promise<void>;
 
   /** Begins to read; resolves when the log says that it does. */
@@ -75,7 +75,7 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
     else this.#regulate();
   }
 
-  /** Stops reading; what is done by then is committed. */
+  /** Stops reading, and commits the records that are done by then. */
   async stop(): Promise<void> {
     this.#over = true;
     clearInterval(this.#timer);
@@ -113,7 +113,7 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
     clearInterval(this.#timer);
     this.#held.clear();
     this.#endWait();
-    // Ends what the log still holds for it; there is nothing left to say about failures.
+    // Frees what the log holds for this stage. Its failure is reported already.
     this.#consumption?.stop().catch(() => {});
     this.#options.failed(error);
   }
@@ -126,12 +126,12 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
     return this.#over || this.#releasing !== null;
   }
 
-  /** It is somebody else's now: nothing more may be done for it. */
+  /** The partition is lost: nothing more may be done for it. */
   protected isLost(held: H): boolean {
     return this.#held.get(partitionName(held)) !== held;
   }
 
-  /** Begins the next step, unless one is on its way. */
+  /** Begins the next step, unless one is running. */
   protected turn(): void {
     if (this.#working !== null || this.isClosing) return;
     this.#working = this.#work().finally(() => {
@@ -141,7 +141,7 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
   }
 
   async #work(): Promise<void> {
-    // Whatever has come in this turn of the event loop shares the step.
+    // Records that are read in the same turn of the event loop share a step.
     await new Promise((resolve) => setImmediate(resolve));
     while (!this.isClosing) {
       const ready = this.held.filter((held) => this.wantsStep(held));
@@ -173,10 +173,10 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
   async #release(): Promise<void> {
     this.#endWait();
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, LONGEST_RELEASE);
+    const timer = setTimeout(resolve, MAX_RELEASE_MS);
     await Promise.race([this.#working, late]);
     clearTimeout(timer);
-    // What is not committed is read again, and known.
+    // Records that are not committed are read again, and recognized by their offsets.
     await this.#commit().catch(() => {});
     this.#held.clear();
   }
@@ -193,16 +193,16 @@ export abstract class Stage<H extends StageHeld> implements RecordSink {
   #regulate(): void {
     if (this.#consumption === null || this.isClosing) return;
     for (const held of this.#held.values()) {
-      const isFull = held.waiting > (held.paused ? MOST_WAITING / 2 : MOST_WAITING);
+      const isFull = held.waiting > (held.paused ? MAX_WAITING / 2 : MAX_WAITING);
       if (isFull === held.paused) continue;
       held.paused = isFull;
-      const place = [{ topic: held.topic, partition: held.partition }];
-      if (isFull) this.#consumption.pause(place);
-      else this.#consumption.resume(place);
+      const partitions = [{ topic: held.topic, partition: held.partition }];
+      if (isFull) this.#consumption.pause(partitions);
+      else this.#consumption.resume(partitions);
     }
   }
 
-  /** Ends early when partitions are given up. */
+  /** Waits `ms` milliseconds, or until partitions are given up. */
   protected wait(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);

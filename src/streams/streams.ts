@@ -28,19 +28,19 @@ interface StreamGauge {
 }
 
 export interface Streams {
-  /** Windows that are open here; of a sliding one, its panes. */
+  /** Windows that are open here. For sliding windows: their panes. */
   open(): StreamGauge[];
-  /** Seconds that the watermark is behind the clock, of the partition that is furthest; only where one has a watermark. */
+  /** Seconds by which the slowest partition's watermark is behind the clock; only streams that have a watermark. */
   watermark(): StreamGauge[];
-  /** Events not counted yet per partition; only partitions where it is known. */
+  /** Events per partition that are not counted yet; only partitions where that is known. */
   lag(): (StreamGauge & { topic: string; partition: number })[];
-  /** What is wrong, or null. */
+  /** The first problem, or null. */
   problem(): string | null;
-  /** Ends all at once; what is not stored within `graceMs` is counted by the next owner. */
+  /** Ends all at the same time. Events that are not stored within `graceMs` are counted by the next owner. */
   stop(graceMs: number): Promise<void>;
 }
 
-/** Milliseconds for which the start waits for a log that does not answer. */
+/** The start waits so long for a log that does not answer. */
 const START_MS = 10_000;
 const RESTART = { attempts: Number.POSITIVE_INFINITY, min: 1_000, max: 60_000 };
 
@@ -50,43 +50,43 @@ export function topicsOf(config: StreamConfig): string[] {
   return needsKeys(config) ? [...topics, keyTopic(config.name)] : topics;
 }
 
-/** Windows of a key are in one partition: of the stream's only topic when its records have that key, else of one made for it. */
+/** Whether the events must first be written to a topic by the stream's key, so that all windows of a key are in one partition. */
 function needsKeys({ key, topics }: StreamConfig): boolean {
   return key !== null || topics.length > 1;
 }
 
-/** Reads the topics of all streams. Resolves when all read, or at least tried to. Rejects on an expression that is wrong. */
+/** Reads the topics of all streams. Resolves when all read, or have tried to. Rejects on an expression that is wrong. */
 export async function startStreams(options: StreamsOptions): Promise<Streams> {
   const { now = Date.now } = options;
   const streams = options.streams.map((config) => makeStream(config, options));
-  const readings = streams.flatMap((stream) => stream.readings);
-  await within(START_MS, Promise.all(readings.map((reading) => reading.start())));
+  const runs = streams.flatMap((stream) => stream.runs);
+  await within(START_MS, Promise.all(runs.map((one) => one.start())));
   return {
     open: () =>
       streams.map(({ name, windows }) => ({
         stream: name,
-        value: windows.run.held.reduce((total, { part }) => total + (part?.open ?? 0), 0),
+        value: windows.run.held.reduce((total, { state }) => total + (state?.open ?? 0), 0),
       })),
     watermark: () =>
       streams.flatMap(({ name, windows }) => {
-        const marks = windows.run.held.flatMap(({ part }) =>
-          part === null || part.watermark === Number.NEGATIVE_INFINITY ? [] : [part.watermark],
+        const marks = windows.run.held.flatMap(({ state }) =>
+          state === null || state.watermark === Number.NEGATIVE_INFINITY ? [] : [state.watermark],
         );
         return marks.length === 0
           ? []
           : [{ stream: name, value: Math.max(0, now() - Math.min(...marks)) / 1000 }];
       }),
     lag: () =>
-      streams.flatMap(({ name, readings: own }) =>
+      streams.flatMap(({ name, runs: own }) =>
         own.flatMap(({ run }) =>
           run.held.flatMap(({ topic, partition, end, next }) =>
             end === null ? [] : [{ stream: name, topic, partition, value: Math.max(0, end - next) }],
           ),
         ),
       ),
-    problem: () => readings.map(({ problem }) => problem).find((text) => text !== null) ?? null,
+    problem: () => runs.map(({ problem }) => problem).find((text) => text !== null) ?? null,
     async stop(graceMs) {
-      await within(graceMs, Promise.all(readings.map((reading) => reading.stop())));
+      await within(graceMs, Promise.all(runs.map((one) => one.stop())));
     },
   };
 }
@@ -94,22 +94,33 @@ export async function startStreams(options: StreamsOptions): Promise<Streams> {
 function makeStream(config: StreamConfig, options: StreamsOptions) {
   const { log, reader, store, report, now = Date.now, random = Math.random } = options;
   const { name } = config;
-  const told = (outcome: StreamOutcome) => report({ kind: 'stream', stream: name, ...outcome });
+  const reported = (outcome: StreamOutcome) => report({ kind: 'stream', stream: name, ...outcome });
   const isKeyed = needsKeys(config);
-  const windows = new Reading(name, random, (failed) => {
+  const windows = new RestartingRun(name, random, (failed) => {
     const values = compileValues(config);
-    return new StreamRun({ config, values, log, reader, store, isKeyed, now, random, told, failed });
+    return new StreamRun({
+      config,
+      values,
+      log,
+      reader,
+      store,
+      isKeyed,
+      now,
+      random,
+      reported,
+      failed,
+    });
   });
-  if (!isKeyed) return { name, windows, readings: [windows] };
-  const keys = new Reading(name, random, (failed) => {
+  if (!isKeyed) return { name, windows, runs: [windows] };
+  const keys = new RestartingRun(name, random, (failed) => {
     const values = compileValues(config);
-    return new Repartition({ config, values, log, reader, random, told, failed });
+    return new Repartition({ config, values, log, reader, random, reported, failed });
   });
-  return { name, windows, readings: [windows, keys] };
+  return { name, windows, runs: [windows, keys] };
 }
 
-/** A run, and another after each that failed. */
-class Reading<R extends StreamRun | Repartition> {
+/** A run, and a new run after each one that failed. */
+class RestartingRun<R extends StreamRun | Repartition> {
   readonly #name: string;
   readonly #random: () => number;
   readonly #make: (failed: (error: Error) => void) => R;
@@ -132,7 +143,7 @@ class Reading<R extends StreamRun | Repartition> {
     return text === null ? null : `stream ${this.#name}: ${text}`;
   }
 
-  /** Does not reject: a log that is away is tried again. */
+  /** Does not reject: a log that does not answer is tried again. */
   start(): Promise<void> {
     const { run } = this;
     this.#starting = run.start().then(

@@ -1,4 +1,4 @@
-/** What a part did with events. */
+/** Counts of events by what was done with them. */
 export interface Tally {
   events: number;
   emitted: number;

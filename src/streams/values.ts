@@ -1,25 +1,26 @@
 import type { StreamConfig } from '../config/stream/types.ts';
-import { compileExpression, eventMaker } from '../filter/filter.ts';
+import { compileExpression } from '../filter/expression.ts';
 import { membersOf } from '../filter/members.ts';
+import { eventMaker } from '../filter/seen-event.ts';
 import { parsePointer, resolvePointer } from '../json/pointer.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { type Aggregate, parseAggregate } from './aggregate.ts';
 
-/** What a stream wants to know of an event: each expression looks at the same parsed data. */
+/** The compiled expressions of a stream. All of them read the same parsed data of an event. */
 export interface Values {
   readonly names: readonly string[];
   readonly aggregates: readonly Aggregate[];
-  /** What an expression sees as `event`. */
+  /** Makes what expressions see as `event`. */
   seen(record: StoredRecord): object;
   /** Whether the stream wants the event. An expression that fails does not want it, and is counted. */
   wants(seen: object): boolean;
-  /** What the aggregates are of, in their order; undefined where the event has none. */
+  /** The values for the aggregates, in their order; undefined where the event has none. */
   of(seen: object): unknown[];
-  /** The key by the config's pointer, as text; null when the event has none. */
+  /** The key at the config's pointer, as text; null when the event has none. */
   key(seen: object): string | null;
-  /** Whether a window with these results is told of. */
+  /** Whether a window with these results emits an event. */
   having(results: Record<string, unknown>): boolean;
-  /** How often the filter failed since it was last asked. */
+  /** How often the filter has failed since the last call. */
   takeErrors(): number;
 }
 
@@ -63,7 +64,7 @@ export function compileValues(config: StreamConfig): Values {
         const result = filter(event);
         if (typeof result === 'boolean') return result;
       } catch {
-        // A member is missing: counted below.
+        // Such as a member that is missing. Counted below.
       }
       errors++;
       return false;
@@ -83,7 +84,7 @@ function tryRead(read: Read, event: object): unknown {
   }
 }
 
-/** `event.data.total` without the evaluator, which costs more than all the rest; null for other expressions. */
+/** Reads a path such as `event.data.total` without the evaluator, which is slow; null for other expressions. */
 function plainPath(ast: ReturnType<typeof compileExpression>['program']['ast']): Read | null {
   const names: string[] = [];
   let node = ast;
@@ -121,16 +122,16 @@ function compileHaving(
     try {
       return program(results) === true;
     } catch {
-      // No number to compare yet, such as the least of none.
+      // There is no result to compare yet, such as the least of no numbers.
       return false;
     }
   };
 }
 
-/** Names that the emitted event's data has by itself. */
-const TAKEN = new Set(['stream', 'key', 'start', 'end', 'approximate']);
+/** Members of each emitted event's data: no result can have such a name. */
+const RESERVED_NAMES = new Set(['stream', 'key', 'start', 'end', 'approximate']);
 
-/** What is wrong with the expressions of a stream, and where in it. */
+/** The problems with the expressions of a stream, each with its path in the config. */
 export function streamProblems(config: StreamConfig): { path: string[]; detail: string }[] {
   const problems: { path: string[]; detail: string }[] = [];
   const names = Object.keys(config.aggregate);
@@ -138,7 +139,7 @@ export function streamProblems(config: StreamConfig): { path: string[]; detail: 
     try {
       work();
     } catch (error) {
-      // Further lines draw the expression and a caret.
+      // Further lines of the message draw the expression and a caret.
       problems.push({ path, detail: (error as Error).message.split('\n')[0]! });
     }
   };
@@ -149,7 +150,7 @@ export function streamProblems(config: StreamConfig): { path: string[]; detail: 
   if (config.filter !== null) check(['filter'], () => isBool(config.filter!, { event: 'map' }));
   for (const name of names) {
     check(['aggregate', name], () => {
-      if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name) || TAKEN.has(name))
+      if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name) || RESERVED_NAMES.has(name))
         throw new Error('is no name that a result can have');
       const { argument } = parseAggregate(config.aggregate[name]!);
       if (argument !== null) compileExpression(argument, { event: 'map' });

@@ -1,17 +1,17 @@
 import { type Plan, plannedStep } from './plan.ts';
 import type { State } from './state.ts';
 
-/** Something to be done for an instance as it stands; `key` tells it from all others of the instance. */
+/** An action that the state of an instance asks for; `key` identifies it among those of the instance. */
 export type Action =
-  /** `hurry`: what it does will be undone, so it is not tried again. */
+  /** `hurry`: it will be undone anyway, so it is not tried again. */
   | { kind: 'call'; key: string; step: string; undo: boolean; hurry: boolean }
-  /** Until `due`, in milliseconds since 1970, `length` ms after it began. */
+  /** A timeout: `due` in milliseconds since 1970, `length` ms after the step or instance began. */
   | { kind: 'timer'; key: string; step: string | null; at: number; due: number; length: number }
-  /** Tell that it failed, or what became of it. */
+  /** `tell`: publish that the instance failed; `end`: publish its outcome. */
   | { kind: 'tell'; key: string }
   | { kind: 'end'; key: string };
 
-/** All that is to be done for an instance now: it follows from the state alone, so that anybody can go on. */
+/** All actions for an instance now. They depend only on the state, so that any process can go on with them. */
 export function actionsOf(plan: Plan, state: State): Action[] {
   const { status, round } = state;
   if (status === 'ending') return [{ kind: 'end', key: 'end' }];

@@ -4,8 +4,8 @@ import type { Plan, PlannedStep } from './plan.ts';
 import { compileWait, type WaitFilter } from './wait.ts';
 import { compileWhen } from './when.ts';
 
-/** A step that waits, as those who read its topics see it. */
-interface Waiting {
+/** A step that waits for an event: its topics, and the filter that finds the instance. */
+interface WaitingStep {
   step: string;
   topics: readonly string[];
   filter: WaitFilter;
@@ -15,15 +15,15 @@ interface Waiting {
 export interface Compiled {
   config: WorkflowConfig;
   plan: Plan;
-  /** Which events begin an instance; null: all of its topics. */
+  /** The filter for events that begin an instance; null: all events of the topics do. */
   starts: Filter | null;
-  waiting: Waiting[];
+  waiting: WaitingStep[];
   calls: ReadonlyMap<string, CallStep>;
 }
 
 /** Throws an Error on an expression that cannot be used. */
 export function compileWorkflow(config: WorkflowConfig): Compiled {
-  const waiting: Waiting[] = [];
+  const waiting: WaitingStep[] = [];
   const calls = new Map<string, CallStep>();
   const stages = config.steps.map((step) => membersOf(step).map((one) => plan(one, waiting, calls)));
   const { filter } = config.on;
@@ -40,7 +40,7 @@ function membersOf(step: StepConfig): (CallStep | WaitStep)[] {
   return 'parallel' in step ? step.parallel : [step];
 }
 
-function plan(step: CallStep | WaitStep, waiting: Waiting[], calls: Map<string, CallStep>): PlannedStep {
+function plan(step: CallStep | WaitStep, waiting: WaitingStep[], calls: Map<string, CallStep>): PlannedStep {
   const { name } = step;
   const when = step.when === null ? null : compileWhen(step.when);
   if ('waitFor' in step) {

@@ -2,7 +2,7 @@ import { asBuffer, parseJson } from '../cloudevents/record.ts';
 import { structuredMessage } from '../function/envelope.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 
-/** An event of a record as text in the JSON format of CloudEvents, each number as it was sent. */
+/** The event of a record in the JSON format of CloudEvents, as text, with each number as it was sent. */
 export function eventText(record: StoredRecord): string {
   const { body } = structuredMessage(record, '');
   return asBuffer(body!).toString('utf8');
@@ -10,7 +10,7 @@ export function eventText(record: StoredRecord): string {
 
 const STRUCTURED = Buffer.from('application/cloudevents+json');
 
-/** The record of an event in the JSON format, for what looks at records. */
+/** A record with an event in the JSON format, for code that takes records. */
 export function structuredRecord(event: string): StoredRecord {
   return {
     topic: '',
@@ -23,7 +23,7 @@ export function structuredRecord(event: string): StoredRecord {
   };
 }
 
-/** The JSON of a text that was JSON before; null for what is none. */
+/** Parsed JSON; null for a text that is no JSON. */
 export function jsonOf(text: string): unknown {
   return parseJson(Buffer.from(text)) ?? null;
 }

@@ -9,28 +9,28 @@ import type { Task } from './tasks.ts';
 /** An instance in memory. */
 export interface Instance {
   state: State;
-  /** Offset of the record that must be read to know of it, and its time in milliseconds since 1970. */
+  /** The oldest record that must be read again to know it: its offset, and its time in milliseconds since 1970. */
   first: number;
   firstTime: number;
   readonly partition: number;
-  /** What is being done for it. */
+  /** The actions that are running for it. */
   tasks: Task[];
-  /** Its state is being stored, or cannot be because it is too large. */
+  /** Whether its state is being stored; `too_large`: it cannot be stored. */
   storing: 'no' | 'yes' | 'too_large';
   /** When it ended, on the monotonic clock. */
   endedAt: number | null;
 }
 
-/** Milliseconds for which an instance that is over is remembered: an event that comes twice begins no other. */
+/** An instance that is over is remembered so long: a copy of its event begins no other instance. */
 const REMEMBERED_MS = 60_000;
-/** Milliseconds that an event waits for the instance that it is for. */
+/** An event waits so long for its instance to begin. */
 const EXPECTED_MS = 10 * 60_000;
-/** Records after the first of an instance, after which its state is stored again, so that fewer are read at a start. */
-const BEHIND = 5_000;
-/** Milliseconds after which it is stored again in any case: topics forget. */
-const OLD_MS = 12 * 3_600_000;
-/** States that are stored in one go. */
-const AT_ONCE = 1_000;
+/** The state is stored again after so many records of the topic, so that a start reads fewer records. */
+const MAX_BEHIND = 5_000;
+/** The state is stored again after so long in any case: topics delete old records. */
+const MAX_AGE_MS = 12 * 3_600_000;
+/** States that are stored in one sweep. */
+const MAX_STORED = 1_000;
 
 /** The instances of one partition of a progress topic. */
 export class Instances {
@@ -39,7 +39,7 @@ export class Instances {
   readonly #finish: (offset: number) => void;
   readonly #all = new Map<string, Instance>();
   #last = -1;
-  /** The offset up to which it must be read before anything is done; null: nothing was read yet. */
+  /** The offset up to which it must be read before actions begin; null: nothing was read yet. */
   #target: number | null = null;
   isReady = false;
 
@@ -57,12 +57,12 @@ export class Instances {
     return this.#all.values();
   }
 
-  /** Notes where the partition ended when it was first read. */
+  /** Notes the end of the partition at the first read. */
   reads(end: number): void {
     this.#target ??= end;
   }
 
-  /** True once: when all is read that was there at the beginning. */
+  /** True once: when all records are read that were there at the first read. */
   becomesReady(): boolean {
     if (this.isReady || this.#target === null || this.#last + 1 < this.#target) return false;
     this.isReady = true;
@@ -75,8 +75,8 @@ export class Instances {
   }
 
   /**
-   * Takes the next record. The place of an instance's first record is finished when the instance is forgotten, or its
-   * state was stored later. Null: the record is of no instance.
+   * Takes the next record. The offset of an instance's first record is finished when the instance is forgotten, or its
+   * state was stored later. Null: the record belongs to no instance.
    */
   take(record: StoredRecord, id: string, progress: Progress): Instance | null {
     const { offset } = record;
@@ -86,7 +86,7 @@ export class Instances {
     return instance;
   }
 
-  /** The same for a record that changes nothing; its place is to be finished by the caller, with `finish`. */
+  /** The same for a record that changes nothing. The caller finishes its offset, with `finish`. */
   note(record: StoredRecord, id: string, progress: Progress): void {
     this.#apply(record, id, progress);
     this.#last = record.offset;
@@ -134,11 +134,11 @@ export class Instances {
   }
 
   /**
-   * Forgets what is over, gives up events that no instance came for, and returns the instances whose state is to be
-   * stored again.
+   * Forgets instances that are over, gives up events whose instance did not begin, and returns the instances whose state
+   * must be stored again.
    */
   sweep(now: number, unmatched: (instance: Instance) => void): Instance[] {
-    const behind = Math.max(BEHIND, 4 * this.#all.size);
+    const behind = Math.max(MAX_BEHIND, 4 * this.#all.size);
     const old: Instance[] = [];
     for (const instance of this.#all.values()) {
       const { state, first, firstTime, endedAt } = instance;
@@ -148,7 +148,11 @@ export class Instances {
       } else if (state.status === 'expected' && now - firstTime > EXPECTED_MS) {
         unmatched(instance);
         this.#forget(instance);
-      } else if ((isBehind || now - firstTime > OLD_MS) && instance.storing === 'no' && old.length < AT_ONCE)
+      } else if (
+        (isBehind || now - firstTime > MAX_AGE_MS) &&
+        instance.storing === 'no' &&
+        old.length < MAX_STORED
+      )
         old.push(instance);
     }
     return old;

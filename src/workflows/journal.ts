@@ -2,20 +2,20 @@ import { Queue } from '../consume/queue.ts';
 import { retryWait } from '../function/retry.ts';
 import type { Appender, AppendVerdict, LogRecord } from '../ports/event-log.ts';
 
-/** What became of a record: `dropped` when it was given up before it was stored. */
-export type Written = 'stored' | 'too_large' | 'dropped';
+/** The outcome of a record: `dropped` when it was given up before it was stored. */
+export type WriteOutcome = 'stored' | 'too_large' | 'dropped';
 
 interface Pending {
   record: LogRecord;
-  resolve(written: Written): void;
+  resolve(written: WriteOutcome): void;
 }
 
-const AT_ONCE = 200;
-/** Bytes of values in one append. */
-const AT_ONCE_BYTES = 4 * 1024 * 1024;
-const AGAIN = { attempts: Number.POSITIVE_INFINITY, min: 200, max: 5_000 };
+/** Records, and bytes of values, in one append. */
+const MAX_RECORDS = 200;
+const MAX_BYTES = 4 * 1024 * 1024;
+const RETRY = { attempts: Number.POSITIVE_INFINITY, min: 200, max: 5_000 };
 
-/** Appends records, each as long as it takes; those that come while an append is on its way share the next. */
+/** Appends records, however long it takes. Records that come during an append share the next one. */
 export class Journal {
   readonly #log: Appender;
   readonly #random: () => number;
@@ -27,7 +27,7 @@ export class Journal {
   #closed = false;
   #error: string | null = null;
 
-  /** `changed` is called when nothing is being written any more. */
+  /** `changed` is called when no append is in flight any more. */
   constructor(log: Appender, random: () => number, changed: () => void) {
     this.#log = log;
     this.#random = random;
@@ -38,12 +38,12 @@ export class Journal {
     return !this.#writing && this.#queue.length === 0;
   }
 
-  /** Why nothing can be stored, or null. */
+  /** Why records cannot be stored, or null. */
   get problem(): string | null {
     return this.#error;
   }
 
-  append(record: LogRecord): Promise<Written> {
+  append(record: LogRecord): Promise<WriteOutcome> {
     if (this.#closed) return Promise.resolve('dropped');
     return new Promise((resolve) => {
       this.#queue.push({ record, resolve });
@@ -51,7 +51,7 @@ export class Journal {
     });
   }
 
-  /** Gives up what is not stored yet. */
+  /** Gives up the records that are not stored yet. */
   close(): void {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -74,7 +74,7 @@ export class Journal {
   #take(): Pending[] {
     const all: Pending[] = [];
     let bytes = 0;
-    while (this.#queue.length > 0 && all.length < AT_ONCE && bytes < AT_ONCE_BYTES) {
+    while (this.#queue.length > 0 && all.length < MAX_RECORDS && bytes < MAX_BYTES) {
       const next = this.#queue.shift()!;
       bytes += next.record.value?.length ?? 0;
       all.push(next);
@@ -106,7 +106,7 @@ export class Journal {
       this.#error = null;
     } else {
       this.#error = `records cannot be stored in ${all[0]!.record.topic}`;
-      const wait = retryWait(++this.#failures, AGAIN, null, this.#random);
+      const wait = retryWait(++this.#failures, RETRY, null, this.#random);
       this.#timer = setTimeout(() => void this.#write(), wait);
     }
   }

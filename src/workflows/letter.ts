@@ -1,12 +1,10 @@
+import { excerpt } from '../function/excerpt.ts';
 import type { LogRecord, RecordHeaders } from '../ports/event-log.ts';
-import type { Journal, Written } from './journal.ts';
+import type { Journal, WriteOutcome } from './journal.ts';
 import type { Failure } from './state.ts';
 
-/** Bytes of UTF-8. */
-const DETAIL_BYTES = 1024;
-
-/** What a dead letter is made of: a record as it was, and where it was if it was stored. */
-export interface Origin {
+/** The record that a dead letter is made of, with its position if it was stored. */
+interface FailedRecord {
   topic: string;
   partition?: number;
   offset?: number;
@@ -17,17 +15,17 @@ export interface Origin {
 }
 
 /**
- * Stores what a workflow could not do as a dead letter, with the headers that those of subscriptions have; without its
- * value when it is too large.
+ * Stores a record that a workflow could not handle as a dead letter, with the headers that the dead letters of
+ * subscriptions have; without its value when it is too large.
  */
 export async function storeLetter(
   journal: Journal,
-  origin: Origin,
+  failed: FailedRecord,
   workflow: string,
   failure: Failure,
   topic: string,
-): Promise<Written> {
-  const record = letterRecord(origin, workflow, failure, topic);
+): Promise<WriteOutcome> {
+  const record = letterRecord(failed, workflow, failure, topic);
   const written = await journal.append(record);
   if (written !== 'too_large') return written;
   return journal.append({
@@ -37,35 +35,26 @@ export async function storeLetter(
   });
 }
 
-function letterRecord(origin: Origin, workflow: string, failure: Failure, topic: string): LogRecord {
+function letterRecord(failed: FailedRecord, workflow: string, failure: Failure, topic: string): LogRecord {
   const now = new Date().toISOString();
   return {
     topic,
-    key: origin.key,
-    value: origin.value,
+    key: failed.key,
+    value: failed.value,
     headers: {
-      ...origin.headers,
+      ...failed.headers,
       postern_reason: failure.reason,
       postern_status: '',
       postern_attempts: '0',
       postern_subscription: workflow,
       ...(failure.step === null ? {} : { postern_step: failure.step }),
-      postern_topic: origin.topic,
-      postern_partition: String(origin.partition ?? 0),
-      postern_offset: String(origin.offset ?? 0),
-      postern_timestamp: String(origin.timestamp ?? Date.now()),
+      postern_topic: failed.topic,
+      postern_partition: String(failed.partition ?? 0),
+      postern_offset: String(failed.offset ?? 0),
+      postern_timestamp: String(failed.timestamp ?? Date.now()),
       postern_first_time: now,
       postern_last_time: now,
       postern_error: excerpt(failure.detail),
     },
   };
-}
-
-/** Part of it may be a function's answer: no line breaks into somebody's log. */
-export function excerpt(text: string): string {
-  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(DETAIL_BYTES));
-  return text
-    .slice(0, read)
-    .toWellFormed()
-    .replace(/[\u0000-\u001f\u007f]+/g, ' ');
 }

@@ -1,33 +1,33 @@
 import { end, fail, goOn, useArrivals } from './advance.ts';
 import { type Plan, plannedStep } from './plan.ts';
-import type { CallEnded, Place, Progress } from './progress.ts';
+import type { CallEnded, Progress, RecordPosition } from './progress.ts';
 import { emptyState, type State, stepOf } from './state.ts';
 
 /**
- * What an instance is after a record of it; null: there is none. Pure: whoever reads the records of an instance in
- * their order, from its first or from a stored state on, comes to the same. Records that come twice or too late
- * change nothing.
+ * The state of an instance after one more of its records; null: there is no instance. A pure function: each process that
+ * reads the records of an instance in order, from the first one or from a stored state on, gets the same state. Records
+ * that come twice or too late change nothing.
  */
 export function apply(
   plan: Plan,
   before: State | null,
   id: string,
-  place: Place,
+  position: RecordPosition,
   progress: Progress,
 ): State | null {
   if (progress.kind === 'state') return supersedes(before, progress.state) ? progress.state : before;
   if (before === null && !begins(progress)) return null;
   const state = before === null ? emptyState(id) : { ...before };
-  state.upto = place.offset;
+  state.upto = position.offset;
   state.steps = { ...state.steps };
   state.results = { ...state.results };
   state.arrivals = [...state.arrivals];
-  take(plan, state, place, progress);
-  goOn(plan, state, place);
+  take(plan, state, position, progress);
+  goOn(plan, state, position);
   return state;
 }
 
-/** A stored state counts unless there are records of the instance that it does not know of. */
+/** Whether a stored state replaces the one before: unless that knows a later record of the instance. */
 export function supersedes(before: State | null, stored: State): boolean {
   return before === null || before.upto <= stored.upto;
 }
@@ -36,7 +36,12 @@ function begins({ kind }: Progress): boolean {
   return kind === 'started' || kind === 'arrived' || kind === 'ended';
 }
 
-function take(plan: Plan, state: State, place: Place, progress: Exclude<Progress, { kind: 'state' }>): void {
+function take(
+  plan: Plan,
+  state: State,
+  position: RecordPosition,
+  progress: Exclude<Progress, { kind: 'state' }>,
+): void {
   switch (progress.kind) {
     case 'started':
       if (state.status !== 'expected') return;
@@ -44,14 +49,14 @@ function take(plan: Plan, state: State, place: Place, progress: Exclude<Progress
       state.input = progress.event;
       state.source = progress.source;
       state.trace = progress.trace;
-      state.began = place.time;
+      state.began = position.time;
       return;
     case 'arrived':
-      arrive(plan, state, place, progress.step, progress.event);
+      arrive(plan, state, position, progress.step, progress.event);
       return;
     case 'called':
       if (progress.undo) undoEnded(state, progress);
-      else callEnded(state, place, progress);
+      else callEnded(state, position, progress);
       return;
     case 'expired':
       expire(state, progress.step, progress.at);
@@ -70,7 +75,7 @@ function take(plan: Plan, state: State, place: Place, progress: Exclude<Progress
       if (progress.round === state.round) state.told = true;
       return;
     case 'ended':
-      // Of an instance whose beginning is not known, all that matters is that it is over.
+      // The beginning of the instance may be unknown here. It is over in any case.
       if (state.status !== 'ending' && state.status !== 'expected') return;
       end(state, progress.outcome);
       state.status = 'ended';
@@ -80,24 +85,24 @@ function take(plan: Plan, state: State, place: Place, progress: Exclude<Progress
   }
 }
 
-function arrive(plan: Plan, state: State, place: Place, name: string, event: string): void {
+function arrive(plan: Plan, state: State, position: RecordPosition, name: string, event: string): void {
   if (state.status === 'ended' || state.status === 'ending') return;
   const known = stepOf(state, name);
   if (known !== undefined && known.state !== 'waiting') return;
   state.arrivals.push({ step: name, event });
   const step = plannedStep(plan, name);
-  if (known !== undefined && step !== undefined) useArrivals(state, step, place);
+  if (known !== undefined && step !== undefined) useArrivals(state, step, position);
 }
 
-/** Under another config it was not over yet. */
+/** An instance that is done goes on when a step of another config was not over. */
 function reopen(state: State): void {
   if (state.status === 'ending' && state.outcome === 'done') state.status = 'running';
 }
 
-function callEnded(state: State, { time, offset }: Place, ended: CallEnded): void {
+function callEnded(state: State, { time, offset }: RecordPosition, ended: CallEnded): void {
   const { step: name, failure, unsure, result, round, undoable: undo } = ended;
   if (state.status === 'expected' || state.status === 'ended') return;
-  // One that is not begun here was by somebody whose config had other steps before it.
+  // A step that was not begun here was begun by a process with another config.
   const begun = stepOf(state, name) ?? { state: 'running', since: time, at: offset, undo, unsure: false };
   const step = { ...begun, undo: begun.undo || undo };
   if (failure !== null) {
@@ -109,7 +114,7 @@ function callEnded(state: State, { time, offset }: Place, ended: CallEnded): voi
     state.steps[name] = { ...step, state: 'done' };
     if (result !== null) state.results[name] = result;
   } else if (step.state === 'failed' && !step.unsure) {
-    // Somebody who has lost the instance meanwhile did it after all.
+    // A process that had lost the instance has done the step after all.
     state.steps[name] = { ...step, unsure: true };
     if (state.status === 'ending' && state.outcome === 'undone') state.status = 'undoing';
   }
@@ -136,7 +141,7 @@ function undoEnded(state: State, { step: name, failure, round }: CallEnded): voi
 function expire(state: State, name: string | null, at: number): void {
   if (state.status !== 'running') return;
   if (name === null) {
-    fail(state, { step: null, reason: 'timeout', detail: 'the whole took too long' });
+    fail(state, { step: null, reason: 'timeout', detail: 'the workflow took too long' });
     return;
   }
   const step = stepOf(state, name);

@@ -2,7 +2,7 @@ import type { WorkflowConfig } from '../config/workflow/types.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import { compileWorkflow } from './compile.ts';
 
-/** What a record would be for a workflow, in words for people: the beginning of an instance, or what one waits for. */
+/** The effect that a record would have in a workflow, in words for people: begin an instance, or end a wait. */
 export function matchWorkflow(config: WorkflowConfig, record: StoredRecord): string[] {
   const { starts, waiting } = compileWorkflow(config);
   const found: string[] = [];

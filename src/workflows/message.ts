@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { HOPS } from '../cloudevents/attributes.ts';
 import { asBuffer, isJsonType, parseJson } from '../cloudevents/record.ts';
-import type { FunctionReply } from '../function/conclude.ts';
-import { MOST_HOPS } from '../function/reply-record.ts';
+import type { FunctionReply } from '../function/answer.ts';
+import { MAX_HOPS } from '../function/reply-record.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { progressTopic } from './compile.ts';
 import { jsonOf } from './event-text.ts';
@@ -13,7 +13,7 @@ function callId(id: string, step: string, undo: boolean): string {
   return undo ? `${id}/${step}/undo` : `${id}/${step}`;
 }
 
-/** The event that a step's function, or its undo, is called with: `data` is the event that began it, and the results so far. */
+/** The event for a call of a step's function, or of its undo. Its data: the event that began the instance, and the results. */
 export function callRecord(workflow: string, state: State, step: string, undo: boolean): StoredRecord {
   const { id, trace, steps } = state;
   const headers: Record<string, string> = {
@@ -38,17 +38,17 @@ export function callRecord(workflow: string, state: State, step: string, undo: b
 }
 
 /**
- * The event that tells what became of an instance. One that failed may still be undone later, so its event has an id
- * of its own. Null: it would be the answer to too many answers. `cut`: without results.
+ * The event with the outcome of an instance. A failed instance may still be undone later, so that event has another id.
+ * Null: it has been through too many functions and streams. `cut`: without results.
  */
 export function resultRecord(workflow: string, state: State, topic: string, cut: boolean): LogRecord | null {
   const { id, status, outcome, round, failure, trace } = state;
   const hops = hopsOf(state) + 1;
-  if (hops > MOST_HOPS) return null;
+  if (hops > MAX_HOPS) return null;
   const isOver = status === 'ending';
   const reason = failure === null ? null : { step: failure.step, reason: failure.reason };
-  const told = { id, outcome: isOver ? outcome : 'failed', reason };
-  const text = JSON.stringify(told).slice(0, -1);
+  const members = { id, outcome: isOver ? outcome : 'failed', reason };
+  const text = JSON.stringify(members).slice(0, -1);
   return {
     topic,
     key: id,
@@ -67,7 +67,7 @@ export function resultRecord(workflow: string, state: State, topic: string, cut:
   };
 }
 
-/** What a function answered as JSON text; null: nothing, or nothing that is text. */
+/** A function's reply as JSON text; null: it is empty, or no text. */
 export function resultOf({ headers, body }: FunctionReply): string | null {
   if (body.length === 0 || !isUtf8(body)) return null;
   const type = headers['content-type'];

@@ -1,29 +1,29 @@
 import type { State } from './state.ts';
 
-/** A workflow as the machine goes through it. */
+/** The steps of a workflow, for the state machine. */
 export interface Plan {
-  /** One after the other; the steps of one stage run side by side. */
+  /** The stages run one after the other, the steps of a stage in parallel. */
   stages: readonly (readonly PlannedStep[])[];
-  /** Milliseconds for the whole. */
+  /** Milliseconds for the whole workflow. */
   timeout: number;
 }
 
 export interface PlannedStep {
   name: string;
-  /** Whether what it did can be undone. */
+  /** Whether it can be undone. */
   undo: boolean;
-  /** Whether it is to be done; null when that cannot be told. Without it: always. */
+  /** Whether to do it; it returns null when the expression fails. Without it: always. */
   when: ((state: State) => boolean | null) | null;
-  /** Of a step that waits for an event; null: it calls a function. */
+  /** Set for a step that waits for an event; null: it calls a function. */
   wait: {
     /** Milliseconds. */
     timeout: number;
-    /** Whether an event, in the JSON format, is the one. */
+    /** Whether it waits for this event, in the JSON format. */
     matches(state: State, event: string): boolean;
   } | null;
 }
 
-/** The step of a name, or undefined when the config has it no more. */
+/** The step of this name; undefined when it is no longer in the config. */
 export function plannedStep({ stages }: Plan, name: string): PlannedStep | undefined {
   for (const stage of stages) for (const step of stage) if (step.name === name) return step;
   return undefined;

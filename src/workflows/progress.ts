@@ -1,44 +1,44 @@
-import type { Failure, Outcome, State } from './state.ts';
+import type { Failure, InstanceOutcome, State } from './state.ts';
 
-/** What one record of the progress topic says of an instance. */
+/** The content of one record of the progress topic, about one instance. */
 export type Progress =
-  /** An event begins it: in the JSON format of CloudEvents. */
+  /** An event, in the JSON format of CloudEvents, begins the instance. */
   | { kind: 'started'; event: string; source: string; trace: Record<string, string> }
   /** An event for a step that waits. */
   | { kind: 'arrived'; step: string; event: string }
-  /** What came of a step's function, or of its undo. */
+  /** A call of a step's function, or of its undo, has ended. */
   | CallEnded
-  /** A step waited for too long (the one begun by the record at offset `at`), or with null the whole took too long. */
+  /** A step, begun by the record at offset `at`, waited for too long; with null: the workflow took too long. */
   | { kind: 'expired'; step: string | null; at: number }
-  /** People want what failed to be tried again, or the whole to be undone. */
+  /** A person wants failed undos to be tried again, or the instance to be undone. */
   | { kind: 'retry' }
   | { kind: 'cancel' }
-  /** People leave it at that: what failed in this round is not tried again. */
+  /** A person ends the instance as it is: the undos that failed in this round are not tried again. */
   | { kind: 'leave'; round: number }
-  /** It is told that it failed. */
+  /** The event that it failed is published. */
   | { kind: 'told'; round: number }
-  /** Its outcome is told; there is nothing more to do. */
-  | { kind: 'ended'; outcome: Outcome }
-  /** All that the records before said, so that they are needed no more. */
+  /** The event with its outcome is published. There is nothing more to do. */
+  | { kind: 'ended'; outcome: InstanceOutcome }
+  /** The state after all records before, which are no longer needed. */
   | { kind: 'state'; state: State };
 
 export interface CallEnded {
   kind: 'called';
   step: string;
   undo: boolean;
-  /** What it did can be undone, as the config was when it was called. */
+  /** It can be undone, by the config at the time of the call. */
   undoable: boolean;
   round: number;
   /** Null when it is done. */
   failure: Failure | null;
-  /** Of one that failed: it may have been done all the same. */
+  /** It failed, but it may have been done anyway. */
   unsure: boolean;
-  /** What the function answered, as JSON text; null: nothing. */
+  /** The function's reply as JSON text; null: none. */
   result: string | null;
 }
 
-/** Where and when a record was stored. */
-export interface Place {
+/** The offset and time of a stored record. */
+export interface RecordPosition {
   offset: number;
   /** Milliseconds since 1970. */
   time: number;

@@ -2,40 +2,40 @@ import { Commits, type Holding } from '../consume/commits.ts';
 import { retryWait } from '../function/retry.ts';
 import type { Consumption, EventLog, Partition, Position, StoredRecord } from '../ports/event-log.ts';
 
-/** Who takes what is read. */
-export interface Reading {
+/** Handles the records that are read. */
+export interface RecordHandler {
   assigned(holdings: Holding[]): void;
-  /** Records that were not read before, in order; each is to be finished some time. `end`: offset after the newest. */
+  /** Records that were not read before, in order. Each must be finished later. `end`: the offset after the newest. */
   records(holding: Holding, records: StoredRecord[], end: number): void;
-  /** Nothing new may be begun; resolves when what is in work is over, at the latest after `ms` milliseconds. */
+  /** Begins nothing new. Resolves when the present work is over, or after `ms` milliseconds. */
   release(ms: number): Promise<void>;
-  /** All that was held is lost. */
+  /** All partitions are lost. */
   forget(): void;
 }
 
-export interface ReaderOptions {
+export interface GroupReaderOptions {
   log: EventLog;
   group: string;
   topics: string[];
   random: () => number;
-  reading: Reading;
+  handler: RecordHandler;
 }
 
 const RESTART = { attempts: Number.POSITIVE_INFINITY, min: 1_000, max: 60_000 };
-/** Milliseconds of reading after which a failure is not thought to be the same as the one before. */
+/** After so long a time of reading, a failure counts as the first again. */
 const HEALTHY_MS = 60_000;
-/** Milliseconds: a group waits for nobody longer than that before it moves partitions. */
-const LONGEST_RELEASE = 20_000;
+/** A consumer group that rebalances waits at most so long for a member to give up its partitions. */
+const MAX_RELEASE_MS = 20_000;
 
-/** Reads topics as a member of a group, again after each failure, and commits what is finished. */
-export class Reader {
-  readonly #options: ReaderOptions;
+/** Reads topics as a member of a consumer group, starts again after each failure, and commits finished offsets. */
+export class GroupReader {
+  readonly #options: GroupReaderOptions;
   readonly commits: Commits;
   consumption: Consumption | null = null;
-  /** Sinks of readings that have failed are no longer listened to. */
+  /** Counts the starts. The sinks of earlier starts are ignored. */
   #turn = 0;
   #releasing: Promise<void> | null = null;
-  #releaseMs = LONGEST_RELEASE;
+  #releaseMs = MAX_RELEASE_MS;
   #stopped = false;
   #error: string | null = null;
   #failures = 0;
@@ -43,7 +43,7 @@ export class Reader {
   #starting: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(options: ReaderOptions) {
+  constructor(options: GroupReaderOptions) {
     this.#options = options;
     this.commits = new Commits(async (positions) => {
       if (this.consumption === null) throw new Error('not reading yet');
@@ -89,7 +89,7 @@ export class Reader {
     return this.#starting;
   }
 
-  /** What is in work may take `ms` milliseconds to end; what is finished by then is committed. */
+  /** Stops reading. Present work may take `ms` milliseconds to end; offsets finished by then are committed. */
   async stop(ms: number): Promise<void> {
     this.#stopped = true;
     this.#releaseMs = Math.min(this.#releaseMs, ms);
@@ -105,7 +105,7 @@ export class Reader {
   #assigned(partitions: Position[]): void {
     if (this.#stopped) return;
     this.commits.assign(partitions);
-    this.#options.reading.assigned(partitions.map((one) => this.commits.find(one)!));
+    this.#options.handler.assigned(partitions.map((one) => this.commits.find(one)!));
   }
 
   #records(partition: Partition, records: StoredRecord[], end: number): void {
@@ -113,7 +113,7 @@ export class Reader {
     if (holding === undefined || this.isReleasing) return;
     holding.end = end;
     const fresh = records.filter(({ offset }) => holding.tracker.begin(offset));
-    this.#options.reading.records(holding, fresh, end);
+    this.#options.handler.records(holding, fresh, end);
   }
 
   #revoked(): Promise<void> {
@@ -124,14 +124,14 @@ export class Reader {
   }
 
   async #release(): Promise<void> {
-    await this.#options.reading.release(this.#releaseMs);
+    await this.#options.handler.release(this.#releaseMs);
     await this.commits.flush();
     this.#forget();
   }
 
   #forget(): void {
     this.commits.forget();
-    this.#options.reading.forget();
+    this.#options.handler.forget();
   }
 
   #failed(error: Error): void {

@@ -12,31 +12,31 @@ import type { LogRecord, RecordHeaders, StoredRecord } from '../ports/event-log.
 import { eventText } from './event-text.ts';
 import type { Progress } from './progress.ts';
 
-/** Says what a record of a progress topic is. */
+/** The header with the kind of a record of a progress topic. */
 const KIND = 'postern_workflow';
-/** The step that an event is for. */
+/** The header with the step that an event is for. */
 const STEP = 'postern_step';
 
-/** A record of a progress topic and the instance that it is of. */
-export interface Written {
+/** The content of a record of a progress topic, and the id of its instance. */
+export interface ProgressEntry {
   id: string;
   progress: Progress;
 }
 
 type EventProgress = 'started' | 'arrived';
-type Other = Exclude<Progress, { kind: EventProgress }>;
+type OtherProgress = Exclude<Progress, { kind: EventProgress }>;
 
-/** An event that begins an instance, as a record of the progress topic: as it was, and named if it had no name. */
+/** The record of the progress topic for an event that begins an instance: as it was, with an id if it had none. */
 export function startedRecord(record: StoredRecord, id: string, topic: string): LogRecord {
   return eventRecord(record, id, topic, { [KIND]: 'started' });
 }
 
-/** The id of an instance whose event has the id of another source's: the same whenever it is asked for. */
+/** The id of an instance when an event of another source has begun one with its id. It depends only on these two. */
 export function longerId(id: string, source: string): string {
   return `${id}~${hash('sha256', source, 'hex').slice(0, 16)}`;
 }
 
-/** An event for a step of an instance, as a record of the progress topic. */
+/** The record of the progress topic for an event that a step of an instance waits for. */
 export function arrivedRecord(record: StoredRecord, id: string, step: string, topic: string): LogRecord {
   return eventRecord(record, id, topic, { [KIND]: 'arrived', [STEP]: step });
 }
@@ -44,7 +44,7 @@ export function arrivedRecord(record: StoredRecord, id: string, step: string, to
 function eventRecord(record: StoredRecord, id: string, topic: string, own: RecordHeaders): LogRecord {
   const headers: RecordHeaders = { ...record.headers, ...own };
   if (!isStructured(contentTypeOf(record))) {
-    // What names an event by its place in the log would give it another name there.
+    // An event without an id has one made of its position, which would be another one in the progress topic.
     const { attributes } = cloudEvent(record);
     for (const name in attributes) {
       if (!headers[`ce_${name}`]?.length) headers[`ce_${name}`] = attributes[name]!;
@@ -53,10 +53,10 @@ function eventRecord(record: StoredRecord, id: string, topic: string, own: Recor
   return { topic, key: id, value: record.value, headers };
 }
 
-/** Any other record of the progress topic, for the partition that has those before it. */
+/** Any other record of the progress topic, for the partition with the earlier records of the instance. */
 export function progressRecord(
   id: string,
-  { kind, ...rest }: Other,
+  { kind, ...rest }: OtherProgress,
   topic: string,
   partition: number,
 ): LogRecord {
@@ -65,8 +65,8 @@ export function progressRecord(
   return { topic, toPartition: partition, key: id, value, headers };
 }
 
-/** Reads a record of a progress topic; null when it is something else. */
-export function readProgress(record: StoredRecord): Written | null {
+/** Reads a record of a progress topic; null when Postern did not write it. */
+export function readProgress(record: StoredRecord): ProgressEntry | null {
   const kind = headerText(record, KIND);
   if (kind === null || record.key === null || record.value === undefined) return null;
   const id = asBuffer(record.key).toString('utf8');
@@ -82,12 +82,12 @@ export function readProgress(record: StoredRecord): Written | null {
     return { id, progress: { kind, step: headerText(record, STEP) ?? '', event: eventText(record) } };
   const json = record.value === null ? undefined : parseJson(record.value);
   if (typeof json !== 'object' || json === null) return null;
-  const progress = { ...json, kind } as Other;
+  const progress = { ...json, kind } as OtherProgress;
   return isWhole(progress, id) ? { id, progress } : null;
 }
 
-/** Others may write to the topic too; what is no record of ours must not end the reading. */
-function isWhole(progress: Other, id: string): boolean {
+/** Others may write to the topic too. A record that is not ours must not end the reading. */
+function isWhole(progress: OtherProgress, id: string): boolean {
   switch (progress.kind) {
     case 'called':
       return (

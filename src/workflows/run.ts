@@ -1,21 +1,21 @@
 import type { Holding } from '../consume/commits.ts';
+import { Idle } from '../consume/idle.ts';
 import type { EventLog, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { actionsOf } from './actions.ts';
 import { Calls } from './calls.ts';
 import { type Compiled, progressTopic } from './compile.ts';
-import { makeTeller, type Teller, tellChange } from './facts.ts';
-import { Idle } from './idle.ts';
+import { type InstanceReporter, makeInstanceReporter, reportChange } from './facts.ts';
 import { type Instance, Instances } from './instances.ts';
-import { Journal, type Written } from './journal.ts';
+import { Journal, type WriteOutcome } from './journal.ts';
 import { storeLetter } from './letter.ts';
 import type { Progress } from './progress.ts';
-import { Reader, type Reading } from './reader.ts';
+import { GroupReader, type RecordHandler } from './reader.ts';
 import { longerId, progressRecord, readProgress, startedRecord } from './record.ts';
 import type { StepInvokers } from './step-invokers.ts';
 import { Work } from './work.ts';
 
-export interface RunOptions {
+export interface InstanceRunnerOptions {
   workflow: Compiled;
   invokers: StepInvokers;
   log: EventLog;
@@ -24,33 +24,33 @@ export interface RunOptions {
   random: () => number;
 }
 
-/** Milliseconds between looks at what can be forgotten. */
+/** Time between sweeps, which forget instances that are over. */
 const SWEEP_MS = 1_000;
-/** Calls that wait for a free place: with more of them no further instances are begun. */
+/** With more calls that wait for their turn, no further instances are begun. */
 const MOST_WAITING = 2_000;
 
-/** Reads the progress of a workflow's instances, and does what follows from it. */
-export class Run implements Reading {
-  readonly #options: RunOptions;
+/** Reads the progress of a workflow's instances, and carries out the actions that follow from it. */
+export class InstanceRunner implements RecordHandler {
+  readonly #options: InstanceRunnerOptions;
   readonly #topic: string;
-  readonly #reader: Reader;
+  readonly #reader: GroupReader;
   readonly #held = new Map<Holding, Instances>();
   #journal: Journal;
   #calls: Calls;
   #work: Work;
-  readonly #teller: Teller;
+  readonly #reporter: InstanceReporter;
   readonly #idle = new Idle(() => this.#calls.inflight === 0 && this.#journal.isIdle && this.#work.isIdle);
   #closing = false;
   readonly #sweeper: NodeJS.Timeout;
 
-  constructor(options: RunOptions) {
+  constructor(options: InstanceRunnerOptions) {
     const { workflow, log, random } = options;
     const { name } = workflow.config;
     this.#options = options;
     this.#topic = progressTopic(name);
     const group = `postern.workflow.${name}`;
-    this.#reader = new Reader({ log, group, topics: [this.#topic], random, reading: this });
-    this.#teller = makeTeller(options.report, name);
+    this.#reader = new GroupReader({ log, group, topics: [this.#topic], random, handler: this });
+    this.#reporter = makeInstanceReporter(options.report, name);
     this.#journal = this.#makeJournal();
     this.#calls = this.#makeCalls();
     this.#work = this.#makeWork();
@@ -74,7 +74,7 @@ export class Run implements Reading {
     await this.#reader.stop(ms);
   }
 
-  /** All that are held here; those that are over too, for a while. */
+  /** All instances that are held here, also those that were over a short time ago. */
   *instances(): Generator<Instance> {
     for (const held of this.#held.values()) yield* held.values();
   }
@@ -87,11 +87,11 @@ export class Run implements Reading {
     return undefined;
   }
 
-  /** Stores what people want of an instance. */
+  /** Stores a person's wish for an instance. */
   say(
     { state: { id }, partition }: Instance,
     progress: Exclude<Progress, { kind: 'started' | 'arrived' }>,
-  ): Promise<Written> {
+  ): Promise<WriteOutcome> {
     return this.#journal.append(progressRecord(id, progress, this.#topic, partition));
   }
 
@@ -154,20 +154,20 @@ export class Run implements Reading {
     const before = held.find(id)?.state ?? null;
     if (progress.kind === 'started' && before !== null && before.status !== 'expected') {
       held.note(record, id, progress);
-      // Of one of which only its end is known, it is the beginning.
+      // A copy; or the beginning of an instance of which only the end was known.
       if (before.source === progress.source || before.source === '') held.finish(record.offset);
       else void this.#rename(held, record, longerId(id, progress.source));
       return;
     }
     const instance = held.take(record, id, progress);
     if (instance === null || !held.isReady) return;
-    tellChange(this.#teller, before, instance.state);
+    reportChange(this.#reporter, before, instance.state);
     this.#reconcile(instance, false);
   }
 
   /**
-   * An event of another source has begun an instance with this id. Whoever comes first must not keep the others out:
-   * this one begins under a longer id, in the partition of that.
+   * An event of another source has begun an instance with this id. It must not keep this one out, so this one begins
+   * with a longer id, in the partition of that id.
    */
   async #rename(held: Instances, record: StoredRecord, id: string): Promise<void> {
     let written = await this.#journal.append(startedRecord(record, id, this.#topic));
@@ -177,11 +177,11 @@ export class Run implements Reading {
       written = await storeLetter(this.#journal, record, name, failure, deadLetter);
     }
     if (written === 'dropped') return;
-    this.#teller.tell('id_taken');
+    this.#reporter.report('id_taken');
     held.finish(record.offset);
   }
 
-  /** Begins what follows from the state of an instance, and drops what no longer does. */
+  /** Begins the actions that the state of an instance asks for, and drops the others. */
   #reconcile(instance: Instance, again: boolean): void {
     if (this.#closing) return;
     const wanted = actionsOf(this.#options.workflow.plan, instance.state);
@@ -203,7 +203,7 @@ export class Run implements Reading {
     if (this.#closing) return;
     for (const held of this.#held.values()) {
       if (!held.isReady) continue;
-      const old = held.sweep(this.#options.now(), () => this.#teller.tell('unmatched'));
+      const old = held.sweep(this.#options.now(), () => this.#reporter.report('unmatched'));
       for (const instance of old) void this.#storeState(instance);
     }
   }

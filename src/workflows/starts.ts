@@ -1,50 +1,50 @@
 import { cloudEvent } from '../cloudevents/record.ts';
 import type { Holding } from '../consume/commits.ts';
+import { Idle } from '../consume/idle.ts';
 import { Intake } from '../consume/intake.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { recordSize } from '../ports/record-size.ts';
 import { type Compiled, progressTopic } from './compile.ts';
-import { Idle } from './idle.ts';
 import { Journal } from './journal.ts';
 import { storeLetter } from './letter.ts';
-import { Reader, type Reading } from './reader.ts';
+import { GroupReader, type RecordHandler } from './reader.ts';
 import { arrivedRecord, startedRecord } from './record.ts';
 
 export interface StartsOptions {
   workflow: Compiled;
   log: EventLog;
   random: () => number;
-  /** True while there is more to do than can be done. */
+  /** True while too many calls wait. */
   isFull(): boolean;
   /** An event could not be taken because it is too large. */
   tooLarge(): void;
 }
 
-/** Milliseconds between looks at whether there is room again. */
-const LOOK_MS = 100;
+/** While `isFull`: the time between checks. */
+const CHECK_MS = 100;
 
-/** Reads the topics of a workflow and stores what is for its instances in their progress topic. */
-export class Starts implements Reading {
+/** Reads the topics of a workflow, and copies the events for its instances into their progress topic. */
+export class Starts implements RecordHandler {
   readonly #options: StartsOptions;
-  readonly #reader: Reader;
+  readonly #reader: GroupReader;
   readonly #intake: Intake;
   readonly #topic: string;
   #journal: Journal;
   readonly #idle = new Idle(() => this.#journal.isIdle);
   #closing = false;
-  #look: NodeJS.Timeout | null = null;
+  #check: NodeJS.Timeout | null = null;
 
   constructor(options: StartsOptions) {
     this.#options = options;
     const { config, waiting } = options.workflow;
     this.#topic = progressTopic(config.name);
     const topics = [...new Set([...config.on.topics, ...waiting.flatMap((one) => one.topics)])];
-    this.#reader = new Reader({
+    this.#reader = new GroupReader({
       log: options.log,
       group: `postern.workflow.${config.name}.in`,
       topics,
       random: options.random,
-      reading: this,
+      handler: this,
     });
     this.#intake = new Intake(100, 5, 'none', this.#reader.commits);
     this.#journal = this.#makeJournal();
@@ -86,8 +86,8 @@ export class Starts implements Reading {
   }
 
   forget(): void {
-    if (this.#look !== null) clearTimeout(this.#look);
-    this.#look = null;
+    if (this.#check !== null) clearTimeout(this.#check);
+    this.#check = null;
     this.#journal.close();
     this.#intake.reset();
     this.#journal = this.#makeJournal();
@@ -98,7 +98,7 @@ export class Starts implements Reading {
     return new Journal(this.#options.log, this.#options.random, this.#idle.changed);
   }
 
-  /** What an event is for the instances: the beginning of one, and what some wait for. */
+  /** The records for an event: one if it begins an instance, and one for each instance that waits for it. */
   #recordsOf(record: StoredRecord): LogRecord[] {
     const { config, starts, waiting } = this.#options.workflow;
     const made: LogRecord[] = [];
@@ -124,7 +124,7 @@ export class Starts implements Reading {
     }
     if (journal !== this.#journal) return;
     this.#intake.settle(size);
-    // What is stored nowhere is read again.
+    // An event that was dropped is read again.
     if (!written.includes('dropped')) this.#reader.commits.finish(holding, record.offset);
     this.#regulate();
   }
@@ -135,9 +135,9 @@ export class Starts implements Reading {
     const isFull = this.#options.isFull();
     this.#intake.regulate(consumption, isFull);
     if (isFull)
-      this.#look ??= setTimeout(() => {
-        this.#look = null;
+      this.#check ??= setTimeout(() => {
+        this.#check = null;
         this.#regulate();
-      }, LOOK_MS);
+      }, CHECK_MS);
   }
 }

@@ -1,17 +1,15 @@
-/** How one instance of a workflow stands, as its records in the progress topic say. Plain JSON: it is stored as it is. */
-
 /**
- * `expected`: an event for it came before the one that begins it. `ending`: its outcome is fixed, but not told yet.
- * `failed`: what was done could not all be undone, and people must see to it.
+ * `expected`: an event for one of its steps came before the event that begins it. `ending`: its outcome is set, but not
+ * published yet. `failed`: an undo failed, and a person must decide.
  */
 export type Status = 'expected' | 'running' | 'undoing' | 'failed' | 'ending' | 'ended';
 
-/** What became of an instance. */
-export type Outcome = 'done' | 'undone' | 'failed';
+/** The outcome of an instance. */
+export type InstanceOutcome = 'done' | 'undone' | 'failed';
 
-/** Why it does not go on; `reason` is a fixed word, `detail` is for people. */
+/** Why an instance failed; `reason` is a fixed word, `detail` is for people. */
 export interface Failure {
-  /** Null: no step is to blame. */
+  /** Null: no step caused it. */
   step: string | null;
   reason: string;
   detail: string;
@@ -25,21 +23,22 @@ export interface StepState {
   at: number;
   /** It can be undone. */
   undo: boolean;
-  /** Of one that failed: it may have been done all the same, as no clear answer came. */
+  /** It failed without a clear answer, so it may have been done anyway. */
   unsure: boolean;
 }
 
-/** An event that came for a step which does not wait yet: the event in the JSON format. */
+/** An event, in the JSON format, that came for a step which does not wait yet. */
 interface Arrival {
   step: string;
   event: string;
 }
 
+/** The state of an instance, as its records in the progress topic give it. It is stored as JSON. */
 export interface State {
   id: string;
   status: Status;
-  /** Of one that is `ending` or `ended`. */
-  outcome: Outcome | null;
+  /** Set when the status is `ending` or `ended`. */
+  outcome: InstanceOutcome | null;
   /** The event that began it, in the JSON format of CloudEvents; its numbers are as they were sent. */
   input: string;
   /** CloudEvents source of that event. */
@@ -53,15 +52,15 @@ export interface State {
   results: Record<string, string>;
   arrivals: Arrival[];
   failure: Failure | null;
-  /** How often people had what failed tried again: answers from before do not count. */
+  /** How often a person had failed undos tried again. Answers of earlier rounds do not count. */
   round: number;
-  /** It is told that it failed in this round. */
+  /** The event that it failed in this round is published. */
   told: boolean;
-  /** Offset of the last of its records that is part of this. */
+  /** Offset of its last record that this state includes. */
   upto: number;
 }
 
-/** One that nothing is known of but its id. */
+/** The state of an instance of which only the id is known. */
 export function emptyState(id: string): State {
   return {
     id,
@@ -81,12 +80,12 @@ export function emptyState(id: string): State {
   };
 }
 
-/** What is known of a step; undefined when it was not begun. Names may be those of any object's members. */
+/** The state of a step; undefined when it was not begun. A name may also be that of a member of Object.prototype. */
 export function stepOf({ steps }: Pick<State, 'steps'>, name: string): StepState | undefined {
   return Object.hasOwn(steps, name) ? steps[name] : undefined;
 }
 
-/** Characters of what an instance carries. */
+/** Characters that an instance carries. */
 export function sizeOf({ input, results, arrivals }: State): number {
   let size = input.length;
   for (const name in results) size += results[name]!.length;

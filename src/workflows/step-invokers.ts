@@ -4,9 +4,9 @@ import { makeInvoker } from '../function/make.ts';
 import { tracedInvoker } from '../function/trace.ts';
 import type { Tracing } from '../ports/tracing.ts';
 
-/** What calls the functions of a workflow's steps. */
+/** The invokers of a workflow's steps. */
 export interface StepInvokers {
-  /** Undefined when the config has no such step, or nothing that undoes it. */
+  /** The invoker of a step or its undo; undefined when the config has none. */
   find(step: string, undo: boolean): Invoker | undefined;
   close(): Promise<void>;
 }
@@ -21,7 +21,7 @@ export async function makeStepInvokers(
   const doing = new Map<string, Invoker>();
   const undoing = new Map<string, Invoker>();
   const make = async (target: CallStep['function'], timeout: number) => {
-    // Without a name: an event's id is the key of its call.
+    // Without a name, the id of the event is the idempotency key of the call.
     const config = { name: '', group: `postern.workflow.${name}`, function: target, timeout, concurrency };
     const invoker = await makeInvoker(config, bootstrapServers, 'any');
     return tracing === null ? invoker : tracedInvoker(invoker, tracing, config);

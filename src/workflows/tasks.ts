@@ -1,13 +1,13 @@
-/** Something that is being done for an instance. */
+/** An action that is running for an instance. */
 export interface Task {
   key: string;
-  /** It is not to be tried again. */
+  /** Do not try it again. */
   hurry(): void;
-  /** It is no longer wanted. */
+  /** Stop it: it is no longer wanted. */
   drop(): void;
 }
 
-/** A task that only waits for its record to be read. */
+/** A task that is over when its record is read, and cannot be stopped. */
 export function plainTask(key: string): Task {
   return { key, hurry: nothing, drop: nothing };
 }

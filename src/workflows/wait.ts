@@ -6,20 +6,20 @@ import { structuredRecord } from './event-text.ts';
 import type { State } from './state.ts';
 import { seenWorkflow } from './when.ts';
 
-/** Characters of an instance's id: the most that an event's id may have. */
-const LONGEST_ID = 4096;
+/** Characters: as for the id of an event. */
+const MAX_ID = 4096;
 
 /** The filter of a step that waits. */
 export interface WaitFilter {
-  /** The instance that an event is for, or null: it is for none. */
+  /** The id of the instance that waits for this event; null: none does. */
   idOf(record: StoredRecord): string | null;
-  /** Whether an event, in the JSON format, is the one that an instance waits for. */
+  /** Whether an instance waits for this event, in the JSON format. */
   matches(state: State, event: string): boolean;
 }
 
 /**
- * Compiles the filter of a step that waits: CEL over `event` and `workflow` of which one part, joined to the others by
- * `&&`, is `… == workflow.id`: so an event finds its instance. Throws an Error whose message says what is wrong.
+ * Compiles the filter of a step that waits: CEL over `event` and `workflow`. One part, joined to the others by `&&`, must
+ * be `… == workflow.id`, so that an event finds its instance. Throws an Error whose message says what is wrong.
  */
 export function compileWait(text: string): WaitFilter {
   let workflow: object = {};
@@ -34,7 +34,7 @@ export function compileWait(text: string): WaitFilter {
   if (key === undefined)
     throw new Error('it must have a part `… == workflow.id` that is joined to the others by &&');
   const keyOf = compileValue(serialize(key));
-  // What depends on more than the id can be told only where the instance is known.
+  // A filter that reads more than the id can be evaluated only where the instance is known.
   const members = membersOf(ast, 'workflow');
   const isPlain = members !== null && [...members].every((name) => name === 'id');
   return {
@@ -49,16 +49,6 @@ export function compileWait(text: string): WaitFilter {
       return filter.match(structuredRecord(event));
     },
   };
-}
-
-/** What is wrong with the filter of a step that waits, or null. */
-export function waitProblem(text: string): string | null {
-  try {
-    compileWait(text);
-    return null;
-  } catch (error) {
-    return (error as Error).message;
-  }
 }
 
 function conjuncts(node: ASTNode): ASTNode[] {
@@ -87,10 +77,10 @@ function usesWorkflow(node: ASTNode): boolean {
 function asId(keyOf: (record: StoredRecord) => unknown, record: StoredRecord): string | null {
   try {
     const id = keyOf(record);
-    // CEL holds no other value to be equal to the id.
-    return typeof id === 'string' && id !== '' && id.length <= LONGEST_ID ? id : null;
+    // In CEL no other value is equal to a string.
+    return typeof id === 'string' && id !== '' && id.length <= MAX_ID ? id : null;
   } catch {
-    // The event has no such field: it is for nobody.
+    // The event has no such field: no instance waits for it.
     return null;
   }
 }

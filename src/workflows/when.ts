@@ -1,8 +1,9 @@
-import { compileFilter, withMaps } from '../filter/filter.ts';
+import { compileFilter } from '../filter/filter.ts';
+import { withMaps } from '../filter/seen-event.ts';
 import { jsonOf, structuredRecord } from './event-text.ts';
 import type { State } from './state.ts';
 
-/** What expressions see as `workflow`: its id, the event that began it as `input`, and the `results` of its steps. */
+/** The value of `workflow` in expressions: `id`, the event that began it as `input`, and the `results` of its steps. */
 export function seenWorkflow({ id, input, results }: State): object {
   const seen = new Map<string, unknown>();
   for (const name in results) seen.set(name, withMaps(jsonOf(results[name]!)));
@@ -15,8 +16,8 @@ export function seenWorkflow({ id, input, results }: State): object {
 }
 
 /**
- * Compiles a step's `when`: CEL over `workflow`, and `event`, the event that began it. Null: it has no answer. Throws
- * an Error whose message says what is wrong.
+ * Compiles a step's `when`: CEL over `workflow`, and `event`, the event that began it. It returns null when the
+ * expression fails. Throws an Error whose message says what is wrong.
  */
 export function compileWhen(text: string): (state: State) => boolean | null {
   let workflow: object = {};
@@ -27,14 +28,4 @@ export function compileWhen(text: string): (state: State) => boolean | null {
     const wanted = filter.match(structuredRecord(state.input));
     return filter.errors === errors ? wanted : null;
   };
-}
-
-/** What is wrong with a `when`, or null. */
-export function whenProblem(text: string): string | null {
-  try {
-    compileWhen(text);
-    return null;
-  } catch (error) {
-    return (error as Error).message;
-  }
 }

@@ -1,17 +1,18 @@
-import { reasonOf } from '../function/conclude.ts';
+import { reasonOf } from '../function/answer.ts';
+import { excerpt } from '../function/excerpt.ts';
 import { MAX_TIMER } from '../function/retry.ts';
-import type { LogRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import type { Action } from './actions.ts';
-import type { Calls, Ended } from './calls.ts';
+import type { Calls } from './calls.ts';
 import { type Compiled, progressTopic } from './compile.ts';
-import { makeTeller, type Teller } from './facts.ts';
-import type { Journal, Written } from './journal.ts';
-import { excerpt, storeLetter } from './letter.ts';
+import { type InstanceReporter, makeInstanceReporter } from './facts.ts';
+import type { Journal, WriteOutcome } from './journal.ts';
+import { storeLetter } from './letter.ts';
 import { callRecord, resultOf, resultRecord } from './message.ts';
 import type { CallEnded, Progress } from './progress.ts';
 import { progressRecord } from './record.ts';
 import type { State } from './state.ts';
+import type { CallResult } from './step-call.ts';
 import type { StepInvokers } from './step-invokers.ts';
 import { plainTask, type Task } from './tasks.ts';
 
@@ -26,7 +27,7 @@ export interface WorkOptions {
   changed(): void;
 }
 
-/** An instance as it stood when something was begun for it. */
+/** An instance as it was when the action began. */
 interface Subject {
   state: State;
   partition: number;
@@ -35,26 +36,26 @@ interface Subject {
 type CallAction = Extract<Action, { kind: 'call' }>;
 type TimerAction = Extract<Action, { kind: 'timer' }>;
 
-/** Does what is to be done for instances. What comes of it is stored, and counts only when it is read. */
+/** Carries out the actions of instances. A result is stored, and counts only when it is read. */
 export class Work {
   readonly #options: WorkOptions;
   readonly #topic: string;
-  readonly #teller: Teller;
-  #telling = 0;
+  readonly #reporter: InstanceReporter;
+  #storing = 0;
 
   constructor(options: WorkOptions) {
     this.#options = options;
     const { name } = options.workflow.config;
     this.#topic = progressTopic(name);
-    this.#teller = makeTeller(options.report, name);
+    this.#reporter = makeInstanceReporter(options.report, name);
   }
 
-  /** Nothing is being told; calls and records are counted where they are made. */
+  /** No result is being stored. Calls and appends in flight are counted by `Calls` and `Journal`. */
   get isIdle(): boolean {
-    return this.#telling === 0;
+    return this.#storing === 0;
   }
 
-  /** `again`: somebody else may have begun it before. */
+  /** Begins an action; `again`: another process may have begun it before. */
   begin(action: Action, { state, partition }: Subject, again: boolean): Task {
     const subject = { state, partition };
     switch (action.kind) {
@@ -63,10 +64,10 @@ export class Work {
       case 'timer':
         return this.#timer(action, subject);
       case 'end':
-        void this.#tell(() => this.#end(subject));
+        void this.#whileStoring(() => this.#end(subject));
         return plainTask(action.key);
       case 'tell':
-        void this.#tell(() => this.#tellFailed(subject));
+        void this.#whileStoring(() => this.#storeFailed(subject));
         return plainTask(action.key);
     }
   }
@@ -99,14 +100,14 @@ export class Work {
       record,
       retry: config.retry,
       again,
-      ended: (ended) => void this.#tell(() => this.#called(action, subject, ended)),
+      ended: (ended) => void this.#whileStoring(() => this.#called(action, subject, ended)),
     });
     if (action.hurry) call.hurry();
     return { key, hurry: () => call.hurry(), drop: () => call.drop() };
   }
 
-  async #called({ step, undo }: CallAction, subject: Subject, ended: Ended): Promise<void> {
-    const { answer, done, unsure, attempts, ms } = ended;
+  async #called({ step, undo }: CallAction, subject: Subject, callResult: CallResult): Promise<void> {
+    const { answer, done, unsure, attempts, ms } = callResult;
     const reason = done ? null : reasonOf(answer);
     const { round } = subject.state;
     const outcome = undo ? (done ? 'undone' : 'undo_failed') : done ? 'done' : 'failed';
@@ -122,7 +123,7 @@ export class Work {
     await this.#say(subject, { ...said, failure: tooLarge, unsure: true, result: null });
   }
 
-  /** The record says when it began; a clock that was set meanwhile must not make it longer. */
+  /** Waits until `due`, but not longer than `length`, even if the clock was set back since it began. */
   #timer({ key, step, at, due, length }: TimerAction, subject: Subject): Task {
     let timer: NodeJS.Timeout | null = null;
     const arm = (left: number): void => {
@@ -145,57 +146,53 @@ export class Work {
     if (await this.#publish(state)) await this.#say(subject, { kind: 'ended', outcome: state.outcome! });
   }
 
-  /** People are to hear of it: by a dead letter that holds the call which could not be made, and by an event. */
-  async #tellFailed(subject: Subject): Promise<void> {
+  /** Informs people that an undo failed: by a dead letter with the call that failed, and by an event. */
+  async #storeFailed(subject: Subject): Promise<void> {
     const { state } = subject;
     const { round, steps } = state;
     const { name, deadLetter } = this.#options.workflow.config;
     for (const step in steps) {
       if (steps[step]!.state !== 'undo_failed') continue;
-      const failure = { step, reason: 'undo_failed', detail: 'what the step did is not undone' };
+      const failure = { step, reason: 'undo_failed', detail: 'the step is not undone' };
       const call = callRecord(name, state, step, true);
       if ((await storeLetter(this.#options.journal, call, name, failure, deadLetter)) === 'dropped') return;
-      this.#teller.tell('failed', { step, reason: 'undo_failed' });
+      this.#reporter.report('failed', { step, reason: 'undo_failed' });
     }
     if (await this.#publish(state)) await this.#say(subject, { kind: 'told', round });
   }
 
-  /** False when it was given up before it was stored. */
+  /** Stores the result event. False when it was given up before it was stored. */
   async #publish(state: State): Promise<boolean> {
     const { name, result, deadLetter } = this.#options.workflow.config;
     if (result === null) return true;
     const { journal } = this.#options;
     const record = resultRecord(name, state, result, false);
     if (record === null) {
-      this.#teller.tell('too_many_hops');
+      this.#reporter.report('too_many_hops');
       const detail = 'its beginning was the answer to too many answers';
       const origin = { topic: this.#topic, key: state.id, value: Buffer.from(state.input), headers: {} };
       const failure = { step: null, reason: 'too_many_hops', detail };
       return (await storeLetter(journal, origin, name, failure, deadLetter)) !== 'dropped';
     }
     let written = await journal.append(record);
-    if (written === 'too_large') written = await journal.append(cutRecord(name, state, result));
+    if (written === 'too_large') written = await journal.append(resultRecord(name, state, result, true)!);
     return written !== 'dropped';
   }
 
   #say(
     { state: { id }, partition }: Subject,
     progress: Exclude<Progress, { kind: 'started' | 'arrived' }>,
-  ): Promise<Written> {
+  ): Promise<WriteOutcome> {
     return this.#options.journal.append(progressRecord(id, progress, this.#topic, partition));
   }
 
-  async #tell(work: () => Promise<void>): Promise<void> {
-    this.#telling++;
+  async #whileStoring(work: () => Promise<void>): Promise<void> {
+    this.#storing++;
     try {
       await work();
     } finally {
-      this.#telling--;
+      this.#storing--;
       this.#options.changed();
     }
   }
-}
-
-function cutRecord(workflow: string, state: State, topic: string): LogRecord {
-  return resultRecord(workflow, state, topic, true)!;
 }

@@ -6,9 +6,9 @@ import type { EventLog } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import { type Compiled, compileWorkflow } from './compile.ts';
-import { makeTeller } from './facts.ts';
+import { makeInstanceReporter } from './facts.ts';
 import type { Instance } from './instances.ts';
-import { Run } from './run.ts';
+import { InstanceRunner } from './run.ts';
 import { Starts } from './starts.ts';
 import type { State, Status } from './state.ts';
 import { makeStepInvokers, type StepInvokers } from './step-invokers.ts';
@@ -17,9 +17,9 @@ export interface WorkflowsOptions {
   workflows: WorkflowConfig[];
   log: EventLog;
   report: Report;
-  /** Default: nobody traces. */
+  /** Default: no traces. */
   tracing?: Tracing | null;
-  /** Brokers that functions are told of: host:port, joined by commas; none unless given. */
+  /** The brokers named in Lambda events: host:port, joined by commas. Default: none. */
   bootstrapServers?: string;
   /** Milliseconds since 1970. */
   now?: () => number;
@@ -28,34 +28,34 @@ export interface WorkflowsOptions {
 }
 
 export interface Workflows {
-  /** The instances that are held here and not over; null: there is no such workflow. */
+  /** The instances held here that are not over; null: there is no such workflow. */
   list(workflow: string): State[] | null;
-  /** One that is held here; it may be over for a minute. */
+  /** An instance held here, which may have been over for up to a minute. */
   find(workflow: string, id: string): State | null;
-  /** Has what could not be undone tried again. */
+  /** Tries failed undos again. */
   retry(workflow: string, id: string): Promise<ActionResult>;
-  /** Undoes a running instance; ends one that failed, as it is. */
+  /** Undoes a running instance, or ends a failed one as it is. */
   cancel(workflow: string, id: string): Promise<ActionResult>;
   names(): string[];
   /** Instances held here by status, without those that are over. */
   instances(): { workflow: string; status: Status; value: number }[];
   /** Age in seconds of the oldest instance that is not over; only workflows that have one. */
   oldest(): { workflow: string; value: number }[];
-  /** Events per partition that no instance was told of yet; only partitions where it is known. */
+  /** Events per partition that are not in the progress topic yet; only partitions where that is known. */
   lag(): { workflow: string; topic: string; partition: number; value: number }[];
   problem(): string | null;
-  /** What is not finished in `graceMs` milliseconds is left for the next start. */
+  /** Work that is not finished in `graceMs` milliseconds is left for the next start. */
   stop(graceMs: number): Promise<void>;
 }
 
-/** Milliseconds for which the start waits for a log that does not answer. */
+/** The start waits so long for a log that does not answer. */
 const START_MS = 10_000;
-/** Part of the grace that calls may take; the rest is for commits. */
+/** The part of the grace period for calls; the rest is for commits. */
 const CALLS_SHARE = 0.75;
 
 /**
- * Begins to run workflows. Resolves when all of them read, or at least tried to. Rejects on an expression or a function
- * that cannot be used.
+ * Begins to run workflows. Resolves when all of them read, or have tried to. Rejects on an expression or a function that
+ * cannot be used.
  */
 export async function startWorkflows(options: WorkflowsOptions): Promise<Workflows> {
   const all = new Map<string, Running>();
@@ -79,7 +79,7 @@ export async function startWorkflows(options: WorkflowsOptions): Promise<Workflo
       ),
     oldest: () =>
       [...all].flatMap(([workflow, one]) => {
-        // Of as many as there are: more than a call may have arguments.
+        // Not Math.min(...): a call cannot have so many arguments.
         const began = one
           .list()
           .reduce((first, state) => Math.min(first, state.began), Number.POSITIVE_INFINITY);
@@ -106,10 +106,10 @@ function countsOf(instances: Iterable<Instance>): Map<Status, number> {
   return counts;
 }
 
-/** One workflow: what begins its instances, and what runs them. */
+/** One workflow: its starts, and the runner of its instances. */
 class Running {
   readonly #name: string;
-  readonly run: Run;
+  readonly run: InstanceRunner;
   readonly #starts: Starts;
   readonly #invokers: StepInvokers;
 
@@ -118,13 +118,13 @@ class Running {
     const { name } = workflow.config;
     this.#name = name;
     this.#invokers = invokers;
-    this.run = new Run({ workflow, invokers, log, report, now, random });
+    this.run = new InstanceRunner({ workflow, invokers, log, report, now, random });
     this.#starts = new Starts({
       workflow,
       log,
       random,
       isFull: () => this.run.isFull,
-      tooLarge: () => makeTeller(report, name).tell('too_large'),
+      tooLarge: () => makeInstanceReporter(report, name).report('too_large'),
     });
   }
 
@@ -161,19 +161,19 @@ class Running {
     const instance = this.run.find(id);
     if (instance === undefined || instance.state.status === 'expected') return 'unknown';
     if (instance.state.status !== 'failed') return 'not_now';
-    return resultOf(await this.run.say(instance, { kind: 'retry' }));
+    return asActionResult(await this.run.say(instance, { kind: 'retry' }));
   }
 
   async cancel(id: string): Promise<ActionResult> {
     const instance = this.run.find(id);
     if (instance === undefined || instance.state.status === 'expected') return 'unknown';
     const { status, round } = instance.state;
-    if (status === 'running') return resultOf(await this.run.say(instance, { kind: 'cancel' }));
+    if (status === 'running') return asActionResult(await this.run.say(instance, { kind: 'cancel' }));
     if (status !== 'failed') return 'not_now';
-    return resultOf(await this.run.say(instance, { kind: 'leave', round }));
+    return asActionResult(await this.run.say(instance, { kind: 'leave', round }));
   }
 }
 
-function resultOf(written: string): ActionResult {
+function asActionResult(written: string): ActionResult {
   return written === 'stored' ? 'stored' : 'failed';
 }

@@ -10,10 +10,10 @@ import {
   type StoredRecord,
 } from '../../src/ports/event-log.ts';
 
-/** Milliseconds that a test waits for records or partitions. */
-const PATIENCE_MS = 60_000;
+/** Milliseconds. */
+const LIMIT_MS = 60_000;
 
-/** A sink that keeps the records that it gets. */
+/** A sink that keeps its records, and that can be awaited. */
 export class Collector implements RecordSink {
   readonly seen: StoredRecord[] = [];
   /** The partitions that are assigned now, by name. */
@@ -57,26 +57,31 @@ export class Collector implements RecordSink {
     this.#wake();
   }
 
-  /** Resolves as soon as `done` holds after a change; rejects when reading failed, or when it takes too long. */
-  async until(what: string, done: () => boolean): Promise<void> {
-    const limit = AbortSignal.timeout(PATIENCE_MS);
-    limit.addEventListener('abort', () => this.#wake());
-    while (!done()) {
-      if (this.error !== null) throw this.error;
-      if (limit.aborted) throw new Error(`waited ${PATIENCE_MS / 1000} s in vain: ${what}`);
-      await new Promise<void>((resolve) => this.#changed.push(resolve));
+  /** Resolves as soon as `done` holds. Rejects when reading failed, and after a minute with the text of the condition. */
+  async until(done: () => boolean): Promise<void> {
+    // Made here, so that its stack has the line of the test.
+    const late = new Error(`waited ${LIMIT_MS / 1000} s in vain for: ${done}`);
+    const { promise: limit, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(reject, LIMIT_MS, late);
+    try {
+      while (!done()) {
+        if (this.error !== null) throw this.error;
+        await Promise.race([limit, new Promise<void>((resolve) => this.#changed.push(resolve))]);
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 
   /** Resolves when at least one partition of each topic is ours. */
   async ready(topics: string[]): Promise<void> {
     const held = (topic: string) => [...this.partitions.values()].some((one) => one.topic === topic);
-    await this.until(`partitions of ${topics}`, () => topics.every(held));
+    await this.until(() => topics.every(held));
   }
 
   /** Resolves when there are `count` records; returns their values as text, in order of arrival. */
   async values(count: number): Promise<string[]> {
-    await this.until(`${count} records`, () => this.seen.length >= count);
+    await this.until(() => this.seen.length >= count);
     return this.seen.map(text);
   }
 

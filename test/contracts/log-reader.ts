@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type EventLog, partitionName, type StoredRecord } from '../../src/ports/event-log.ts';
 import type { LogReader, Range } from '../../src/ports/log-reader.ts';
+import { nextMillisecond } from './clock.ts';
 import { collect, record, text } from './collector.ts';
 
 /** A log, and a reader of the same storage. */
@@ -93,10 +93,7 @@ export function logReaderContract(name: string, make: (topics: string[]) => Prom
 
     test('begins at a time, and so does a group that has no position yet', async () => {
       await store('old 1', 'old 2');
-      // The log's clock counts milliseconds.
-      await sleep(20);
-      const time = Date.now();
-      await sleep(20);
+      const time = await nextMillisecond();
       await store('new 1', 'new 2');
       expect((await values(await made.reader.ranges(topic, time))).sort()).toEqual(['new 1', 'new 2']);
       expect(await values(await made.reader.ranges(topic, Date.now() + 60_000))).toEqual([]);

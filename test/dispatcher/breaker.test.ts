@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Breaker, type Tried } from '../../src/dispatcher/breaker.ts';
-import type { Answer, CallFault } from '../../src/function/conclude.ts';
+import { Breaker, type BreakerCall } from '../../src/dispatcher/breaker.ts';
+import type { Answer, CallFault } from '../../src/function/answer.ts';
 import type { BreakerFact } from '../../src/ports/report.ts';
 
 const status = (code: number): Answer => ({ ...fault('timeout'), status: code, fault: null });
@@ -14,7 +14,7 @@ const fault = (word: CallFault): Answer => ({
   reply: null,
 });
 
-const event = (): Tried => ({ event: {}, isAlone: true, failedAt: -1, begunAt: 0, excused: false });
+const event = (): BreakerCall => ({ event: {}, isAlone: true, failedAt: -1, begunAt: 0, excused: false });
 
 class Bench {
   now = 5_000;
@@ -33,9 +33,13 @@ class Bench {
   }
 
   /** One attempt; true when it counts. */
-  call(answer: Answer, call = event(), { told = null as number | null, isLast = false } = {}): boolean {
+  call(
+    answer: Answer,
+    call = event(),
+    { retryAfterMs = null as number | null, isLast = false } = {},
+  ): boolean {
     this.breaker.began(call, false);
-    return this.breaker.answered(call, answer, told, isLast);
+    return this.breaker.answered(call, answer, retryAfterMs, isLast);
   }
 
   calls(count: number, answer: Answer): boolean[] {
@@ -113,10 +117,10 @@ describe('opens', () => {
 });
 
 describe('while it is open', () => {
-  function opened(told: number | null = null): Bench {
+  function opened(retryAfterMs: number | null = null): Bench {
     const bench = new Bench();
     bench.calls(4, status(503));
-    bench.call(status(503), event(), { told });
+    bench.call(status(503), event(), { retryAfterMs });
     return bench;
   }
 
@@ -174,7 +178,7 @@ describe('while it is open', () => {
   test('C54 a probe that is told to wait is followed by that wait', () => {
     const bench = opened();
     bench.now += 1_000;
-    bench.call(status(429), event(), { told: 20_000 });
+    bench.call(status(429), event(), { retryAfterMs: 20_000 });
     expect(bench.breaker.wait).toBe(20_000);
   });
 
@@ -237,9 +241,9 @@ describe('while it is open', () => {
 
 describe('events that were never sent', () => {
   /** Open, with so many calls at once. */
-  function opened(answer: Answer, concurrency = 16, told: number | null = null): Bench {
+  function opened(answer: Answer, concurrency = 16, retryAfterMs: number | null = null): Bench {
     const bench = new Bench(concurrency);
-    for (let i = 0; i < concurrency; i++) bench.call(answer, event(), { told });
+    for (let i = 0; i < concurrency; i++) bench.call(answer, event(), { retryAfterMs });
     expect(bench.breaker.isOpen).toBe(true);
     return bench;
   }
@@ -280,8 +284,8 @@ describe('events that were never sent', () => {
   test.each([
     ['says 429', status(429), null],
     ['asks to wait', status(503), 20_000],
-  ])('are tried once a second when the function %s', (_, answer, told) => {
-    expect(opened(answer, 16, told).breaker.searchWait).toBe(1_000);
+  ])('are tried once a second when the function %s', (_, answer, retryAfterMs) => {
+    expect(opened(answer, 16, retryAfterMs).breaker.searchWait).toBe(1_000);
   });
 
   test('are not tried while the function cannot be reached', () => {
@@ -295,7 +299,7 @@ describe('events that were never sent', () => {
 });
 
 describe('an event that fails before and after the function took another', () => {
-  const fails = (bench: Bench, calls: Tried[]) => calls.map((call) => bench.call(status(500), call));
+  const fails = (bench: Bench, calls: BreakerCall[]) => calls.map((call) => bench.call(status(500), call));
 
   test('is to blame itself: its attempts count, and hundreds of them do not open it', () => {
     const bench = new Bench();

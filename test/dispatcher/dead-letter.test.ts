@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Commits } from '../../src/consume/commits.ts';
 import { deliveryOf } from '../../src/dispatcher/call.ts';
-import { DeadLetters } from '../../src/dispatcher/dead-letter.ts';
-import type { LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
-import { stored } from './records.ts';
+import { DeadLetterWriter } from '../../src/dispatcher/dead-letter-writer.ts';
+import type { LogRecord } from '../../src/ports/event-log.ts';
+import { headersOf, stored } from './records.ts';
 import { changedLog, eventRecord, httpAt, numbered, Rig, subscription } from './rig.ts';
 
 let rig: Rig;
@@ -14,9 +14,6 @@ beforeEach(async () => {
 afterEach(() => rig.close());
 
 const text = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString());
-const headersOf = ({ headers }: StoredRecord): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers).map(([name, bytes]) => [name, Buffer.from(bytes).toString()]));
-
 describe('dead letters', () => {
   test('C51 an event that is refused is stored with the reason, the others go on', async () => {
     const target = await rig.function(({ id }, response) => {
@@ -152,7 +149,7 @@ describe('dead letters', () => {
 function lettersOf() {
   const letters: LogRecord[] = [];
   const waiting: (() => void)[] = [];
-  const dead = new DeadLetters({
+  const dead = new DeadLetterWriter({
     log: {
       async append(records) {
         letters.push(...records);

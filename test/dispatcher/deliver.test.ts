@@ -4,7 +4,7 @@ import { Breaker } from '../../src/dispatcher/breaker.ts';
 import { deliveryOf } from '../../src/dispatcher/call.ts';
 import { Deliverer } from '../../src/dispatcher/deliver.ts';
 import { Pace } from '../../src/dispatcher/pace.ts';
-import { type Answer, invalidCall } from '../../src/function/conclude.ts';
+import { type Answer, invalidCall } from '../../src/function/answer.ts';
 import type { Caller, Invoker } from '../../src/function/invoker.ts';
 import type { StoredRecord } from '../../src/ports/event-log.ts';
 import { stored } from './records.ts';
@@ -78,7 +78,7 @@ async function bench(changes: Parameters<typeof subscription>[1]) {
   /** Begins the next calls that are due, once they are. */
   async function next(count = 1): Promise<void> {
     for (let begun = 0; begun < count; ) {
-      const call = deliverer.again.due();
+      const call = deliverer.retries.due();
       if (call !== undefined) {
         deliverer.begin(call);
         begun++;
@@ -117,7 +117,7 @@ test('an attempt that is due before the limit, and would begin after it, is not 
   calls.answer(failed);
   clock.now += 5_001;
   await done.until(() => {
-    expect(deliverer.again.due()).toBeUndefined();
+    expect(deliverer.retries.due()).toBeUndefined();
     return settled.length === 1;
   });
   expect(settled).toEqual([false]);

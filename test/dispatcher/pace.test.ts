@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Pace } from '../../src/dispatcher/pace.ts';
-import { type Answer, invalidCall } from '../../src/function/conclude.ts';
+import { type Answer, invalidCall } from '../../src/function/answer.ts';
 
 const ok: Answer = { ...invalidCall(''), status: 200, fault: null };
 const throttled: Answer = { ...ok, status: 429 };

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { redrive } from '../../src/dispatcher/redrive.ts';
 import type { EventLog } from '../../src/ports/event-log.ts';
 import type { LogReader } from '../../src/ports/log-reader.ts';
+import { idsOf } from './records.ts';
 import { eventRecord, numbered, Rig, subscription } from './rig.ts';
 
 let rig: Rig;
@@ -11,7 +12,6 @@ beforeEach(async () => {
 });
 afterEach(() => rig.close());
 
-const idsOf = (body: string) => (JSON.parse(body) as { id: string }[]).map(({ id }) => id);
 const BATCH = { events: 100, wait: 60_000, size: 10_000_000 };
 const eight = { attempts: 8, min: 1, max: 5 };
 

@@ -32,3 +32,10 @@ export function foreign(
     headers: Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)])),
   };
 }
+
+/** A record's headers as text. */
+export const headersOf = ({ headers }: StoredRecord): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).map(([name, bytes]) => [name, Buffer.from(bytes).toString()]));
+
+/** The ids of the events in a batch. */
+export const idsOf = (body: string) => (JSON.parse(body) as { id: string }[]).map(({ id }) => id);

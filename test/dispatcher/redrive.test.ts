@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SubscriptionConfig } from '../../src/config/subscription/types.ts';
-import { compileLetterFilter } from '../../src/dispatcher/letters.ts';
+import { compileLetterFilter } from '../../src/dispatcher/dead-letter-search.ts';
 import { type RedriveOptions, redrive } from '../../src/dispatcher/redrive.ts';
-import type { EventLog, LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
+import type { EventLog, LogRecord } from '../../src/ports/event-log.ts';
 import type { LogReader } from '../../src/ports/log-reader.ts';
+import { headersOf } from './records.ts';
 import { changedLog, eventRecord, numbered, Rig, subscription, type TestFunction } from './rig.ts';
 
 let rig: Rig;
@@ -12,9 +13,6 @@ beforeEach(async () => {
   await rig.open();
 });
 afterEach(() => rig.close());
-
-const headersOf = ({ headers }: StoredRecord): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers).map(([name, bytes]) => [name, Buffer.from(bytes).toString()]));
 
 const mail = (target: TestFunction, changes: Partial<SubscriptionConfig> = {}) =>
   subscription(target, { redrive: 'mail.redrive', retry: { attempts: 1, min: 1, max: 1 }, ...changes });
@@ -137,6 +135,7 @@ describe('redrive', () => {
     await run(config);
     await rig.start([config]);
     await rig.facts.until(() => rig.facts.events('delivered') === 1);
+    expect(target.ids).toEqual(['e0', 'e0']);
   });
 
   test('counts only with dryRun', async () => {

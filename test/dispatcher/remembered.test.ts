@@ -206,6 +206,7 @@ describe('deliveries that are remembered', () => {
     await target.until(() => target.ids.length === 3);
     await start(subscription(target, { name: 'again' }));
     await target.until(() => target.ids.length === 6);
+    expect(target.ids.toSorted()).toEqual([...numbered(3), ...numbered(3)].toSorted());
   });
 
   test('a subscription without dedupe needs no store, and one with it does', async () => {

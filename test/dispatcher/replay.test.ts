@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { logReport, makeLogger } from '../../src/adapters/telemetry/logging.ts';
 import { type ReplayOptions, replay } from '../../src/dispatcher/replay.ts';
 import type { EventLog } from '../../src/ports/event-log.ts';
 import type { LogReader } from '../../src/ports/log-reader.ts';
+import { nextMillisecond } from '../contracts/clock.ts';
 import { numbered, Rig, subscription } from './rig.ts';
 
 let rig: Rig;
@@ -29,20 +29,12 @@ const run = (config: ReplayOptions['subscription'], from: number, changes: Parti
   });
 };
 
-/** A time between what was stored before and what is stored after; the log's clock counts milliseconds. */
-async function between(): Promise<number> {
-  await sleep(5);
-  const time = Date.now();
-  await sleep(5);
-  return time;
-}
-
 test('calls the function with the events of a time again, and with no others', async () => {
   const target = await rig.function();
   await rig.append(numbered(5));
-  const from = await between();
+  const from = await nextMillisecond();
   await rig.append(numbered(20, 5));
-  const to = await between();
+  const to = await nextMillisecond();
   await rig.append(numbered(5, 25));
   await rig.start([subscription(target)]);
   await rig.facts.until(() => rig.facts.events('delivered') === 30);
@@ -57,9 +49,9 @@ test('calls the function with the events of a time again, and with no others', a
 
 test('a replay that was done does nothing more; with a later end it goes on', async () => {
   const target = await rig.function();
-  const from = await between();
+  const from = await nextMillisecond();
   await rig.append(numbered(10));
-  const to = await between();
+  const to = await nextMillisecond();
   await rig.append(numbered(10, 10));
   const config = subscription(target);
   expect((await run(config, from, { to })).events.delivered).toBe(10);

@@ -10,13 +10,7 @@ import {
   type DispatcherOptions,
   startDispatcher,
 } from '../../src/dispatcher/subscriptions.ts';
-import type {
-  Consumption,
-  EventLog,
-  LogRecord,
-  RecordSink,
-  StoredRecord,
-} from '../../src/ports/event-log.ts';
+import type { Consumption, EventLog, LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
 import type {
   BreakerFact,
   DeliveryFact,
@@ -25,7 +19,11 @@ import type {
   Report,
   UnrememberedFact,
 } from '../../src/ports/report.ts';
+import { Collector } from '../contracts/collector.ts';
 import { bodyOf, httpFunction, type TestServer } from './functions.ts';
+
+/** Milliseconds. */
+const LIMIT_MS = 60_000;
 
 /** Something to await: `until` resolves as soon as its condition holds after a change. */
 export class Changes {
@@ -37,9 +35,15 @@ export class Changes {
     for (const { resolve } of met) resolve();
   }
 
-  until(holds: () => boolean): Promise<void> {
-    if (holds()) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push({ holds, resolve }));
+  /** Rejects after a minute with the text of the condition. */
+  async until(holds: () => boolean): Promise<void> {
+    if (holds()) return;
+    // Made here, so that its stack has the line of the test.
+    const late = new Error(`waited ${LIMIT_MS / 1000} s in vain for: ${holds}`);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiting.push({ holds, resolve });
+    const timer = setTimeout(reject, LIMIT_MS, late);
+    await promise.finally(() => clearTimeout(timer));
   }
 }
 
@@ -85,7 +89,9 @@ export class TestFunction extends Changes {
   ): Promise<TestFunction> {
     const made = new TestFunction();
     made.server = await httpFunction(async (request, response) => {
-      const body = (await bodyOf(request)).toString();
+      const body = (await bodyOf(request).catch(() => null))?.toString();
+      // The call was aborted.
+      if (body === undefined) return;
       const one = { id: String(request.headers['ce-id'] ?? ''), request, body };
       made.received.push(one);
       await answer(one, response);
@@ -148,24 +154,12 @@ export class Rig {
 
   /** All records of a topic, read by a group of their own; waits until there are `count`. */
   async read(topic: string, count: number): Promise<StoredRecord[]> {
-    const seen: StoredRecord[] = [];
-    const changes = new Changes();
-    const sink: RecordSink = {
-      assigned() {},
-      records(_, records) {
-        seen.push(...records);
-        changes.changed();
-      },
-      async revoked() {},
-      failed(error) {
-        throw error;
-      },
-    };
+    const collector = new Collector();
     const group = `reader-${topic}-${performance.now()}`;
-    const consumption = await this.log.consume({ group, topics: [topic], from: 'earliest' }, sink);
-    await changes.until(() => seen.length >= count);
+    const consumption = await this.log.consume({ group, topics: [topic], from: 'earliest' }, collector);
+    await collector.values(count);
     await consumption.stop();
-    return seen;
+    return collector.seen;
   }
 
   #openLog(): EventLog {

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Commits } from '../../src/consume/commits.ts';
 import { Call, type Delivery, deliveryOf, type Lane } from '../../src/dispatcher/call.ts';
-import { advance, holdBack, Lanes } from '../../src/dispatcher/lanes.ts';
+import { advance, Lanes, returnToLane } from '../../src/dispatcher/lanes.ts';
 import { halves, partsOf } from '../../src/dispatcher/split.ts';
-import { isFree, isLast, stepAfter } from '../../src/dispatcher/step.ts';
-import { type Answer, type CallFault, invalidCall } from '../../src/function/conclude.ts';
+import { costsNoAttempt, isLast, stepAfter } from '../../src/dispatcher/step.ts';
+import { type Answer, type CallFault, invalidCall } from '../../src/function/answer.ts';
 import { stored } from './records.ts';
 
 const commits = new Commits(async () => {});
@@ -36,7 +36,7 @@ const placesOf = (deliveries: readonly Delivery[]) => deliveries.map(({ offset }
 function deliver(lengths: (number | null)[], poison: number, random: () => number) {
   const done: number[] = [];
   const due: Call[] = [];
-  const lanes = new Lanes({ most: 1_000, ready() {}, resume: (call) => due.push(call) });
+  const lanes = new Lanes({ limit: 1_000, ready() {}, resume: (call) => due.push(call) });
   const deliveries: Delivery[] = [];
   for (const [run, length] of lengths.entries()) {
     const key = length === null ? null : Buffer.from(String(run));
@@ -57,7 +57,7 @@ function deliver(lengths: (number | null)[], poison: number, random: () => numbe
     if (!isGood && call.deliveries.length > 1) {
       const { one, other, after } = halves(call);
       due.push(one);
-      if (after) holdBack(other);
+      if (after) returnToLane(other);
       else due.push(other);
       continue;
     }
@@ -195,18 +195,18 @@ describe('what follows', () => {
   test('C54 an event is never given up because of 429, and that costs no attempt', () => {
     expect(stepAfter(alone(99), status(429), true, retry)).toBe('wait');
     expect(isLast(alone(99), status(429), retry)).toBe(false);
-    expect(isFree('wait', status(429))).toBe(true);
-    expect(isFree('wait', status(503))).toBe(false);
+    expect(costsNoAttempt('wait', status(429))).toBe(true);
+    expect(costsNoAttempt('wait', status(503))).toBe(false);
   });
 
   test('while the breaker is open nothing is split, given up or counted', () => {
     for (const call of [alone(3), batch(3)]) expect(stepAfter(call, status(503), false, retry)).toBe('probe');
-    expect(isFree('probe', status(503))).toBe(true);
+    expect(costsNoAttempt('probe', status(503))).toBe(true);
   });
 
   test('a split costs an attempt, unless no call was made', () => {
-    expect(isFree('split', status(500))).toBe(false);
-    expect(isFree('split', fault('too_large'))).toBe(true);
-    expect(isFree('give_up', fault('too_large'))).toBe(false);
+    expect(costsNoAttempt('split', status(500))).toBe(false);
+    expect(costsNoAttempt('split', fault('too_large'))).toBe(true);
+    expect(costsNoAttempt('give_up', fault('too_large'))).toBe(false);
   });
 });

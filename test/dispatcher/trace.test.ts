@@ -1,7 +1,7 @@
 import { trace } from '@opentelemetry/api';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openTracing } from '../../src/adapters/telemetry/opentelemetry.ts';
-import type { Answer } from '../../src/function/conclude.ts';
+import type { Answer } from '../../src/function/answer.ts';
 import type { Invoker } from '../../src/function/invoker.ts';
 import { tracedInvoker } from '../../src/function/trace.ts';
 import type { StoredRecord } from '../../src/ports/event-log.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { conclude, reasonOf } from '../../src/function/conclude.ts';
+import { conclude, reasonOf } from '../../src/function/answer.ts';
 import { stored } from '../dispatcher/records.ts';
 import { call, invoker, serve } from './calls.ts';
 

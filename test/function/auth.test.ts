@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { HttpFunction } from '../../src/config/function/types.ts';
-import { conclude } from '../../src/function/conclude.ts';
+import { conclude } from '../../src/function/answer.ts';
 import { stored } from '../dispatcher/records.ts';
 import { call, invoker, serve } from './calls.ts';
 

@@ -1,11 +1,12 @@
 import type { RequestListener } from 'node:http';
 import { afterEach } from 'vitest';
 import type { HttpFunction } from '../../src/config/function/types.ts';
-import type { Answer } from '../../src/function/conclude.ts';
+import type { Answer } from '../../src/function/answer.ts';
 import { type HttpInvokerOptions, httpInvoker } from '../../src/function/http.ts';
 import type { Invoker } from '../../src/function/invoker.ts';
 import type { StoredRecord } from '../../src/ports/event-log.ts';
 import { httpFunction, type TestServer } from '../dispatcher/functions.ts';
+import { stored } from '../dispatcher/records.ts';
 import { httpAt } from '../dispatcher/rig.ts';
 
 /** Ends what a test opened. */
@@ -42,7 +43,12 @@ export function invoker(
   return made;
 }
 
-export function call(target: Invoker, records: StoredRecord[], fresh = true): Promise<Answer> {
+/** Calls a function; by default with one event. */
+export function call(
+  target: Invoker,
+  records: StoredRecord[] = [stored('{"a":1}')],
+  fresh = true,
+): Promise<Answer> {
   return new Promise((answered) => {
     target.invoke(records, { answered }, fresh);
   });

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import type { Answer } from '../../src/function/conclude.ts';
+import type { Answer } from '../../src/function/answer.ts';
 import { rawFunction } from '../dispatcher/functions.ts';
 import { stored } from '../dispatcher/records.ts';
 import { numbered, Rig, subscription, TestFunction } from '../dispatcher/rig.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CryptoKey, generateKeyPair, jwtVerify, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Answer, conclude } from '../../src/function/conclude.ts';
+import { type Answer, conclude } from '../../src/function/answer.ts';
 import { googleTokens } from '../../src/function/google.ts';
 import type { Invoker } from '../../src/function/invoker.ts';
 import { makeInvoker } from '../../src/function/make.ts';
@@ -182,8 +182,8 @@ describe('ID tokens of the metadata server', () => {
     const invoke = target(fn.url);
     for (const [answer, words] of [
       [(response) => response.writeHead(404).end('s3cret'), 'HTTP 404'],
-      [(response) => response.end('s3cret'), 'what came is none'],
-      [(response) => response.end('{"s3cret":1}'), 'what came is none'],
+      [(response) => response.end('s3cret'), 'the answer is no token'],
+      [(response) => response.end('{"s3cret":1}'), 'the answer is no token'],
       [
         (response) => void metadata.token('x').then((token) => response.end(token)),
         'it has ended already; is the clock right?',

@@ -1,48 +1,10 @@
 import { EventEmitter, once } from 'node:events';
-import type { IncomingMessage, RequestListener } from 'node:http';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { HttpFunction } from '../../src/config/function/types.ts';
-import type { Answer } from '../../src/function/conclude.ts';
-import { conclude, reasonOf } from '../../src/function/conclude.ts';
-import { httpInvoker } from '../../src/function/http.ts';
-import type { Invoker } from '../../src/function/invoker.ts';
-import { bodyOf, httpFunction, rawFunction, type TestServer } from '../dispatcher/functions.ts';
+import type { IncomingMessage } from 'node:http';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type Answer, conclude, reasonOf } from '../../src/function/answer.ts';
+import { bodyOf, rawFunction, type TestServer } from '../dispatcher/functions.ts';
 import { stored } from '../dispatcher/records.ts';
-import { httpAt } from '../dispatcher/rig.ts';
-
-const open: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const one of open.splice(0).reverse()) await one.close();
-});
-
-async function serve(
-  handle: RequestListener,
-  setUp?: Parameters<typeof httpFunction>[1],
-): Promise<TestServer> {
-  const server = await httpFunction(handle, setUp);
-  open.push(server);
-  return server;
-}
-
-function invoker(url: string, http: Partial<HttpFunction> = {}, timeout = 5_000, concurrency = 4): Invoker {
-  const made = httpInvoker({
-    subscription: 's',
-    http: httpAt(url, http),
-    timeout,
-    concurrency,
-    wantsReply: false,
-    tokens: null,
-    now: Date.now,
-  });
-  open.push(made);
-  return made;
-}
-
-function call(target: Invoker, { fresh = true, record = stored('{"a":1}') } = {}): Promise<Answer> {
-  return new Promise((answered) => {
-    target.invoke([record], { answered }, fresh);
-  });
-}
+import { call, invoker, open, serve } from './calls.ts';
 
 describe('httpInvoker', () => {
   test('posts the bytes with our headers and the configured ones', async () => {
@@ -55,7 +17,7 @@ describe('httpInvoker', () => {
     });
     const target = invoker(server.url.replace('//', '//me:p%40ss@'), { headers: { 'X-Team': 'blue' } });
     const value = Buffer.from('{ "n": 12345678901234567890 }');
-    const answer = await call(target, { record: stored(value) });
+    const answer = await call(target, [stored(value)]);
     expect(answer).toMatchObject({ status: 200, fault: null });
     expect(body).toEqual(value);
     expect(seen).toMatchObject({ method: 'POST', url: '/fn?x=1' });
@@ -76,7 +38,7 @@ describe('httpInvoker', () => {
       length = request.headers['content-length'];
       response.writeHead(204).end();
     });
-    expect(await call(invoker(server.url), { record: stored(null) })).toMatchObject({
+    expect(await call(invoker(server.url), [stored(null)])).toMatchObject({
       status: 204,
       fault: null,
     });
@@ -97,7 +59,7 @@ describe('httpInvoker', () => {
       response.writeHead(Number(request.headers['ce-status']), { location: '/elsewhere' }).end();
     });
     for (const status of [301, 302, 303, 307, 308]) {
-      const answer = await call(invoker(server.url), { record: stored('1', { ce_status: String(status) }) });
+      const answer = await call(invoker(server.url), [stored('1', { ce_status: String(status) })]);
       expect([conclude(answer), reasonOf(answer)]).toEqual(['refused', 'redirect']);
     }
     expect(new Set(paths)).toEqual(new Set(['/fn?x=1']));
@@ -135,12 +97,10 @@ describe('C53 answers nobody reads', () => {
       if (request.headers['ce-kind'] === 'length') response.setHeader('content-length', bodies.length.length);
       response.end(bodies.length);
     });
-    const target = invoker(server.url, {}, 5_000, 2);
+    const target = invoker(server.url, {}, { concurrency: 2 });
     for (const kind of ['length', 'chunked']) {
       for (let i = 0; i < 50; i++) {
-        const answers = await Promise.all(
-          [1, 2].map(() => call(target, { record: stored('1', { ce_kind: kind }) })),
-        );
+        const answers = await Promise.all([1, 2].map(() => call(target, [stored('1', { ce_kind: kind })])));
         for (const answer of answers) expect(answer).toMatchObject({ status: 503, fault: null });
       }
     }
@@ -152,7 +112,7 @@ describe('C53 answers nobody reads', () => {
       for (let i = 0; i < 20; i++) response.write('x'.repeat(20_000));
       response.end();
     });
-    const target = invoker(server.url, {}, 5_000, 1);
+    const target = invoker(server.url, {}, { concurrency: 1 });
     for (let i = 0; i < 5; i++) expect(await call(target)).toMatchObject({ status: 200, fault: null });
     expect(server.connections()).toBe(1);
   });
@@ -166,7 +126,7 @@ describe('C53 answers nobody reads', () => {
       response.on('drain', () => setImmediate(more));
       more();
     });
-    const answer = await call(invoker(server.url, {}, 200));
+    const answer = await call(invoker(server.url, {}, { timeout: 200 }));
     expect(answer).toMatchObject({ status: null, fault: 'timeout' });
     expect(conclude(answer)).toBe('retry');
   });
@@ -176,13 +136,13 @@ describe('C53 answers nobody reads', () => {
       if (request.headers['ce-kind'] === 'headers') response.writeHead(200).flushHeaders();
       else if (request.headers['ce-kind'] === 'fine') response.end();
     });
-    const target = invoker(server.url, {}, 200, 1);
+    const target = invoker(server.url, {}, { timeout: 200, concurrency: 1 });
     for (const kind of ['headers', 'nothing', 'headers', 'nothing']) {
-      expect(await call(target, { record: stored('1', { ce_kind: kind }) })).toMatchObject({
+      expect(await call(target, [stored('1', { ce_kind: kind })])).toMatchObject({
         fault: 'timeout',
       });
     }
-    expect(await call(target, { record: stored('1', { ce_kind: 'fine' }) })).toMatchObject({ status: 200 });
+    expect(await call(target, [stored('1', { ce_kind: 'fine' })])).toMatchObject({ status: 200 });
   });
 
   test('C53 a 204 with a body, all at once, does no harm', async () => {
@@ -190,7 +150,7 @@ describe('C53 answers nobody reads', () => {
       socket.on('data', () => socket.write('HTTP/1.1 204 No Content\r\n\r\nsurprise'));
     });
     open.push(server);
-    const target = invoker(server.url, {}, 5_000, 1);
+    const target = invoker(server.url, {}, { concurrency: 1 });
     for (let i = 0; i < 5; i++) {
       const answer = await call(target);
       expect(['done', 'again', 'retry']).toContain(conclude(answer));
@@ -248,12 +208,12 @@ describe('C52 reused connections', () => {
   });
 
   test('C52 one that was closed meanwhile costs no attempt, once', async () => {
-    const target = invoker(server.url, {}, 5_000, 1);
+    const target = invoker(server.url, {}, { concurrency: 1 });
     expect(await call(target)).toMatchObject({ status: 200 });
     const stale = await call(target);
     expect([stale.fault, conclude(stale)]).toEqual(['stale_connection', 'again']);
-    expect(await call(target, { fresh: false })).toMatchObject({ status: 200 });
-    expect(await call(target, { fresh: false })).toMatchObject({ fault: 'connection_lost' });
+    expect(await call(target, undefined, false)).toMatchObject({ status: 200 });
+    expect(await call(target, undefined, false)).toMatchObject({ fault: 'connection_lost' });
   });
 
   test('C52 a new connection that is closed is a failure of the function', async () => {
@@ -269,7 +229,7 @@ describe('C52 reused connections', () => {
         one.keepAliveTimeout = 1_000;
       },
     );
-    const target = invoker(short.url, {}, 5_000, 1);
+    const target = invoker(short.url, {}, { concurrency: 1 });
     for (let i = 0; i < 3; i++) expect(await call(target)).toMatchObject({ status: 200 });
     // The hint is a second, which is our margin: no connection is used twice.
     expect(short.connections()).toBe(3);
@@ -277,7 +237,7 @@ describe('C52 reused connections', () => {
 
   test('C52 a last answer with Connection: close is followed by a new connection', async () => {
     const closing = await serve((_, response) => response.setHeader('connection', 'close').end());
-    const target = invoker(closing.url, {}, 5_000, 1);
+    const target = invoker(closing.url, {}, { concurrency: 1 });
     for (let i = 0; i < 5; i++) expect(await call(target)).toMatchObject({ status: 200, fault: null });
   });
 });
@@ -289,7 +249,7 @@ describe('calls in work', () => {
       response.writeHead(200).flushHeaders();
       requests.emit('one');
     });
-    const target = invoker(server.url, {}, 60_000, 1);
+    const target = invoker(server.url, {}, { timeout: 60_000, concurrency: 1 });
     const told: Answer[] = [];
     const came = once(requests, 'one');
     const invocation = target.invoke([stored('1')], { answered: (answer) => told.push(answer) }, true);
@@ -310,7 +270,7 @@ describe('calls in work', () => {
         response.end();
       });
     });
-    const target = invoker(server.url, {}, 5_000, 3);
+    const target = invoker(server.url, {}, { concurrency: 3 });
     const answers = await Promise.all(Array.from({ length: 300 }, () => call(target)));
     expect(answers.every(({ status }) => status === 200)).toBe(true);
     expect(most).toBeLessThanOrEqual(3);
@@ -321,7 +281,7 @@ describe('calls in work', () => {
     const server = await rawFunction(() => {});
     open.push(server);
     // Speaks no TLS: the handshake never ends.
-    const target = invoker(server.url.replace('http:', 'https:'), {}, 300, 1);
+    const target = invoker(server.url.replace('http:', 'https:'), {}, { timeout: 300, concurrency: 1 });
     const answer = await call(target);
     expect(['timeout', 'unreachable']).toContain(answer.fault);
     expect(conclude(answer)).toBe('retry');

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Answer } from '../../src/function/conclude.ts';
-import { conclude } from '../../src/function/conclude.ts';
+import type { Answer } from '../../src/function/answer.ts';
+import { conclude } from '../../src/function/answer.ts';
 import type { Invoker } from '../../src/function/invoker.ts';
 import { lambdaInvoker } from '../../src/function/lambda.ts';
 import { stored } from '../dispatcher/records.ts';

@@ -1,24 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { LambdaFunction } from '../../src/config/function/types.ts';
-import { type Answer, conclude, healthOf, reasonOf } from '../../src/function/conclude.ts';
+import { type Answer, conclude, healthOf, reasonOf } from '../../src/function/answer.ts';
 import type { Invocation, Invoker } from '../../src/function/invoker.ts';
 import { lambdaInvoker } from '../../src/function/lambda.ts';
 import { kafkaEvent } from '../../src/function/lambda-event.ts';
 import { bodyOf, httpFunction, rawFunction, type TestServer } from '../dispatcher/functions.ts';
 import { foreign, stored } from '../dispatcher/records.ts';
 import { freePort } from '../services/free-port.ts';
+import { call, open } from './calls.ts';
 
 // What AWS's emulator does not do (throttling, refusals, the error header, queued calls), a server here says in
 // the words of AWS's API reference.
-const open: { close(): Promise<void> }[] = [];
 beforeEach(() => {
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'id');
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
 });
-afterEach(async () => {
+afterEach(() => {
   vi.unstubAllEnvs();
-  for (const one of open.splice(0).reverse()) await one.close();
 });
 
 type Handle = (request: IncomingMessage, response: ServerResponse, body: Buffer) => unknown;
@@ -48,12 +47,6 @@ async function invokerAt(port: number, settings: Settings = {}): Promise<Invoker
   });
   open.push(made);
   return made;
-}
-
-function call(invoker: Invoker, { fresh = true, records = [stored('{"a":1}')] } = {}): Promise<Answer> {
-  return new Promise((answered) => {
-    invoker.invoke(records, { answered }, fresh);
-  });
 }
 
 /** What comes of one answer. */
@@ -116,9 +109,9 @@ describe('calls', () => {
     const recordOf = (bytes: number) => foreign(new Uint8Array(bytes));
     const jsonOf = (bytes: number) => kafkaEvent([recordOf(bytes)], 'one:9092').length;
     const most = Math.floor((limit - 1 - jsonOf(0)) / 4) * 3;
-    const large = await call(invoker, { records: [recordOf(most)] });
+    const large = await call(invoker, [recordOf(most)]);
     expect(large).toMatchObject({ status: invoke === 'sync' ? 200 : 202, fault: null });
-    const larger = await call(invoker, { records: [recordOf(most + 1)] });
+    const larger = await call(invoker, [recordOf(most + 1)]);
     expect(larger).toMatchObject({ status: null, fault: 'too_large' });
     expect(lengths).toEqual([jsonOf(most)]);
     expect(jsonOf(most + 1)).toBeGreaterThanOrEqual(limit);
@@ -288,7 +281,7 @@ describe('connections', () => {
     expect((await call(invoker)).status).toBe(200);
     expect((await call(invoker)).fault).toBe('stale_connection');
     expect((await call(invoker)).status).toBe(200);
-    expect((await call(invoker, { fresh: false })).fault).toBe('connection_lost');
+    expect((await call(invoker, undefined, false)).fault).toBe('connection_lost');
   });
 
   test('C52 a new connection that is closed is no stale one', async () => {

@@ -1,6 +1,6 @@
 import { CloudEvent, HTTP } from 'cloudevents';
 import { describe, expect, it } from 'vitest';
-import type { FunctionReply } from '../../src/function/conclude.ts';
+import type { FunctionReply } from '../../src/function/answer.ts';
 import { BadReply, readReply } from '../../src/function/reply.ts';
 
 const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { beforeAll, expect, test } from 'vitest';
 import type { TlsConfig } from '../../src/config/values/tls.ts';
-import { conclude } from '../../src/function/conclude.ts';
+import { conclude } from '../../src/function/answer.ts';
 import { stored } from '../dispatcher/records.ts';
 import { type Authority, type Certificate, makeAuthority } from '../services/certificates.ts';
 import { call, invoker, open } from './calls.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Problem } from '../../src/core/problem.ts';
-import { LARGEST_FILE, openSchemas, readSchemaFiles, watchSchemas } from '../../src/schema/load.ts';
+import { MAX_FILE_BYTES, openSchemas, readSchemaFiles, watchSchemas } from '../../src/schema/load.ts';
 import { ErrorBudget, type SchemaSet } from '../../src/schema/registry.ts';
 import { lines } from './compiled.ts';
 
@@ -45,11 +45,11 @@ describe('reading', () => {
     await writeFile(join(folder, 'readme.md'), '');
     await writeFile(join(folder, 'a.json'), new Uint8Array([0x22, 0xff, 0x22]));
     await writeFile(join(folder, 'huge.json'), '');
-    await truncate(join(folder, 'huge.json'), LARGEST_FILE + 1);
+    await truncate(join(folder, 'huge.json'), MAX_FILE_BYTES + 1);
     expect(await readSchemaFiles(folder)).toEqual([
       { path: 'a.json', text: '', problem: expect.stringContaining('cannot be read') },
       { path: 'b.json', text: 'true' },
-      { path: 'huge.json', text: '', problem: `is larger than ${LARGEST_FILE} bytes` },
+      { path: 'huge.json', text: '', problem: `is larger than ${MAX_FILE_BYTES} bytes` },
       { path: 'v2/purchase.json', text: '{}' },
     ]);
     await expect(readSchemaFiles(join(folder, 'missing'))).rejects.toThrow('ENOENT');

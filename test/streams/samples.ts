@@ -1,6 +1,6 @@
 import type { StreamConfig } from '../../src/config/stream/types.ts';
 import type { LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
-import { Part } from '../../src/streams/part.ts';
+import { PartitionState } from '../../src/streams/partition-state.ts';
 import { compileValues } from '../../src/streams/values.ts';
 import { stored } from '../dispatcher/records.ts';
 
@@ -46,42 +46,42 @@ function makePart(
   config: StreamConfig,
   mark: string | null = null,
   entries = new Map<string, string>(),
-): Part {
+): PartitionState {
   const options = { config, values: compileValues(config), origins: null, topic: 'orders', partition: 0 };
-  return new Part(options, mark, entries, 0);
+  return new PartitionState(options, mark, entries, 0);
 }
 
 /** A part with a store behind it: what a step of the run does, in memory. */
 export class Steps {
   readonly config: StreamConfig;
-  part: Part;
+  state: PartitionState;
   entries = new Map<string, string>();
   mark: string | null = null;
   out: LogRecord[] = [];
 
   constructor(config: StreamConfig) {
     this.config = config;
-    this.part = makePart(config);
+    this.state = makePart(config);
   }
 
   /** Takes records, closes, and stores. */
   step(records: StoredRecord[]): this {
-    for (const record of records) this.part.take(record);
-    this.part.close();
-    const change = this.part.takeChange();
-    this.out.push(...this.part.takeOutput());
+    for (const record of records) this.state.take(record);
+    this.state.close();
+    const change = this.state.takeChange();
+    this.out.push(...this.state.takeOutput());
     this.mark = change.mark;
     for (const [name, value] of change.entries) {
       if (value === null) this.entries.delete(name);
       else this.entries.set(name, value);
     }
-    this.part.stored = change.mark;
+    this.state.stored = change.mark;
     return this;
   }
 
   /** As another process would: from the store. */
   reload(): this {
-    this.part = makePart(this.config, this.mark, this.entries);
+    this.state = makePart(this.config, this.mark, this.entries);
     return this;
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { actionsOf } from '../../src/workflows/actions.ts';
-import { LARGEST } from '../../src/workflows/advance.ts';
+import { MAX_INSTANCE } from '../../src/workflows/advance.ts';
 import { apply } from '../../src/workflows/machine.ts';
 import type { Plan, PlannedStep } from '../../src/workflows/plan.ts';
 import type { CallEnded, Progress } from '../../src/workflows/progress.ts';
@@ -216,7 +216,7 @@ describe('the whole', () => {
   });
 
   test('that carries too much is undone', () => {
-    const one = new Instance(flow, started, ended('a', { result: `"${'x'.repeat(LARGEST)}"` }));
+    const one = new Instance(flow, started, ended('a', { result: `"${'x'.repeat(MAX_INSTANCE)}"` }));
     expect(one.state!.failure!.reason).toBe('too_large');
     expect(one.actions).toEqual(['undo/a/0']);
   });

@@ -1,5 +1,5 @@
 import type { CallStep, StepConfig, WaitStep, WorkflowConfig } from '../../src/config/workflow/types.ts';
-import type { EventLog } from '../../src/ports/event-log.ts';
+import type { EventLog, StoredRecord } from '../../src/ports/event-log.ts';
 import type { InstanceFact, Report, StepFact } from '../../src/ports/report.ts';
 import { startWorkflows, type Workflows, type WorkflowsOptions } from '../../src/workflows/workflows.ts';
 import { Changes, eventRecord, httpAt, type Received, Rig, type TestFunction } from '../dispatcher/rig.ts';
@@ -91,3 +91,6 @@ export function wait(name: string, filter: string, changes: Partial<WaitStep> = 
 /** The step, or its undo, that a call is of: `o1/charge/undo`. */
 export const keyOf = ({ request }: Received): string =>
   String(request.headers['idempotency-key']).slice(1, -1);
+
+/** The JSON of a record's value. */
+export const dataOf = (record: StoredRecord) => JSON.parse(Buffer.from(record.value!).toString());

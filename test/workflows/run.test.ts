@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { headerText } from '../../src/cloudevents/record.ts';
-import type { StoredRecord } from '../../src/ports/event-log.ts';
 import type { TestFunction } from '../dispatcher/rig.ts';
-import { call, keyOf, undoneBy, WorkflowRig, wait } from './rig.ts';
+import { call, dataOf, keyOf, undoneBy, WorkflowRig, wait } from './rig.ts';
 
 let rig: WorkflowRig;
 let target: TestFunction;
@@ -23,7 +22,6 @@ beforeEach(async () => {
 afterEach(() => rig.close());
 
 const keys = () => target.received.map(keyOf);
-const dataOf = (record: StoredRecord) => JSON.parse(Buffer.from(record.value!).toString());
 const results = async (count: number) => (await rig.read('orders.done', count)).map(dataOf);
 const steps = () => ['reserve', 'charge', 'ship'].map((name) => call(name, target, undoneBy(target)));
 

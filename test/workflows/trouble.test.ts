@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { headerText } from '../../src/cloudevents/record.ts';
-import type { AppendVerdict, EventLog, LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
+import type { AppendVerdict, EventLog, LogRecord } from '../../src/ports/event-log.ts';
 import { changedLog, type Received, type TestFunction } from '../dispatcher/rig.ts';
-import { call, keyOf, undoneBy, WorkflowRig, wait } from './rig.ts';
+import { call, dataOf, keyOf, undoneBy, WorkflowRig, wait } from './rig.ts';
 
 let rig: WorkflowRig;
 let target: TestFunction;
@@ -21,7 +21,6 @@ beforeEach(async () => {
 afterEach(() => rig.close());
 
 const keys = () => target.received.map(keyOf);
-const dataOf = (record: StoredRecord) => JSON.parse(Buffer.from(record.value!).toString());
 const kindOf = ({ headers }: LogRecord) => String(headers.postern_workflow ?? '');
 
 /** The log, but some records get another verdict; the others are stored. */

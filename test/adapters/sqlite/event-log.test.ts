@@ -104,7 +104,7 @@ describe('sqliteEventLog', () => {
     };
     await log.consume({ group: 'g', topics: ['a'], from: 'earliest' }, collector);
     await log.append([record('a', 'x')]);
-    await expect(collector.until('an error', () => false)).rejects.toThrow('broken sink');
+    await expect(collector.until(() => false)).rejects.toThrow('broken sink');
   });
 
   test('once closed, appends fail and nobody can read', async () => {
@@ -161,7 +161,7 @@ describe('sqliteEventLog', () => {
     await log.append([record('a', 'next')]);
     await expect.poll(() => oldest('a'), LIMIT).toBeLessThanOrEqual(20);
     const { collector } = await collect(log, 'g', ['a']);
-    await collector.until('the next record', () => collector.seen.some((one) => text(one) === 'next'));
+    await collector.until(() => collector.seen.some((one) => text(one) === 'next'));
     expect(collector.seen.at(-1)!.offset).toBe(20);
   });
 
@@ -229,7 +229,7 @@ async function checkGroups(log: EventLog, lines: string[]): Promise<void> {
   await log.append(['a', 'b'].map((topic) => record(topic, null, null, { end: '' })));
   const { collector } = await collect(log, 'check', ['a', 'b']);
   const ends = () => collector.seen.filter((one) => one.headers.end !== undefined).length;
-  await collector.until('both ends', () => ends() === 2);
+  await collector.until(() => ends() === 2);
   const found = new Map<string, number>();
   for (const { headers } of collector.seen) {
     const group = headers.group === undefined ? null : `${headers.group} ${headers.size}`;

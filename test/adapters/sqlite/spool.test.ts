@@ -63,7 +63,7 @@ describe('the spool', () => {
     // A last record of ours marks the end.
     await log.append([{ topic, key: null, value: Buffer.from('end'), headers: {} }]);
     const { collector, consumption } = await collect(log, randomUUID(), [topic]);
-    await collector.until('the end', () => collector.seen.some((one) => text(one) === 'end'));
+    await collector.until(() => collector.seen.some((one) => text(one) === 'end'));
     await consumption.stop();
     return collector.seen.filter((one) => text(one) !== 'end');
   };

@@ -81,17 +81,17 @@ test('C46 a second member gets its share only after the first has finished, and 
   await store(200, 400);
   const all = () => [...first.collector.seen, ...second.seen].map(({ value }) => String(value));
   await Promise.race([
-    first.collector.until('400 records of both', () => all().length >= 400),
-    second.until('400 records of both', () => all().length >= 400),
+    first.collector.until(() => all().length >= 400),
+    second.until(() => all().length >= 400),
   ]);
   expect(all().sort()).toEqual(Array.from({ length: 400 }, (_, i) => `${i}`).sort());
 
   // The one that stays takes over where the other stopped.
   second.onRevoked = () => consumption.commit(second.positions());
   await consumption.stop();
-  await first.collector.until('all partitions', () => first.collector.partitions.size === 4);
+  await first.collector.until(() => first.collector.partitions.size === 4);
   await store(400, 500);
-  await first.collector.until('500 records of both', () => all().length >= 500);
+  await first.collector.until(() => all().length >= 500);
   expect(all().sort()).toEqual(Array.from({ length: 500 }, (_, i) => `${i}`).sort());
 });
 
@@ -111,10 +111,7 @@ test('C46 stays a member while `revoked` takes longer than the session, and may 
   expect([...(await committed()).values()].reduce((sum, one) => sum + one)).toBe(40);
   await store(40, 80);
   const seen = () => first.collector.seen.length + second.collector.seen.length;
-  await Promise.race([
-    first.collector.until('80 records of both', () => seen() >= 80),
-    second.collector.until('80 records of both', () => seen() >= 80),
-  ]);
+  await Promise.race([first.collector.until(() => seen() >= 80), second.collector.until(() => seen() >= 80)]);
   expect(seen()).toBe(80);
   first.collector.onRevoked = async () => {};
 });
@@ -197,7 +194,7 @@ test('C50 reads partitions that are added later from their beginning', async () 
   expect(await other.append(records)).toEqual(records.map(() => 'stored'));
   await other.close();
   const values = () => new Set(collector.seen.map(text));
-  await collector.until('200 values', () => values().size === 200);
+  await collector.until(() => values().size === 200);
   expect(new Set(collector.seen.map(({ partition }) => partition)).size).toBe(8);
   expect((await committed()).size).toBe(8);
 });
@@ -211,7 +208,7 @@ test.each(['SIGTERM', 'SIGKILL'] as const)('C47 reads on after the broker was go
   await kafka.restart();
   await vi.waitFor(() => store(100, 200), { timeout: 30_000 });
   const values = () => new Set(collector.seen.map(({ value }) => String(value)));
-  await collector.until('200 values', () => values().size === 200);
+  await collector.until(() => values().size === 200);
   // Committed before: not read again.
   expect(collector.seen.filter(({ value }) => Number(String(value)) < 100).length).toBe(100);
 });
@@ -253,7 +250,7 @@ test.each(['earliest', 'latest'] as const)(
     await other.close();
     expect(await late).toMatch(/unknown/);
     const found = () => new Set(collector.seen.map(text).filter((value) => value.startsWith('new')));
-    await collector.until('400 new values', () => found().size === 400);
+    await collector.until(() => found().size === 400);
     expect([...found()].sort()).toEqual(records.map(text).sort());
   },
 );

@@ -1,0 +1,88 @@
+import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
+import type { WindowChange } from '../ports/window-store.ts';
+import type { PartitionState } from './partition-state.ts';
+import { RecordQueue } from './record-queue.ts';
+
+/** The result of one step: the output is appended first, then the change is stored. */
+export interface Pending {
+  output: LogRecord[];
+  change: WindowChange;
+}
+
+/** A state that has not changed for so long is stored again, so that the store does not forget it. */
+const TOUCH_MS = 3_600_000;
+
+/** A partition whose windows are kept here, from its assignment to its loss: its state, and the records that wait. */
+export class WindowPartition {
+  readonly topic: string;
+  readonly partition: number;
+  /** The group's committed offset when it was assigned. */
+  readonly assignedAt: number;
+  state: PartitionState | null = null;
+  /** A step that is not known to be stored. Nothing else is taken before it is. */
+  pending: Pending | null = null;
+  paused = false;
+  /** The offset after the newest record; null before the first ones came. */
+  end: number | null = null;
+  /** The offset that may be committed: all records before it are stored. */
+  safe: number;
+  committed: number;
+  /** The next step lets time go on by the clock. */
+  advance = false;
+  /** The next step closes windows although no records wait. */
+  closeNext = true;
+  /** The next step stores the state although it has not changed. */
+  touch = false;
+  readonly #waiting = new RecordQueue();
+  #active = performance.now();
+  #storedAt = performance.now();
+
+  constructor({ topic, partition, offset }: Position) {
+    this.topic = topic;
+    this.partition = partition;
+    this.assignedAt = offset;
+    this.safe = offset;
+    this.committed = offset;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** The next offset to be read. */
+  get next(): number {
+    return this.state?.next ?? this.assignedAt;
+  }
+
+  get wantsStep(): boolean {
+    return this.waiting > 0 || this.pending !== null || this.advance || this.closeNext || this.touch;
+  }
+
+  push(records: StoredRecord[], end: number): void {
+    this.#waiting.push(records);
+    this.end = end;
+    this.#active = performance.now();
+  }
+
+  /** Gives up to `most` records to the state. */
+  take(most: number): void {
+    const state = this.state!;
+    this.#waiting.take(most, (record) => state.take(record));
+  }
+
+  /** The pending step is stored. */
+  stored(now: number): void {
+    this.state!.stored = this.pending!.change.mark;
+    this.pending = null;
+    this.safe = this.state!.next;
+    this.#storedAt = now;
+  }
+
+  isIdle(now: number, idle: number): boolean {
+    return this.state !== null && !this.wantsStep && now - this.#active >= idle;
+  }
+
+  touchWhenOld(now: number): void {
+    if (this.state !== null && now - this.#storedAt > TOUCH_MS) this.touch = true;
+  }
+}
