@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import type { OnLog } from '../adapters/kafka/client.ts';
+import type { OnLog } from '../adapters/kafka/core/on-log.ts';
 import type { Spool } from '../adapters/sqlite/spool.ts';
 import type { Config } from '../config/config.ts';
 import { topicsOf } from '../config/source/types.ts';
@@ -52,7 +52,7 @@ export async function openTopics(
   if ('kafka' in store) {
     const [{ kafkaEventLog }, { kafkaLogReader }] = await Promise.all([
       import('../adapters/kafka/event-log.ts'),
-      import('../adapters/kafka/log-reader.ts'),
+      import('../adapters/kafka/kafkajs/log-reader.ts'),
     ]);
     const onLog: OnLog = (level, message, extra) => logger[level](extra, message);
     const log = kafkaEventLog({ config: store.kafka, topics, onLog });

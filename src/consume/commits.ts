@@ -1,6 +1,5 @@
-import type { Partition, Position } from '../ports/event-log.ts';
+import { type Partition, type Position, partitionName } from '../ports/event-log.ts';
 import { OffsetTracker } from './offsets.ts';
-import { partitionName } from './partition-name.ts';
 
 /** Time between commits, unless many events are finished sooner. */
 const COMMIT_MS = 150;

@@ -1,12 +1,12 @@
-import { partitionName } from '../consume/partition-name.ts';
-import type {
-  ConsumeOptions,
-  Consumption,
-  EventLog,
-  Partition,
-  Position,
-  RecordSink,
-  StoredRecord,
+import {
+  type ConsumeOptions,
+  type Consumption,
+  type EventLog,
+  type Partition,
+  type Position,
+  partitionName,
+  type RecordSink,
+  type StoredRecord,
 } from '../ports/event-log.ts';
 
 export interface Bounds {

@@ -1,6 +1,5 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
-import { partitionName } from '../consume/partition-name.ts';
-import type { EventLog } from '../ports/event-log.ts';
+import { type EventLog, partitionName } from '../ports/event-log.ts';
 import type { LogReader, Range } from '../ports/log-reader.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
 import { BoundedLog } from './bounded-log.ts';

@@ -92,3 +92,8 @@ export interface EventLog extends Appender {
   problem(): string | null;
   close(): Promise<void>;
 }
+
+/** The name of a partition, `topic/partition`: a key of maps, and part of stored state. */
+export function partitionName({ topic, partition }: Partition): string {
+  return `${topic}/${partition}`;
+}

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { asBuffer } from '../cloudevents/record.ts';
 import type { StreamConfig } from '../config/stream/types.ts';
-import { partitionName } from '../consume/partition-name.ts';
 import { hopsOf, MAX_HOPS } from '../function/reply-record.ts';
-import type { LogRecord, Partition, StoredRecord } from '../ports/event-log.ts';
+import { type LogRecord, type Partition, partitionName, type StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';
 import { Clock, type Mark, type Origin, readMark, writeMark } from './clock.ts';
 import { eventTime } from './event-time.ts';

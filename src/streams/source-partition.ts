@@ -1,6 +1,5 @@
 import type { StreamConfig } from '../config/stream/types.ts';
-import { partitionName } from '../consume/partition-name.ts';
-import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
+import { type LogRecord, type Position, partitionName, type StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { Clock, type Origin } from './clock.ts';
 import { lateRecord } from './emitted.ts';

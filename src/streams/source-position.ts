@@ -1,6 +1,5 @@
 import { headerText } from '../cloudevents/record.ts';
-import { partitionName } from '../consume/partition-name.ts';
-import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
+import { type LogRecord, partitionName, type StoredRecord } from '../ports/event-log.ts';
 import { keyTopic } from './emitted.ts';
 
 /** The first position of a record of the by-key topic; or a mark, which says how far one partition of its sources has come. */

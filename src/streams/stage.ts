@@ -1,13 +1,13 @@
-import { partitionName } from '../consume/partition-name.ts';
 import { retryWait } from '../function/retry.ts';
-import type {
-  ConsumeOptions,
-  Consumption,
-  EventLog,
-  Partition,
-  Position,
-  RecordSink,
-  StoredRecord,
+import {
+  type ConsumeOptions,
+  type Consumption,
+  type EventLog,
+  type Partition,
+  type Position,
+  partitionName,
+  type RecordSink,
+  type StoredRecord,
 } from '../ports/event-log.ts';
 
 export interface StageOptions {

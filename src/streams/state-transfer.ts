@@ -1,6 +1,5 @@
 import type { StreamConfig } from '../config/stream/types.ts';
-import { partitionName } from '../consume/partition-name.ts';
-import type { EventLog, LogRecord } from '../ports/event-log.ts';
+import { type EventLog, type LogRecord, partitionName } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import type { StreamOutcome } from '../ports/report.ts';
 import type { StreamPart, WindowStore } from '../ports/window-store.ts';

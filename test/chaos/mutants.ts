@@ -71,7 +71,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the spool forgets what it could not forward',
     change: {
-      file: 'adapters/sqlite/spool.ts',
+      file: 'adapters/sqlite/spool-forwarder.ts',
       from: "const stored = batch.filter((_, i) => verdicts[i] === 'stored');",
       to: 'const stored = batch;',
     },

@@ -1,11 +1,13 @@
-import type {
-  Consumption,
-  EventLog,
-  Partition,
-  Position,
-  RecordSink,
-  Start,
-  StoredRecord,
+import {
+  type Consumption,
+  type EventLog,
+  type LogRecord,
+  type Partition,
+  type Position,
+  partitionName,
+  type RecordSink,
+  type Start,
+  type StoredRecord,
 } from '../../src/ports/event-log.ts';
 
 /** Milliseconds. */
@@ -14,45 +16,45 @@ const LIMIT_MS = 60_000;
 /** A sink that keeps its records, and that can be awaited. */
 export class Collector implements RecordSink {
   readonly seen: StoredRecord[] = [];
-  /** What is assigned now, as `topic/partition`. */
+  /** The partitions that are assigned now, by name. */
   readonly partitions = new Map<string, Partition>();
-  /** Where they began when they were assigned. */
+  /** The offset at which a partition began, by its name. */
   readonly begins = new Map<string, number>();
-  /** The newest `end` by `topic/partition`. */
+  /** The newest `end` of a partition, by its name. */
   readonly ends = new Map<string, number>();
   revocations = 0;
   error: Error | null = null;
-  /** Called for each delivery, before anybody who waits is told. */
+  /** Called for each delivery. */
   onRecords: (partition: Partition, records: StoredRecord[]) => void = () => {};
   /** Called when the partitions are about to be given up. */
   onRevoked: () => Promise<void> = async () => {};
   #changed: (() => void)[] = [];
 
   assigned(partitions: Position[]): void {
-    for (const { topic, partition, offset } of partitions) {
-      this.partitions.set(`${topic}/${partition}`, { topic, partition });
-      this.begins.set(`${topic}/${partition}`, offset);
+    for (const { offset, ...partition } of partitions) {
+      this.partitions.set(partitionName(partition), partition);
+      this.begins.set(partitionName(partition), offset);
     }
-    this.#tell();
+    this.#wake();
   }
 
   records(partition: Partition, records: StoredRecord[], end: number): void {
-    this.ends.set(`${partition.topic}/${partition.partition}`, end);
+    this.ends.set(partitionName(partition), end);
     this.seen.push(...records);
     this.onRecords(partition, records);
-    this.#tell();
+    this.#wake();
   }
 
   async revoked(): Promise<void> {
     await this.onRevoked();
     this.revocations++;
     this.partitions.clear();
-    this.#tell();
+    this.#wake();
   }
 
   failed(error: Error): void {
     this.error = error;
-    this.#tell();
+    this.#wake();
   }
 
   /** Resolves as soon as `done` holds. Rejects when reading failed, and after a minute with the text of the condition. */
@@ -77,27 +79,27 @@ export class Collector implements RecordSink {
     await this.until(() => topics.every(held));
   }
 
-  /** Resolves when `count` records have come in all; returns their values as text, in order of arrival. */
+  /** Resolves when there are `count` records; returns their values as text, in order of arrival. */
   async values(count: number): Promise<string[]> {
     await this.until(() => this.seen.length >= count);
     return this.seen.map(text);
   }
 
-  /** The positions after everything that has come. */
+  /** The positions after the records so far. */
   positions(): Position[] {
     const next = new Map<string, Position>();
     for (const { topic, partition, offset } of this.seen) {
-      next.set(`${topic}/${partition}`, { topic, partition, offset: offset + 1 });
+      next.set(partitionName({ topic, partition }), { topic, partition, offset: offset + 1 });
     }
     return [...next.values()];
   }
 
-  #tell(): void {
+  #wake(): void {
     for (const resolve of this.#changed.splice(0)) resolve();
   }
 }
 
-/** A running consumer of the log and what it collects, with partitions of every topic already held. */
+/** Starts a reader of a group; resolves when it has partitions of every topic. */
 export async function collect(
   log: EventLog,
   group: string,
@@ -114,4 +116,14 @@ export async function collect(
 /** A record's value as text. */
 export function text(record: { value: Uint8Array | null }): string {
   return record.value === null ? 'null' : Buffer.from(record.value).toString();
+}
+
+/** A record to append. */
+export function record(
+  topic: string,
+  value: string | Uint8Array | null,
+  key: string | null = null,
+  headers: LogRecord['headers'] = {},
+): LogRecord {
+  return { topic, key, value: typeof value === 'string' ? Buffer.from(value) : value, headers };
 }

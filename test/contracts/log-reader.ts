@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { EventLog, LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
+import { type EventLog, partitionName, type StoredRecord } from '../../src/ports/event-log.ts';
 import type { LogReader, Range } from '../../src/ports/log-reader.ts';
 import { nextMillisecond } from './clock.ts';
-import { collect, text } from './collector.ts';
+import { collect, record, text } from './collector.ts';
 
 /** A log, and a reader of the same storage. */
 export interface ReaderUnderTest {
@@ -28,14 +28,10 @@ export function logReaderContract(name: string, make: (topics: string[]) => Prom
       await made.destroy();
     }, 60_000);
 
-    const record = (value: string, key: string | null = value): LogRecord => ({
-      topic,
-      key,
-      value: Buffer.from(value),
-      headers: { name: 'grün' },
-    });
     const store = async (...values: string[]) =>
-      expect(await made.log.append(values.map((value) => record(value)))).toEqual(values.map(() => 'stored'));
+      expect(
+        await made.log.append(values.map((value) => record(topic, value, value, { name: 'grün' }))),
+      ).toEqual(values.map(() => 'stored'));
     const all = async (ranges: Range[]): Promise<StoredRecord[]> => {
       const seen: StoredRecord[] = [];
       await made.reader.read(ranges, async (records) => {
@@ -116,7 +112,7 @@ export function logReaderContract(name: string, make: (topics: string[]) => Prom
       const other = collect(made.log, `g-${randomUUID()}`, [topic], 'latest', { [topic]: 'earliest' });
       const { collector } = await other;
       expect(await collector.values(1)).toEqual(['old']);
-      const begins = collector.begins.get(`${topic}/${collector.seen[0]!.partition}`);
+      const begins = collector.begins.get(partitionName(collector.seen[0]!));
       expect(begins).toBe(collector.seen[0]!.offset);
     });
   });

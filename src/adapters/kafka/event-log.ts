@@ -1,29 +1,35 @@
-import type { Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../config/log/types.ts';
 import { onAbort } from '../../core/lifecycle.ts';
-import type { AppendVerdict, EventLog, LogRecord } from '../../ports/event-log.ts';
-import { TopicAppender, type TopicProducer } from './append.ts';
-import { type OnLog, withAdmin } from './client.ts';
-import { KafkaConsumption } from './consume.ts';
-import type { GroupTiming } from './consumer.ts';
-import { kafkajsProducer } from './producer.ts';
-import { createMissing, loadTopics, rootCause, type TopicInfo } from './topics.ts';
+import type { AppendVerdict, EventLog } from '../../ports/event-log.ts';
+import { rootCause } from './core/failures.ts';
+import type { OnLog } from './core/on-log.ts';
+import type { TopicInfo } from './core/plan.ts';
+import { TopicAppender, type TopicProducer } from './core/topic-appender.ts';
+import { withAdmin } from './kafkajs/client.ts';
+import { KafkaConsumption } from './kafkajs/consumption.ts';
+import { kafkajsProducer } from './kafkajs/producer.ts';
+import { createMissing, loadTopics } from './kafkajs/topics.ts';
+import type { GroupTiming } from './kafkajs/waiting-consumer.ts';
 
 export interface KafkaEventLogOptions {
   config: KafkaConfig;
-  /** What is appended to or read: missing ones are a problem, or are created when `config.create` is set. */
+  /** All topics that are appended to or read. A missing one is a problem, or is created when `config.create` is set. */
   topics: string[];
   onLog: OnLog;
-  /** Milliseconds; for tests that cannot wait for Kafka's usual ones. */
+  /** Other times for groups, in tests that cannot wait for the usual ones. */
   group?: Partial<GroupTiming>;
 }
 
-/** Milliseconds between two looks at the topics, when all is well and when not. */
+/** Milliseconds between two looks at the topics: while all is well, and while there is a problem. */
 const LOOK_MS = 30_000;
 const LOOK_AGAIN_MS = 1_500;
 const ADMIN_MS = 10_000;
 
-/** The log in Kafka. Opens at once, also with no broker there: it connects by itself, and again after a loss. */
+/**
+ * The log in Kafka. Opens at once, even while no broker answers: it connects in the background, and again after a loss.
+ * kafkajs does everything but appends with `client: platformatic`: the other library cannot wait for work to finish
+ * before it gives partitions up (its `group:rebalance` is a synchronous event).
+ */
 export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
   const { config, onLog } = options;
   const appenders = new Map<string, TopicAppender>();
@@ -40,13 +46,12 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
     return info;
   };
 
-  // Only when it is wanted: to load it takes half a second and 45 MiB. kafkajs reads in any case: the other's consumer
-  // tells of a rebalance when it gives its partitions up, and waits for nobody to finish.
-  const other = config.client === 'platformatic' ? import('../platformatic/producer.ts') : null;
+  // Loaded only when it is wanted: that takes half a second and 45 MiB.
+  const platformatic = config.client === 'platformatic' ? import('./platformatic/producer.ts') : null;
   const open = async (topic: string): Promise<TopicProducer> =>
-    other === null
+    platformatic === null
       ? kafkajsProducer(config, topic, onLog)
-      : (await other).platformaticProducer(config, topic);
+      : (await platformatic).platformaticProducer(config, topic);
 
   const appenderOf = (topic: string): TopicAppender => {
     let appender = appenders.get(topic);
@@ -68,12 +73,17 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
 
   const look = async (): Promise<void> => {
     try {
-      const contact = async (admin: Admin) => {
-        if (config.create !== null) await createMissing(admin, options.topics, config.create, onLog);
-        const loaded = await loadTopics(admin, [...appenders.keys()]);
-        for (const [topic, info] of loaded) appenders.get(topic)!.update(info);
-      };
-      await withAdmin(config, onLog, ADMIN_MS, contact, closing.signal);
+      const loaded = await withAdmin(
+        config,
+        onLog,
+        ADMIN_MS,
+        async (admin) => {
+          if (config.create !== null) await createMissing(admin, options.topics, config.create, onLog);
+          return loadTopics(admin, [...appenders.keys()]);
+        },
+        closing.signal,
+      );
+      for (const [topic, info] of loaded) appenders.get(topic)!.update(info);
       if (brokerProblem !== null) onLog('info', 'connected to Kafka', { brokers: config.brokers });
       brokerProblem = null;
     } catch (error) {
@@ -88,7 +98,7 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
       const { promise, resolve } = Promise.withResolvers<void>();
       const wait = problem() === null ? LOOK_MS : LOOK_AGAIN_MS;
       const timer = setTimeout(resolve, wait * (0.75 + Math.random() / 2));
-      // An append that failed is a reason to look at once.
+      // Called after an append that failed.
       lookNow = resolve;
       if (closing.signal.aborted) resolve();
       await promise;
@@ -109,10 +119,12 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
     problem,
     append: async (records) => {
       const verdicts = records.map((): AppendVerdict => 'failed');
-      const parts = byTopic(records).map(([topic, part]) =>
-        appenderOf(topic).append(part.records, part.places, verdicts),
-      );
-      await Promise.all(parts);
+      const topics = Map.groupBy(records.keys(), (index) => records[index]!.topic);
+      const appends = [...topics].map(([topic, indexes]) => {
+        const own = topics.size === 1 ? records : indexes.map((index) => records[index]!);
+        return appenderOf(topic).append(own, indexes, verdicts);
+      });
+      await Promise.all(appends);
       return verdicts;
     },
     consume: async ({ signal, ...consume }, sink) => {
@@ -134,24 +146,4 @@ export function kafkaEventLog(options: KafkaEventLogOptions): EventLog {
       return closed;
     },
   };
-}
-
-interface Part {
-  records: LogRecord[];
-  places: number[];
-}
-
-function byTopic(records: LogRecord[]): [string, Part][] {
-  const parts = new Map<string, Part>();
-  for (let place = 0; place < records.length; place++) {
-    const record = records[place]!;
-    let part = parts.get(record.topic);
-    if (part === undefined) {
-      part = { records: [], places: [] };
-      parts.set(record.topic, part);
-    }
-    part.records.push(record);
-    part.places.push(place);
-  }
-  return [...parts];
 }

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { Command } from 'ioredis';
 
 /**
- * A script, called by its digest. Its first argument is a deadline: when the server's clock (ms) is past it,
- * the script replies [clock, -1] and does nothing. Otherwise the clock comes first in the reply, too.
+ * A Lua script, called by its digest. Its first argument is a deadline in ms of the server's clock. The reply begins with
+ * that clock. After the deadline the script does nothing and replies [clock, -1].
  */
 export interface Script {
   readonly text: string;
@@ -14,8 +14,9 @@ export function script(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 
-/** Keys and arguments as Redis reads them (RESP), and how many there are, the number of keys included. */
+/** The arguments of a script call, already in RESP, the protocol of Redis. */
 export interface Arguments {
+  /** Number of arguments: the number of keys, the keys and the other values. */
   count: number;
   text: string;
   /** With `latin1` each character of the text is a byte. */
@@ -23,8 +24,8 @@ export interface Arguments {
 }
 
 /**
- * A script call whose bytes are made in one go: with hundreds of ids in a call, a list of arguments that
- * the client goes through again and again would cost as much as all the rest.
+ * A script call that is encoded here at once. A call has hundreds of ids. ioredis goes through a list of arguments several
+ * times, which would double the cost of a call.
  */
 export class ScriptCall extends Command {
   readonly #bytes: Buffer;
@@ -42,11 +43,17 @@ export class ScriptCall extends Command {
     return this.#bytes;
   }
 
-  /** Whoever calls a script watches the time itself. */
+  /** No timer of ioredis: server.ts has its own for the whole call. */
   override setTimeout(): void {}
 }
 
-/** A text as Redis reads it. */
+/** A bulk string of RESP. */
 export function bulk(text: string): string {
   return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
+}
+
+/** Arguments of a script call, the number of keys first. */
+export function listed(values: readonly (string | number)[]): Arguments {
+  const text = values.map((value) => bulk(String(value))).join('');
+  return { count: values.length, text, encoding: 'utf8' };
 }

@@ -4,55 +4,58 @@ import type { Address } from '../../config/values/address.ts';
 import { StoreUnavailable } from '../../ports/dedupe-store.ts';
 import type { Arguments, Script } from './call.ts';
 import { Server, type ServerOptions } from './server.ts';
-import { makePlaces, type Place } from './slots.ts';
+import { type HashTag, makeTags } from './slots.ts';
 import { nameOf, readRedirect, readSlots } from './topology.ts';
 
 type ClusterConfig = Extract<RedisServers, { cluster: unknown }>['cluster'];
 
-/** Milliseconds until the nodes are asked again who has which slots: while one cannot be reached, and otherwise. */
-const ASK_AGAIN = 200;
-const ASK_NOW_AND_THEN = 10_000;
-/** Redirections of one call: a slot that moves while its old node is out of date needs two. */
-const MOST_HOPS = 4;
+/** Milliseconds between two refreshes of the slots' owners: while a tag has no usable node, and otherwise. */
+const REFRESH_BROKEN_MS = 200;
+const REFRESH_WHOLE_MS = 10_000;
+/** Redirects of one call. A slot that moves while its old node is out of date needs two. */
+const MAX_REDIRECTS = 4;
 
 /**
- * Places of a Redis Cluster. Stays connected to the nodes of the config, since when all others have got new
- * addresses only they lead back, and to all nodes that those tell of.
+ * Script calls on the nodes of a Redis Cluster. Stays connected to the nodes of the config, too: when all nodes have new
+ * addresses, and connections to the old ones hang, only those addresses still lead to the cluster.
+ *
+ * The `Cluster` of ioredis 6 keeps asking the old ones then, and skips nodes that leave out their host; see
+ * cluster.test.ts. It also repeats a redirected call with the same bytes, whose deadline is on the first node's clock.
  */
 export class Cluster {
-  readonly places: readonly Place[];
+  readonly tags: readonly HashTag[];
   readonly #config: ClusterConfig;
   readonly #options: Omit<ServerOptions, 'target'>;
   readonly #servers = new Map<string, Server>();
-  /** By place. */
+  /** By tag. */
   #owners: (Server | undefined)[] = [];
   #reason = 'not connected to the Redis cluster yet';
-  #asking = false;
+  #refreshing = false;
   #timer: NodeJS.Timeout | undefined;
   #due = Number.POSITIVE_INFINITY;
   #next = 0;
   #closed = false;
 
   constructor(config: ClusterConfig, prefix: string, options: Omit<ServerOptions, 'target'>) {
-    this.places = makePlaces(prefix);
+    this.tags = makeTags(prefix);
     this.#config = config;
-    this.#options = { ...options, onChange: () => this.#askIn(0) };
+    this.#options = { ...options, onChange: () => this.#refreshIn(0) };
     for (const node of config.nodes) this.#server(node);
   }
 
-  async call(place: number, script: Script, argue: (deadline: number) => Arguments): Promise<number[]> {
+  async call(tag: number, script: Script, argue: (deadline: number) => Arguments): Promise<number[]> {
     const end = performance.now() + this.#options.timeout;
-    let server = this.#owners[place];
+    let server = this.#owners[tag];
     let left = this.#options.timeout;
     let asking = false;
-    for (let hops = 0; ; hops++) {
+    for (let redirects = 0; ; redirects++) {
       if (server === undefined) throw new StoreUnavailable(this.#reason);
       try {
         return await server.call(script, argue, left, asking);
       } catch (error) {
         left = end - performance.now();
-        const redirect = this.#redirect(place, server, error as Error);
-        if (redirect === null || hops === MOST_HOPS || left <= 0) throw error;
+        const redirect = this.#redirect(tag, server, error as Error);
+        if (redirect === null || redirects === MAX_REDIRECTS || left <= 0) throw error;
         ({ server, asking } = redirect);
       }
     }
@@ -66,18 +69,18 @@ export class Cluster {
     for (const server of this.#servers.values()) server.close();
   }
 
-  /** Where a call has to go that a node did not take; null when it failed for good. */
-  #redirect(place: number, from: Server, error: Error): { server: Server; asking: boolean } | null {
+  /** The node that must take a failed call instead; null when it failed for good. */
+  #redirect(tag: number, from: Server, error: Error): { server: Server; asking: boolean } | null {
     if (!(error.cause instanceof ReplyError) || this.#closed) return null;
     const redirect = readRedirect(error.message, this.#hostOf(from));
     if (redirect === null) {
-      if (error.message.startsWith('CLUSTERDOWN')) this.#askIn(ASK_AGAIN);
+      if (error.message.startsWith('CLUSTERDOWN')) this.#refreshIn(REFRESH_BROKEN_MS);
       return null;
     }
     const server = this.#server(redirect.address);
     if (redirect.kind === 'MOVED') {
-      this.#owners[place] = server;
-      this.#askIn(20);
+      this.#owners[tag] = server;
+      this.#refreshIn(20);
     }
     return { server, asking: redirect.kind === 'ASK' };
   }
@@ -98,35 +101,35 @@ export class Cluster {
     return '';
   }
 
-  #askIn(ms: number): void {
+  #refreshIn(ms: number): void {
     const due = performance.now() + ms;
-    // Who puts off what is due would put it off for ever under load.
+    // A refresh is never put off: under load it would be for ever.
     if (this.#closed || due >= this.#due) return;
     this.#due = due;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#ask(), ms);
+    this.#timer = setTimeout(() => void this.#refresh(), ms);
   }
 
-  /** Asks one node after the other who has which slots, until one answers. */
-  async #ask(): Promise<void> {
+  /** Asks the nodes in turn for the owners of all slots, until one answers. */
+  async #refresh(): Promise<void> {
     this.#due = Number.POSITIVE_INFINITY;
-    if (this.#asking) return this.#askIn(ASK_AGAIN);
-    this.#asking = true;
-    const servers = [...this.#servers.values()].filter((server) => server.usable);
-    // Another one first each time: what a node says that is cut off from the others is out of date.
+    if (this.#refreshing) return this.#refreshIn(REFRESH_BROKEN_MS);
+    this.#refreshing = true;
+    const servers = [...this.#servers.values()].filter((server) => server.isUsable);
+    // Begins with another node each time: a node that is cut off from the others has old answers.
     const first = servers.length === 0 ? 0 : this.#next++ % servers.length;
     for (const server of [...servers.slice(first), ...servers.slice(0, first)]) {
       const answer = await server.slots().catch(() => null);
       if (this.#closed) return;
-      if (answer !== null && this.#learn(readSlots(answer, this.#hostOf(server)))) break;
+      if (answer !== null && this.#apply(readSlots(answer, this.#hostOf(server)))) break;
     }
-    this.#asking = false;
-    const whole = this.places.every((_, place) => this.#owners[place]?.usable);
-    this.#askIn(whole ? ASK_NOW_AND_THEN : ASK_AGAIN);
+    this.#refreshing = false;
+    const isWhole = this.tags.every((_, tag) => this.#owners[tag]?.isUsable);
+    this.#refreshIn(isWhole ? REFRESH_WHOLE_MS : REFRESH_BROKEN_MS);
   }
 
-  /** Takes over what a node told; false when it knew of no node. */
-  #learn(ranges: ReturnType<typeof readSlots>): boolean {
+  /** Takes over the owners of all slots; false when there are none. */
+  #apply(ranges: ReturnType<typeof readSlots>): boolean {
     if (ranges.length === 0) return false;
     const known = new Set(this.#config.nodes.map(nameOf));
     for (const { nodes } of ranges) {
@@ -135,7 +138,7 @@ export class Cluster {
         this.#server(node);
       }
     }
-    this.#owners = this.places.map(({ slot }) => {
+    this.#owners = this.tags.map(({ slot }) => {
       const range = ranges.find(({ from, to }) => from <= slot && slot <= to);
       return range === undefined ? undefined : this.#server(range.nodes[0]!);
     });

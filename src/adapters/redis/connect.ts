@@ -4,12 +4,12 @@ import type { RedisLogin, RedisServers } from '../../config/dedupe/types.ts';
 import type { Address } from '../../config/values/address.ts';
 import type { TlsConfig } from '../../config/values/tls.ts';
 
-/** What one connection leads to. */
+/** The server of one connection: by URL, behind sentinels, or a node of a cluster. */
 export type Target = Exclude<RedisServers, { cluster: unknown }> | { node: Address; login: RedisLogin };
 
 /**
- * A client that connects in the background, for as long as it takes. Commands reject at once while there is no
- * connection and are never sent twice. `timeout`: milliseconds that a command may take.
+ * A client that connects in the background, and again after a loss. While there is no connection commands reject at once.
+ * No command is sent twice. `timeout`: milliseconds that a command may take.
  */
 export function connect(target: Target, timeout: number): Redis {
   const options = {
@@ -21,13 +21,13 @@ export function connect(target: Target, timeout: number): Redis {
     disconnectTimeout: 100,
     maxLoadingRetryTime: 1_000,
     retryStrategy: backoff,
-    // A server that was demoted or lost its primary keeps answering so until the address is resolved again.
+    // A server that was demoted or lost its primary answers so; a new connection finds the primary.
     reconnectOnError: (error: Error) => /\b(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN)\b/.test(error.message),
   };
   if ('url' in target) return new Redis(target.url, options);
   if ('node' in target) {
     const { node, login } = target;
-    // In a cluster the other nodes tell where keys have gone: the connection may stay.
+    // In a cluster the other nodes tell the new owner of a slot: the connection may stay.
     return new Redis({ ...options, ...node, ...loginOptions(login, node.host), reconnectOnError: null });
   }
   const { nodes, name, sentinelPassword, ...login } = target.sentinel;
@@ -38,13 +38,13 @@ export function connect(target: Target, timeout: number): Redis {
     name,
     sentinelCommandTimeout: timeout,
     sentinelRetryStrategy: backoff,
-    // A primary that is relieved takes writes for ten more seconds, which are lost.
+    // A primary that was replaced takes writes for ten more seconds, and they are lost.
     failoverDetector: true,
     ...(sentinelPassword === null ? {} : { sentinelPassword }),
     ...loginOptions(login),
     ...(sentinelTLS === null ? {} : { enableTLSForSentinelMode: true, sentinelTLS }),
   });
-  // The sentinels are connected to on their own to hear of a new primary; ioredis writes their errors to stderr.
+  // The failover detector has connections of its own to the sentinels; ioredis writes their errors to stderr.
   redis.on('connect', () => {
     const { failoverDetector } = (redis as unknown as { connector: Connector }).connector;
     for (const { client } of failoverDetector?.sentinels ?? []) client.on('error', () => {});
@@ -52,7 +52,7 @@ export function connect(target: Target, timeout: number): Redis {
   return redis;
 }
 
-/** The part of ioredis' connector that has no public name. */
+/** A private part of ioredis' connector. sentinel.test.ts would notice a change. */
 interface Connector {
   failoverDetector: { sentinels: { client: Redis }[] } | null;
 }

@@ -6,32 +6,39 @@ import {
   StoreUnavailable,
 } from '../../ports/dedupe-store.ts';
 import { type Arguments, bulk, type Script } from './call.ts';
-import { type Keyspace, openKeyspace, partsOf } from './keyspace.ts';
-import { claimScript, confirmScript, PENDING, PRINTS, releaseScript } from './scripts.ts';
+import { groupByTag, type Keyspace, openKeyspace } from './keyspace.ts';
+import { CHECKSUMS, claimScript, confirmScript, PENDING, releaseScript } from './scripts.ts';
 
 export type RedisDedupeOptions = RedisConfig & {
   /** Milliseconds that a confirmed id is remembered. */
   window: number;
   /** Milliseconds that a claim lives. */
   lease: number;
-  /** Told of connection errors, each once per outage, and of settings of a server that lose ids. */
+  /** Called for connection errors, each once per outage, and for settings of a server that lose ids. */
   onError(error: Error): void;
 };
 
-/** Ids in Redis. Connects in the background: until then, and while Redis is down, calls reject at once with `StoreUnavailable`. */
+/** Ids in Redis. Connects in the background. While Redis is away calls reject at once with `StoreUnavailable`. */
 export function redisDedupeStore(options: RedisDedupeOptions): DedupeStore {
   const { window, lease, onError } = options;
   const keys = openKeyspace(options, { scripts: [claimScript, confirmScript, releaseScript], onError });
   return {
     async claim(claims, owner) {
       const found: (ClaimOutcome | null)[] = new Array(claims.length).fill(null);
-      const error = await callAll(keys, claimScript, claims, [lease, `${owner}:`], false, (reply, at) => {
-        for (const index of at) found[index] = 'claimed';
-        for (let i = 1; i < reply.length; i += 2) {
-          const index = at[reply[i]!]!;
-          found[index] = outcomeOf(reply[i + 1]!, claims[index]!);
-        }
-      });
+      const error = await callAll(
+        keys,
+        claimScript,
+        claims,
+        [lease, `${owner}:`],
+        false,
+        (reply, indexes) => {
+          for (const index of indexes) found[index] = 'claimed';
+          for (let i = 1; i < reply.length; i += 2) {
+            const index = indexes[reply[i]!]!;
+            found[index] = outcomeOf(reply[i + 1]!, claims[index]!);
+          }
+        },
+      );
       if (error === null) return found as ClaimOutcome[];
       const some = found.some((outcome) => outcome !== null);
       throw new StoreUnavailable((error as Error).message, { cause: error }, some ? found : null);
@@ -50,55 +57,55 @@ export function redisDedupeStore(options: RedisDedupeOptions): DedupeStore {
   };
 }
 
-/** What it means that an id holds this checksum, or is somebody else's. */
+/** The outcome for an id that has a value already: a checksum, or PENDING for another owner's claim. */
 function outcomeOf(held: number, claim: Claim): ClaimOutcome {
   if (held === PENDING) return 'pending';
-  return held === claim.print % PRINTS ? 'duplicate' : 'changed';
+  return held === claim.print % CHECKSUMS ? 'duplicate' : 'changed';
 }
 
-/** What a script says of the claims that were at these positions. */
-type Told = (reply: number[], at: readonly number[]) => void;
+/** Takes a script's reply to the claims with these indexes. */
+type OnReply = (reply: number[], indexes: readonly number[]) => void;
 
 /**
- * Calls a script for each place that the claims are in, `printed` with their checksums; resolves, when all are settled,
- * with a failure if there was one.
+ * Calls a script once for each hash tag of the claims. `head`: arguments after the deadline. Resolves when all calls have
+ * settled: with the first failure, or null.
  */
 async function callAll(
   keys: Keyspace,
   script: Script,
   claims: readonly Claim[],
   head: (string | number)[],
-  printed: boolean,
-  told: Told = () => {},
+  withChecksums: boolean,
+  onReply: OnReply = () => {},
 ): Promise<Error | null> {
   if (claims.length === 0) return null;
   let failure: Error | null = null;
-  const call = async (place: number, items: readonly Claim[], at: readonly number[]): Promise<void> => {
-    const { prefix } = keys.places[place]!;
+  const call = async (tag: number, items: readonly Claim[], indexes: readonly number[]): Promise<void> => {
+    const { prefix } = keys.tags[tag]!;
     try {
-      const reply = await keys.call(place, script, (deadline) =>
-        scriptArguments(items, prefix, [deadline, ...head], printed),
+      const reply = await keys.call(tag, script, (deadline) =>
+        scriptArguments(items, prefix, [deadline, ...head], withChecksums),
       );
-      told(reply, at);
+      onReply(reply, indexes);
     } catch (error) {
-      // Its keys are on their way to another node: each of them is on one or the other.
+      // The slot is moving to another node. Each single key is on one of the two nodes.
       if (items.length > 1 && (error as Error).message.startsWith('TRYAGAIN')) {
-        await Promise.all(items.map((item, i) => call(place, [item], [at[i]!])));
+        await Promise.all(items.map((item, i) => call(tag, [item], [indexes[i]!])));
       } else failure ??= error as Error;
     }
   };
   await Promise.all(
-    partsOf(claims, ({ key }) => key, keys).map(({ place, items, at }) => call(place, items, at)),
+    groupByTag(claims, ({ key }) => key, keys).map(({ tag, items, indexes }) => call(tag, items, indexes)),
   );
   return failure;
 }
 
-/** The arguments after the script: number of keys, keys, `head`, checksums. */
+/** The arguments of a script: number of keys, keys, `head`, checksums. */
 function scriptArguments(
   claims: readonly Claim[],
   prefix: string,
   head: (string | number)[],
-  printed: boolean,
+  withChecksums: boolean,
 ): Arguments {
   const names = keyNames(
     prefix,
@@ -108,18 +115,21 @@ function scriptArguments(
   for (const name of names) text += `$${name.length}\r\n${name}\r\n`;
   for (const value of head) text += bulk(String(value));
   const count = 1 + claims.length + head.length;
-  if (!printed) return { count, text, encoding: 'latin1' };
+  if (!withChecksums) return { count, text, encoding: 'latin1' };
   for (const claim of claims) {
-    const print = String(claim.print % PRINTS);
-    text += `$${print.length}\r\n${print}\r\n`;
+    const checksum = String(claim.print % CHECKSUMS);
+    text += `$${checksum.length}\r\n${checksum}\r\n`;
   }
   return { count: count + claims.length, text, encoding: 'latin1' };
 }
 
-/** Bytes of a key, of its 16 base64 characters. */
+/** Bytes of a key's 16 base64 characters. */
 const KEY = 12;
 
-/** What Redis calls the keys of claims, each character a byte: with a prefix of two, 14 bytes, the most that a string of its smallest kind holds. */
+/**
+ * The names of claims in Redis, in latin1: each character is a byte. With a prefix of two bytes a name has 14, the most
+ * that fit a string of Redis' smallest kind.
+ */
 export function keyNames(prefix: string, keys: readonly string[]): string[] {
   const before = Buffer.from(prefix).toString('latin1');
   const bytes = Buffer.from(keys.join(''), 'base64').toString('latin1');

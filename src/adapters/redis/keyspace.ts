@@ -2,21 +2,21 @@ import type { RedisConfig } from '../../config/dedupe/types.ts';
 import type { Arguments, Script } from './call.ts';
 import { Cluster } from './cluster.ts';
 import { Server, type ServerOptions } from './server.ts';
-import { type Place, placeOf } from './slots.ts';
+import { type HashTag, tagOf } from './slots.ts';
 
-/** Where keys are kept: one server, or the nodes of a cluster. */
+/** The servers that keep the keys: one, or the nodes of a cluster. */
 export interface Keyspace {
-  /** Keys of one place may share a call. */
-  readonly places: readonly Place[];
+  /** Keys of one tag may share a call. */
+  readonly tags: readonly HashTag[];
   /**
-   * Calls a script on the keys of a place, with the arguments made for a deadline on the clock of the server that
-   * has it. Calls of one tick take effect in order. Rejects with `StoreUnavailable` when there is no answer in time.
+   * Calls a script on keys of one tag. `argue` makes the arguments for a deadline on the clock of the server that has
+   * them. Calls of one tick take effect in order. Rejects with `StoreUnavailable` when there is no answer in time.
    */
-  call(place: number, script: Script, argue: (deadline: number) => Arguments): Promise<number[]>;
+  call(tag: number, script: Script, argue: (deadline: number) => Arguments): Promise<number[]>;
   close(): void;
 }
 
-/** Connects in the background: until then calls reject at once. */
+/** Connects in the background; until then calls reject at once. */
 export function openKeyspace(
   config: RedisConfig,
   options: Omit<ServerOptions, 'target' | 'timeout'>,
@@ -25,32 +25,36 @@ export function openKeyspace(
   if ('cluster' in config) return new Cluster(config.cluster, prefix, { ...options, timeout });
   const server = new Server({ ...options, timeout, target: config });
   return {
-    places: [{ prefix, slot: 0 }],
-    call: (_place, script, argue) => server.call(script, argue),
+    tags: [{ prefix, slot: 0 }],
+    call: (_tag, script, argue) => server.call(script, argue),
     close: () => server.close(),
   };
 }
 
-/** Some of the things that were given, all of one place, and where each of them was. */
-export interface Part<T> {
-  place: number;
+/** The items of one tag, and their indexes among all. */
+export interface TagGroup<T> {
+  tag: number;
   items: readonly T[];
-  at: readonly number[];
+  indexes: readonly number[];
 }
 
-/** Parts things by the places of their keys. */
-export function partsOf<T>(items: readonly T[], keyOf: (item: T) => string, { places }: Keyspace): Part<T>[] {
-  if (places.length === 1) return [{ place: 0, items, at: [...items.keys()] }];
-  const parts = new Map<number, { items: T[]; at: number[] }>();
+/** Groups items by the tags of their keys. */
+export function groupByTag<T>(
+  items: readonly T[],
+  keyOf: (item: T) => string,
+  { tags }: Keyspace,
+): TagGroup<T>[] {
+  if (tags.length === 1) return [{ tag: 0, items, indexes: [...items.keys()] }];
+  const groups = new Map<number, { tag: number; items: T[]; indexes: number[] }>();
   for (let i = 0; i < items.length; i++) {
-    const place = placeOf(keyOf(items[i]!), places);
-    let part = parts.get(place);
-    if (part === undefined) {
-      part = { items: [], at: [] };
-      parts.set(place, part);
+    const tag = tagOf(keyOf(items[i]!), tags);
+    let group = groups.get(tag);
+    if (group === undefined) {
+      group = { tag, items: [], indexes: [] };
+      groups.set(tag, group);
     }
-    part.items.push(items[i]!);
-    part.at.push(i);
+    group.items.push(items[i]!);
+    group.indexes.push(i);
   }
-  return [...parts].map(([place, { items, at }]) => ({ place, items, at }));
+  return [...groups.values()];
 }

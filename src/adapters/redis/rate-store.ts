@@ -1,17 +1,17 @@
 import type { RedisConfig } from '../../config/dedupe/types.ts';
 import type { RateStore, TokenAsk, TokenGrant } from '../../ports/rate-store.ts';
-import { type Arguments, bulk, script } from './call.ts';
-import { openKeyspace, partsOf } from './keyspace.ts';
+import { type Arguments, listed, script } from './call.ts';
+import { groupByTag, openKeyspace } from './keyspace.ts';
 
 export type RedisRateOptions = RedisConfig & {
-  /** Told of connection errors, each once per outage, and of settings of a server that lose buckets. */
+  /** Called for connection errors, each once per outage, and for settings of a server that lose buckets. */
   onError(error: Error): void;
 };
 
 /**
- * KEYS are buckets, ARGV is [deadline], then [rate, owed, want] for each; the reply is [clock], then [granted,
- * left, wait in ms] for each. A bucket's
- * value is its tokens at a time, in ms of the server's clock; it is gone once the bucket is full again.
+ * KEYS are buckets. ARGV is [deadline], then [rate, owed, want] for each bucket. The reply is [clock], then [granted, left,
+ * wait in ms] for each. A bucket's value is its number of tokens and the time of that number, in ms of the server's clock.
+ * It expires when the bucket is full again.
  */
 const takeScript = script(`
 local time = redis.call('TIME')
@@ -40,17 +40,17 @@ end
 return reply
 `);
 
-/** Buckets in Redis. Connects in the background: until then, and while Redis is down, calls reject at once. */
+/** Token buckets in Redis. Connects in the background. While Redis is away calls reject at once. */
 export function redisRateStore(options: RedisRateOptions): RateStore {
   const keys = openKeyspace(options, { scripts: [takeScript], onError: options.onError });
 
   async function take(asks: readonly TokenAsk[]): Promise<TokenGrant[]> {
     const grants = new Array<TokenGrant>(asks.length);
     await Promise.all(
-      partsOf(asks, ({ key }) => key, keys).map(async ({ place, items, at }) => {
-        const { prefix } = keys.places[place]!;
-        const reply = await keys.call(place, takeScript, (deadline) => argumentsOf(items, prefix, deadline));
-        for (const [i, index] of at.entries()) {
+      groupByTag(asks, ({ key }) => key, keys).map(async ({ tag, items, indexes }) => {
+        const { prefix } = keys.tags[tag]!;
+        const reply = await keys.call(tag, takeScript, (deadline) => argumentsOf(items, prefix, deadline));
+        for (const [i, index] of indexes.entries()) {
           const [granted, left, wait] = reply.slice(i * 3 + 1, i * 3 + 4) as [number, number, number];
           grants[index] = { granted, left, wait };
         }
@@ -68,12 +68,10 @@ export function redisRateStore(options: RedisRateOptions): RateStore {
 }
 
 function argumentsOf(asks: readonly TokenAsk[], prefix: string, deadline: number): Arguments {
-  const values = [
+  return listed([
     asks.length,
     ...asks.map(({ key }) => `${prefix}rate:${key}`),
     deadline,
     ...asks.flatMap(({ rate, owed, want }) => [rate, owed, want]),
-  ];
-  const text = values.map((value) => bulk(String(value))).join('');
-  return { count: values.length, text, encoding: 'utf8' };
+  ]);
 }

@@ -1,12 +1,13 @@
 import { script } from './call.ts';
 
 /**
- * The scripts of the dedupe store. Values: a confirmed id holds its payload's checksum, less than `PRINTS`: Redis
- * has such small numbers once for all keys, unless it evicts by use (LRU, LFU). A claim holds its owner, which is no number.
+ * The scripts of the dedupe store. The value of a confirmed id is its payload's checksum, a number below `CHECKSUMS`: Redis
+ * shares such small numbers between all keys, unless it evicts by use (LRU, LFU). The value of a claim is its owner, which
+ * is no number.
  *
- * KEYS are the ids, ARGV is [deadline, life in ms, owner, ...]. After the deadline whoever called has
- * given up: a command that lay in the socket of a frozen server must not mark ids then.
- * A late release is still right: it frees nothing but what its owner holds.
+ * KEYS are the ids, ARGV is [deadline, life in ms, owner, ...]. After the deadline the caller has given up: a command that
+ * lay in the socket of a frozen server must not mark ids then. A release is right at any time: it frees only claims of its
+ * owner.
  */
 const clock = `
 local time = redis.call('TIME')
@@ -18,12 +19,12 @@ const unlessLate = `${clock}
 if now > tonumber(ARGV[1]) then return {now, -1} end
 `;
 
-/** Numbers from 0 of which Redis has one each for all keys (OBJ_SHARED_INTEGERS). */
-export const PRINTS = 10_000;
-/** In place of a checksum: somebody else has claimed the id. */
+/** Redis shares the numbers from 0 to 9999 between all keys (OBJ_SHARED_INTEGERS). */
+export const CHECKSUMS = 10_000;
+/** Replied instead of a checksum when another owner has claimed the id. */
 export const PENDING = -1;
 
-/** Replies with position (from 0) and checksum of those not claimed, one after the other. */
+/** Replies [clock], then the index (from 0) and the checksum of each id that it could not claim. */
 export const claimScript = script(`${unlessLate}
 local reply = {now}
 for i = 1, #KEYS do
@@ -42,8 +43,8 @@ return reply
 `);
 
 /**
- * ARGV goes on with the life of a claim and the checksums. What was somebody else's is so again: that is rare, and to
- * look first would cost every id a command. It only lives on for as long as if it were new.
+ * ARGV goes on with the life of a claim and the checksums. Another owner's value is overwritten and then restored, with its
+ * life from the start. That is rare; to look first would cost every id a command.
  */
 export const confirmScript = script(`${unlessLate}
 local lease = ARGV[4]

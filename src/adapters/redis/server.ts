@@ -10,18 +10,18 @@ export interface ServerOptions {
   timeout: number;
   /** Loaded before the first call on a connection. */
   scripts: readonly Script[];
-  /** Told of connection errors, each once per outage, and of settings of the server that lose keys. */
+  /** Called for connection errors, each once per outage, and for settings of the server that lose keys. */
   onError(error: Error): void;
-  /** The server became usable, or no longer is. */
+  /** Called when the server becomes usable, and when it no longer is. */
   onChange?(): void;
 }
 
-/** Part of a call's time in which it has to come into force. */
+/** The part of a call's time in which the server must begin it. */
 const DEADLINE_SHARE = 0.75;
 
 /**
- * Script calls on one Redis server, or whatever answers at its address. Connects in the background: until then,
- * and while the server is down or hangs, calls reject at once with `StoreUnavailable`.
+ * Script calls on one Redis server. Connects in the background. While the server is down or hangs, calls reject at once
+ * with `StoreUnavailable`.
  */
 export class Server {
   readonly #options: ServerOptions;
@@ -40,7 +40,7 @@ export class Server {
     this.#redis = connect(options.target, Math.max(1_000, options.timeout * 2));
     this.#redis.on('ready', () => void this.#prepare());
     this.#redis.on('close', () => this.#setUsable(false));
-    // The client gives up when it is told to disconnect while it asks the sentinels.
+    // ioredis gives up when a connection ends while it asks the sentinels.
     this.#redis.on('end', () => setTimeout(() => this.#reconnect(), 500));
     this.#redis.on('error', (error) => {
       this.#reason = error.message;
@@ -48,13 +48,13 @@ export class Server {
     });
   }
 
-  get usable(): boolean {
+  get isUsable(): boolean {
     return this.#usable;
   }
 
   /**
-   * Calls a script, with the arguments made for a deadline on this server's clock. `timeout`: milliseconds in
-   * which the call settles. `asking`: the server is about to take over the keys' place from another.
+   * Calls a script. `argue` makes the arguments for a deadline on this server's clock. The call settles within `timeout`
+   * ms. `asking`: the keys' slot is moving to this server (ASKING of Redis Cluster).
    */
   call(
     script: Script,
@@ -63,7 +63,7 @@ export class Server {
     asking = false,
   ): Promise<number[]> {
     if (!this.#usable) return Promise.reject(new StoreUnavailable(this.#reason));
-    // Earlier than we give up ourselves: the clocks are known to a round trip only, and an answer needs time.
+    // Earlier than our own limit: the clock is an estimate, and an answer needs time.
     const args = argue(this.#clock.at(performance.now() + timeout * DEADLINE_SHARE));
     return new Promise((resolve, reject) => {
       let settled = false;
@@ -75,7 +75,7 @@ export class Server {
         else reject(this.#unavailable(error));
       };
       const timer = setTimeout(() => {
-        // Timers run before sockets are read: after a busy moment of ours the answer may be there already.
+        // Timers run before sockets are read. When this process was busy, the answer may have arrived.
         setImmediate(() => {
           if (settled) return;
           this.#reason = `no answer from Redis within ${this.#options.timeout} ms`;
@@ -85,7 +85,7 @@ export class Server {
       }, timeout);
       this.#send(new ScriptCall('evalsha', script.sha, args), asking)
         .catch((error: Error) => {
-          // The server has been restarted behind a proxy, or its scripts were flushed.
+          // Its scripts were flushed, or it was restarted behind a proxy.
           if (!(error instanceof ReplyError) || !error.message.startsWith('NOSCRIPT')) throw error;
           return this.#send(new ScriptCall('eval', script.text, args), asking);
         })
@@ -98,7 +98,7 @@ export class Server {
     });
   }
 
-  /** Which node of the cluster has which slots, as this one knows; rejects with `StoreUnavailable`. */
+  /** This node's reply to CLUSTER SLOTS. Rejects with `StoreUnavailable`. */
   async slots(): Promise<unknown> {
     if (!this.#usable) throw new StoreUnavailable(this.#reason);
     try {
@@ -115,11 +115,11 @@ export class Server {
     this.#usable = false;
     this.#reason = 'closed';
     this.#redis.disconnect();
-    // A server that hangs would keep the socket half open.
+    // Otherwise the socket would wait for a server that hangs.
     this.#redis.stream?.destroy();
   }
 
-  /** Writes a command; those of the same tick go out in one packet, in order. */
+  /** Writes a command. Commands of one tick go out together, in order. */
   #send(call: ScriptCall, asking: boolean): Promise<number[]> {
     const { stream } = this.#redis;
     if (!this.#corked) {
@@ -130,13 +130,13 @@ export class Server {
         stream.uncork();
       });
     }
-    // Holds for the next command only; when it fails the script call fails too.
+    // Holds for the next command only. When it fails the script call fails, too.
     if (asking) this.#redis.asking().catch(() => {});
     this.#redis.sendCommand(call);
     return call.promise as Promise<number[]>;
   }
 
-  /** What must be known and loaded before the first call on a new connection. */
+  /** Asks for the clock and loads the scripts, before the first call on a new connection. */
   async #prepare(): Promise<void> {
     const redis = this.#redis;
     const { stream } = redis;
@@ -164,7 +164,7 @@ export class Server {
     this.#options.onChange?.();
   }
 
-  /** Ends a connection that does not answer; the client then makes another. */
+  /** Ends a connection that does not answer. ioredis then makes another. */
   #hangUp(): void {
     this.#redis.stream?.destroy();
   }
@@ -173,7 +173,7 @@ export class Server {
     if (!this.#closed) this.#redis.connect().catch(() => {});
   }
 
-  /** All our keys expire, so that every policy but noeviction may drop them before their time. */
+  /** All our keys expire, so every policy but noeviction may delete them too early. */
   #warnOfEviction(memory: string): void {
     const limit = /^maxmemory:(\d+)/m.exec(memory)?.[1];
     const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1];
@@ -181,7 +181,7 @@ export class Server {
     this.#report(new Error(`Redis may forget keys too early: maxmemory-policy is ${policy}, not noeviction`));
   }
 
-  /** The client's own messages are about its options; what the server says is worth reading. */
+  /** Keeps the message of a Redis error; those of ioredis are about its options, so #reason replaces them. */
   #unavailable(error: Error): StoreUnavailable {
     if (error instanceof StoreUnavailable) return error;
     const reason = error instanceof ReplyError ? error.message : this.#reason;

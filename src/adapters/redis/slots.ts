@@ -1,44 +1,41 @@
 /** Slots of a cluster. */
 const SLOTS = 16_384;
-/** Places in which keys of a cluster are kept: a call costs about as much as ten ids, so ids share few places. */
-const PLACES = 64;
+/** Few tags, so that many ids share a call: a call costs about as much as ten ids. */
+const TAGS = 64;
 
-/** Keys that begin with `prefix` are all in `slot`. */
-export interface Place {
+/** Redis Cluster keeps all keys that begin with `prefix`, which has a hash tag, in `slot`. */
+export interface HashTag {
   prefix: string;
   slot: number;
 }
 
-/**
- * Places spread evenly over the slots, each made by a name in braces after the prefix; only one when the prefix
- * itself has such a name.
- */
-export function makePlaces(prefix: string): Place[] {
+/** Makes tags whose slots are spread evenly. When the prefix itself has a hash tag there is only that one. */
+export function makeTags(prefix: string): HashTag[] {
   if (/^[^{]*\{[^}]+\}/.test(prefix)) return [{ prefix, slot: slotOf(prefix) }];
-  const places: Place[] = [];
-  for (let found = 0, n = 0; found < PLACES; n++) {
+  const tags: HashTag[] = [];
+  for (let found = 0, n = 0; found < TAGS; n++) {
     const tagged = `${prefix}{${n.toString(36)}}`;
     const slot = slotOf(tagged);
-    const index = Math.floor(slot / (SLOTS / PLACES));
-    if (places[index] !== undefined) continue;
-    places[index] = { prefix: tagged, slot };
+    const index = Math.floor(slot / (SLOTS / TAGS));
+    if (tags[index] !== undefined) continue;
+    tags[index] = { prefix: tagged, slot };
     found++;
   }
-  return places;
+  return tags;
 }
 
-/** The place of a key, by its name without prefix. */
-export function placeOf(name: string, places: readonly Place[]): number {
-  return places.length === 1 ? 0 : crc16(name) % places.length;
+/** The index of the tag for a key, by the key's name without prefix. */
+export function tagOf(name: string, tags: readonly HashTag[]): number {
+  return tags.length === 1 ? 0 : crc16(name) % tags.length;
 }
 
-/** The slot that a cluster keeps a key in: by what is in its first braces, if anything is. */
+/** The slot of a key. It depends only on the text in the key's first braces, if there is any. */
 export function slotOf(key: string): number {
   const hashed = /^[^{]*\{([^}]+)\}/.exec(key)?.[1] ?? key;
   return crc16(Buffer.from(hashed).toString('latin1')) % SLOTS;
 }
 
-/** CRC-16/XMODEM, of characters up to 255. */
+/** CRC-16/XMODEM of a latin1 text. By hand: cluster-key-slot takes twice as long, and gets `{}a{b}` wrong. */
 function crc16(text: string): number {
   let crc = 0;
   for (let i = 0; i < text.length; i++) {

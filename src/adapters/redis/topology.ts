@@ -1,13 +1,16 @@
 import type { Address } from '../../config/values/address.ts';
 
-/** Slots `from` to `to`, and the nodes that have them: the primary first, then its replicas. */
+/** The nodes that have the slots `from` to `to`: the primary first, then its replicas. */
 export interface SlotRange {
   from: number;
   to: number;
   nodes: Address[];
 }
 
-/** The reply to CLUSTER SLOTS. `asked`: the host that gave it; a node that does not know its own address leaves it out. */
+/**
+ * Reads a reply to CLUSTER SLOTS. A node may leave its host out, when it does not know it or with
+ * `cluster-preferred-endpoint-type unknown-endpoint`: then it is `asked`, the host of the node that replied.
+ */
 export function readSlots(reply: unknown, asked: string): SlotRange[] {
   const ranges: SlotRange[] = [];
   for (const entry of reply as [number, number, ...[string | null, number][]][]) {
@@ -19,7 +22,7 @@ export function readSlots(reply: unknown, asked: string): SlotRange[] {
   return ranges;
 }
 
-/** What MOVED and ASK say: where a slot has gone, or where it is going. Null for other errors. */
+/** Reads the errors MOVED (the slot has moved to that node) and ASK (it is moving). Null for other errors. */
 export function readRedirect(
   message: string,
   asked: string,
@@ -30,6 +33,7 @@ export function readRedirect(
   return { kind: kind as 'MOVED' | 'ASK', address: { host: host || asked, port: Number(port) } };
 }
 
+/** `host:port`. */
 export function nameOf({ host, port }: Address): string {
   return `${host}:${port}`;
 }

@@ -1,10 +1,10 @@
 import type { RedisConfig } from '../../config/dedupe/types.ts';
 import type { StreamPart, WindowChange, WindowStore } from '../../ports/window-store.ts';
-import { type Arguments, bulk, script } from './call.ts';
-import { openKeyspace, partsOf } from './keyspace.ts';
+import { type Arguments, bulk, listed, script } from './call.ts';
+import { groupByTag, openKeyspace } from './keyspace.ts';
 
 export type RedisWindowOptions = RedisConfig & {
-  /** Told of connection errors, each once per outage, and of settings of a server that lose state. */
+  /** Called for connection errors, each once per outage, and for settings of a server that lose state. */
   onError(error: Error): void;
 };
 
@@ -15,9 +15,9 @@ if now > tonumber(ARGV[1]) then return {now, -1} end
 `;
 
 /**
- * KEYS are hashes, one for each part, whose field without a name is the mark. ARGV is [deadline], then for each part
- * [expected, mark, life, names and values, names that go] with two counts before the lists. Replies [clock], then
- * 1 or 0 for each part.
+ * KEYS are hashes, one for each part; the field with the empty name is the part's mark. ARGV is [deadline], then for each
+ * part [expected mark, new mark, life, length of the first list, length of the second, names and values to set, names to
+ * delete]. Replies [clock], then 1 or 0 for each part.
  */
 const changeScript = script(`${clock}
 local reply = {now}
@@ -55,23 +55,23 @@ return reply
 
 type Change = StreamPart & WindowChange;
 
-/** State of streams in Redis, one hash for each part. Connects in the background: until then calls reject at once. */
+/** State of streams in Redis, one hash for each part. Connects in the background; until then calls reject at once. */
 export function redisWindowStore(options: RedisWindowOptions): WindowStore {
   const keys = openKeyspace(options, { scripts: [changeScript, loadScript], onError: options.onError });
 
   async function load(part: StreamPart) {
     const name = nameOf(part);
-    const place = partsOf([name], (one) => one, keys)[0]!.place;
-    const key = keys.places[place]!.prefix + name;
+    const { tag } = groupByTag([name], (one) => one, keys)[0]!;
+    const key = keys.tags[tag]!.prefix + name;
     let cursor = '0';
     let mark: string | null = null;
     const entries = new Map<string, string>();
     do {
-      const reply: unknown[] = await keys.call(place, loadScript, (deadline) =>
+      const reply: unknown[] = await keys.call(tag, loadScript, (deadline) =>
         listed([1, key, deadline, cursor]),
       );
       const [, next, now, ...fields] = reply.map(String) as [string, string, string, ...string[]];
-      // Changed between two steps: what was read belongs to two states.
+      // The part changed between two steps: these entries belong to two states.
       if (mark !== null && now !== mark) return load(part);
       mark = now;
       cursor = next;
@@ -86,12 +86,12 @@ export function redisWindowStore(options: RedisWindowOptions): WindowStore {
     async change(changes) {
       const made = new Array<boolean>(changes.length).fill(false);
       await Promise.all(
-        partsOf(changes, nameOf, keys).map(async ({ place, items, at }) => {
-          const { prefix } = keys.places[place]!;
-          const reply = await keys.call(place, changeScript, (deadline) =>
+        groupByTag(changes, nameOf, keys).map(async ({ tag, items, indexes }) => {
+          const { prefix } = keys.tags[tag]!;
+          const reply = await keys.call(tag, changeScript, (deadline) =>
             changeArguments(items, prefix, deadline),
           );
-          for (const [i, index] of at.entries()) made[index] = reply[i + 1] === 1;
+          for (const [i, index] of indexes.entries()) made[index] = reply[i + 1] === 1;
         }),
       );
       return made;
@@ -113,10 +113,10 @@ function changeArguments(changes: readonly Change[], prefix: string, deadline: n
   text += bulk(String(deadline));
   for (const { entries, expected, mark, life } of changes) {
     let set = '';
-    let gone = '';
+    let removed = '';
     let sets = 0;
     for (const [name, value] of entries) {
-      if (value === null) gone += bulk(name);
+      if (value === null) removed += bulk(name);
       else {
         set += bulk(name) + bulk(value);
         sets++;
@@ -124,13 +124,8 @@ function changeArguments(changes: readonly Change[], prefix: string, deadline: n
     }
     const head = [expected ?? '', mark, life, sets * 2, entries.size - sets];
     for (const value of head) text += bulk(String(value));
-    text += set + gone;
+    text += set + removed;
     count += head.length + sets + entries.size;
   }
   return { count, text, encoding: 'utf8' };
-}
-
-function listed(values: (string | number)[]): Arguments {
-  const text = values.map((value) => bulk(String(value))).join('');
-  return { count: values.length, text, encoding: 'utf8' };
 }

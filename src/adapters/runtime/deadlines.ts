@@ -1,14 +1,14 @@
 import { addPlaced, type Placed, removePlaced } from '../../core/placed.ts';
 
-/** Something that may be under way for too long. */
+/** Work with a time limit. */
 export interface Timed extends Placed {
-  /** Whether it has to end; `now` is on the clock of `performance.now()`. */
+  /** Whether it has to end at `now` (`performance.now()`). */
   isDue(now: number): boolean;
-  /** `now` is that of `isDue`. */
+  /** Ends it; `now` is that of `isDue`. */
   expire(now: number): void;
 }
 
-/** What is under way. */
+/** The work in hand. */
 export class Deadlines {
   readonly #list: Timed[] = [];
 
@@ -20,7 +20,7 @@ export class Deadlines {
     removePlaced(this.#list, timed);
   }
 
-  /** Expires what is due; `expire` may delete the one that it is called for. */
+  /** Expires all work that is due. `expire` may delete its own. */
   sweep(now: number): void {
     for (let i = this.#list.length - 1; i >= 0; i--)
       if (this.#list[i]!.isDue(now)) this.#list[i]!.expire(now);

@@ -3,25 +3,25 @@ import { readdir } from 'node:fs/promises';
 import { isOutOfDescriptors } from '../../core/lifecycle.ts';
 
 export interface Descriptors {
-  /** How many the process may have open; Infinity when that is not known. */
+  /** File descriptors that the process may have open; Infinity when that is not known. */
   limit: number;
-  /** How few left are too few; connections leave twice as many. */
+  /** With fewer left there is a problem. Connections leave twice as many. */
   reserve: number;
-  /** What is wrong, or null. */
+  /** The problem, or null. */
   problem(): string | null;
 }
 
 export interface DescriptorOptions {
-  /** Called each second with how many are open, where the platform tells. */
+  /** Called each second with the number of open descriptors, on Linux. */
   onCount(used: number): void;
   onChange(problem: string | null): void;
 }
 
 const LOOK_MS = 1000;
-/** Where Linux lists what is open. */
+/** Linux lists the open descriptors here. */
 const OPEN = '/proc/self/fd';
 
-/** Looks once a second how many file descriptors are open: connections, files and stores all take them. */
+/** Counts the open file descriptors once a second: connections, files and stores take them. */
 export function watchDescriptors({ onCount, onChange }: DescriptorOptions): Descriptors {
   const limit = descriptorLimit();
   const reserve = Math.max(4, Math.min(64, Math.floor(limit / 40)));
@@ -40,7 +40,7 @@ export function watchDescriptors({ onCount, onChange }: DescriptorOptions): Desc
     onChange(problem);
   }
   async function count(): Promise<string | null> {
-    // One of them is the folder's own.
+    // One of them belongs to this look at the folder.
     const used = (await readdir(OPEN)).length - 1;
     onCount(used);
     if (limit - used >= reserve) return null;
@@ -57,7 +57,7 @@ function usedUp(error: unknown, limit: number): string {
   return `file descriptors: the process has used up its limit of ${limit}`;
 }
 
-/** The soft limit, which Node has raised to the hard one. */
+/** The soft limit. Node raises it to the hard one. */
 function descriptorLimit(): number {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];

@@ -5,18 +5,18 @@ import type { Coding } from '../../ports/platform.ts';
 
 type Kind = 'gzip' | 'inflate' | 'inflateRaw' | 'br' | 'zstd';
 type Options = zlib.ZlibOptions & { info?: true };
-/** With `info`, zlib tells how many bytes it took: it stops in silence at what follows the stream. */
+/** With `info`, zlib tells how many bytes it read: it says nothing of bytes after the stream. */
 type Inflated = { buffer: Buffer; engine: { bytesWritten: number } };
 type InflateSync = (bytes: Uint8Array, options: Options) => Inflated;
 type Stream = (zlib.Gunzip | zlib.Inflate | zlib.InflateRaw | zlib.BrotliDecompress) & AsyncIterable<Buffer>;
 
-/** Bodies up to this size are inflated at once when they stay small: a trip to the thread pool costs more. */
+/** Bytes of a body, before and after, that is inflated at once: a trip to the thread pool costs more. */
 const INLINE = 4096;
 const INLINE_OUT = 64 * 1024;
 const CHUNK = 64 * 1024;
-/** Streams that are inflated at once. Each may need a window of 16 MiB beside what it makes. */
+/** Streams that are inflated at the same time. Each may need a window of 16 MiB beside its output. */
 const AT_ONCE = 2;
-/** A few bytes may ask for a window of 2 GiB: 8 MiB is what all must take (RFC 8878 section 3.1.1.1.2). */
+/** A few bytes may ask for a window of 2 GiB. Every decoder must support 8 MiB (RFC 8878 section 3.1.1.1.2). */
 const ZSTD = { params: { [zlib.constants.ZSTD_d_windowLogMax]: 23 } };
 
 const inline: Record<Kind, InflateSync> = {
@@ -42,7 +42,7 @@ export function makeInflate() {
     try {
       if (bytes.length > INLINE) return await turns(() => inflateStream(kind, bytes, grow));
       const small = inflateSmall(kind, bytes);
-      // Where so much is too much already, this throws.
+      // Throws when even that is too much.
       grow(small?.length ?? INLINE_OUT + 1);
       if (small !== null) return small;
       grow(-INLINE_OUT - 1);
@@ -54,7 +54,7 @@ export function makeInflate() {
   };
 }
 
-/** HTTP's deflate is the zlib format (RFC 9110 8.4.1.2), but some clients send it raw. */
+/** HTTP's `deflate` is the zlib format (RFC 9110 section 8.4.1.2), but some clients send raw deflate. */
 function kindOf(coding: Coding, bytes: Uint8Array): Kind {
   if (coding !== 'deflate') return coding;
   const isZlib = bytes.length > 1 && (bytes[0]! & 0x0f) === 8 && ((bytes[0]! << 8) | bytes[1]!) % 31 === 0;
@@ -65,7 +65,7 @@ function optionsOf(kind: Kind): Options {
   return kind === 'zstd' ? (ZSTD as Options) : {};
 }
 
-/** Null when it would become more than `INLINE_OUT` bytes. */
+/** Inflates at once; null when the output is over `INLINE_OUT` bytes. */
 function inflateSmall(kind: Kind, bytes: Uint8Array): Uint8Array | null {
   try {
     const options: Options = { ...optionsOf(kind), maxOutputLength: INLINE_OUT, info: true };
@@ -83,12 +83,12 @@ async function inflateStream(
   bytes: Uint8Array,
   grow: (bytes: number) => void,
 ): Promise<Uint8Array> {
-  // Who gave up while others had their turn is told of here.
+  // Throws when the client has gone while other streams had their turn.
   grow(0);
   const stream = streams[kind]({ ...optionsOf(kind), chunkSize: CHUNK });
   const chunks: Buffer[] = [];
   stream.end(bytes);
-  // What throws here also ends the stream.
+  // An error in this loop also ends the stream.
   for await (const chunk of stream) {
     grow(chunk.length);
     chunks.push(chunk);

@@ -7,7 +7,7 @@ import {
 } from '../../ports/dedupe-store.ts';
 import { openDatabase, type Schema, transaction } from './open.ts';
 
-/** The owner of a confirmed id is null. `expires` is in ms since 1970. */
+/** `owner` is null in the row of a confirmed id. `expires` is in ms since 1970. */
 const schema: Schema = {
   version: 1,
   sql: `
@@ -30,15 +30,15 @@ interface Times {
 }
 
 /**
- * Ids in SQLite, in `dedupe.db` of the folder `path`. Throws when the folder cannot be used. Ids survive a
- * crash of the process; loss of power may forget the newest ones, whose copies then pass as new. That can
- * store an event twice but never loses one, and is worth not waiting for the disk with each group.
+ * Ids in SQLite, in `dedupe.db` of the folder `path`. Throws when the folder cannot be used. Ids survive a crash of the
+ * process. Loss of power may lose the newest ids: a copy of such an event is stored a second time, but no event is lost.
+ * In return no group waits for the disk.
  */
 export function sqliteDedupeStore({ path, ...times }: Times & { path: string }): DedupeStore {
   return new SqliteDedupeStore(openDedupeDatabase(path), times);
 }
 
-/** Opens the database of a dedupe store; rows that have expired are left to the store. */
+/** Opens the database of a dedupe store. */
 export function openDedupeDatabase(folder: string): DatabaseSync {
   return openDatabase(folder, 'dedupe.db', schema);
 }
@@ -52,7 +52,7 @@ export class SqliteDedupeStore implements DedupeStore {
   readonly #free: StatementSync;
   readonly #expire: StatementSync;
 
-  /** Works on an open database, and closes it at the end. */
+  /** Takes over an open database: `close` closes it. */
   constructor(db: DatabaseSync, times: Times) {
     this.#db = db;
     this.#times = times;
@@ -104,7 +104,7 @@ export class SqliteDedupeStore implements DedupeStore {
     }
   }
 
-  /** Deletes some expired ids: a few more than were just claimed, so that they cannot pile up. */
+  /** Deletes expired ids, a few more than were just claimed: so they cannot pile up. */
   #clean(claimed: number, now: number): void {
     try {
       this.#expire.run(now, claimed + 16);

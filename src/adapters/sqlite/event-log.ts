@@ -9,9 +9,10 @@ import type {
   RecordSink,
 } from '../../ports/event-log.ts';
 import type { LogReader, Range } from '../../ports/log-reader.ts';
+import { SqliteConsumption } from './consumption.ts';
+import { Groups } from './groups.ts';
 import { rangesOf, readRanges } from './log-reader.ts';
 import { durable, openDatabase, transaction } from './open.ts';
-import { Reader } from './reader.ts';
 import { type Retention, retain } from './retention.ts';
 import { type Row, toRow } from './rows.ts';
 import { schema, Tables, type Topic } from './tables.ts';
@@ -20,19 +21,19 @@ export interface SqliteEventLogOptions {
   /** Folder; the log is `log.db` in it. */
   path: string;
   retention: Retention;
-  /** Told of faults that no caller sees: retention that fails, records removed before a group read them. */
+  /** Called for faults that no caller sees: failed retention, records that were deleted before a group read them. */
   onError(error: Error): void;
 }
 
 const MAX_RECORD = 16 * 1024 * 1024;
-/** Milliseconds between looks at what is too old. */
+/** Milliseconds between two looks for records that are too old. */
 const RETENTION_INTERVAL = 10_000;
-/** Milliseconds between attempts to write again after a failure, while nothing is appended. */
+/** Milliseconds between two attempts to write after a failure, while nothing is appended. */
 const PROBE_INTERVAL = 1_000;
 
 /**
- * The log in one SQLite file, for one process: one partition per topic, topics made when first named.
- * `stored` means on disk (fsync). Throws when the folder cannot be used.
+ * The log in one SQLite file, for one process. Each topic has one partition, and is made when it is first named. `stored`
+ * means on disk (fsync). Throws when the folder cannot be used.
  */
 export function sqliteEventLog(options: SqliteEventLogOptions): EventLog & LogReader {
   return new SqliteEventLog(options);
@@ -42,21 +43,21 @@ class SqliteEventLog implements EventLog, LogReader {
   readonly #options: SqliteEventLogOptions;
   readonly #db: DatabaseSync;
   readonly #tables: Tables;
-  readonly #readers = new Set<Reader>();
-  /** Who reads a topic in a group: the first holds it, the others wait for it. */
-  readonly #queues = new Map<string, { group: string; topic: Topic; readers: Reader[] }>();
+  readonly #groups: Groups;
+  readonly #readers = new Set<SqliteConsumption>();
   readonly #timer: NodeJS.Timeout;
   #retaining = false;
   #fault: string | null = null;
-  /** Bytes that could not be stored, and when (performance.now) to try again whether they can. */
+  /** Bytes that could not be stored, and the time (performance.now) of the next attempt. */
   #failed = 0;
-  #probe = 0;
+  #probeAt = 0;
   #closing: Promise<void> | null = null;
 
   constructor(options: SqliteEventLogOptions) {
     this.#options = options;
     this.#db = openDatabase(options.path, 'log.db', schema);
     this.#tables = new Tables(this.#db);
+    this.#groups = new Groups(this.#tables);
     this.#timer = setInterval(() => this.#retain(), RETENTION_INTERVAL).unref();
     this.#retain();
   }
@@ -70,24 +71,23 @@ class SqliteEventLog implements EventLog, LogReader {
 
   async consume(options: ConsumeOptions, sink: RecordSink): Promise<Consumption> {
     const { group } = options;
-    const found = this.#start(options);
-    const reader = new Reader(group, sink, {
+    const topics = this.#start(options);
+    const reader = new SqliteConsumption({
+      group,
+      sink,
       tables: this.#tables,
       commit: (name, positions) =>
         transaction(this.#db, () => {
           for (const { topic, next } of positions) this.#tables.savePosition(name, topic, next);
         }),
-      released: (one) => this.#release(one),
+      released: () => {
+        this.#readers.delete(reader);
+        this.#groups.leave(reader);
+      },
       onError: this.#options.onError,
     });
     this.#readers.add(reader);
-    for (const topic of found) {
-      const id = JSON.stringify([group, topic.name]);
-      const queue = this.#queues.get(id) ?? { group, topic, readers: [] };
-      this.#queues.set(id, queue);
-      queue.readers.push(reader);
-      if (queue.readers[0] === reader) this.#give(queue);
-    }
+    this.#groups.join(group, topics, reader);
     onAbort(options.signal, () => void reader.stop().catch(this.#options.onError));
     return reader;
   }
@@ -102,8 +102,8 @@ class SqliteEventLog implements EventLog, LogReader {
 
   problem(): string | null {
     if (this.#closing !== null) return 'closed';
-    // What was wrong may have passed, and nobody appends while this says that it has not.
-    if (this.#fault !== null && performance.now() >= this.#probe) {
+    // Nobody appends while there is a problem, so only an attempt here shows that it has passed.
+    if (this.#fault !== null && performance.now() >= this.#probeAt) {
       this.#try(this.#failed, () => this.#tables.probe((work) => durable(this.#db, work), this.#failed));
     }
     return this.#fault;
@@ -124,7 +124,7 @@ class SqliteEventLog implements EventLog, LogReader {
   /** Writes the rows that fit, all or none. */
   #store(records: LogRecord[], rows: Row[], fits: (row: Row) => boolean): boolean {
     const timestamp = Date.now();
-    // What the topics will be: only known to be so after the commit.
+    // The topics' next state, which holds only after the commit.
     const changed = new Map<string, Topic>();
     const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
     const written = this.#try(bytes, () => {
@@ -144,12 +144,12 @@ class SqliteEventLog implements EventLog, LogReader {
     });
     if (!written) return false;
     for (const [name, topic] of changed) Object.assign(this.#tables.topic(name), topic);
-    for (const { topic, readers } of this.#queues.values()) if (changed.has(topic.name)) readers[0]?.wake();
+    this.#groups.wake(changed);
     if (this.#tables.bytes > this.#options.retention.size) this.#retain();
     return true;
   }
 
-  /** False, and a problem, when `work`, which writes so many bytes, throws. */
+  /** Runs `work`, which writes so many bytes; false, and a problem, when it throws. */
   #try(bytes: number, work: () => void): boolean {
     if (!this.#db.isOpen) return false;
     try {
@@ -159,12 +159,12 @@ class SqliteEventLog implements EventLog, LogReader {
     } catch (error) {
       this.#fault = `embedded log: ${(error as Error).message}`;
       this.#failed = Math.min(bytes, MAX_RECORD);
-      this.#probe = performance.now() + PROBE_INTERVAL;
+      this.#probeAt = performance.now() + PROBE_INTERVAL;
       return false;
     }
   }
 
-  /** The topics by name, each with a position for the group from now on. */
+  /** The topics, made where they are missing; the group has a position in each from now on. */
   #start({ group, topics: names, from, starts }: ConsumeOptions): Topic[] {
     if (this.#closing !== null) throw new Error('The embedded log is closed');
     const topics = [...new Set(names)].map((name) => this.#tables.topic(name));
@@ -177,22 +177,7 @@ class SqliteEventLog implements EventLog, LogReader {
     return topics;
   }
 
-  #give({ group, topic, readers }: { group: string; topic: Topic; readers: Reader[] }): void {
-    readers[0]?.hold(topic, this.#tables.position(group, topic)!);
-  }
-
-  #release(reader: Reader): void {
-    this.#readers.delete(reader);
-    for (const [id, queue] of this.#queues) {
-      const place = queue.readers.indexOf(reader);
-      if (place === -1) continue;
-      queue.readers.splice(place, 1);
-      if (queue.readers.length === 0) this.#queues.delete(id);
-      else if (place === 0) this.#give(queue);
-    }
-  }
-
-  /** Deletes what is too old or too much in small steps, with turns of the event loop between them. */
+  /** Deletes records over the retention in small steps, with turns of the event loop between them. */
   #retain(): void {
     if (this.#retaining) return;
     this.#retaining = true;

@@ -1,13 +1,13 @@
 import type { LogReader, Range } from '../../ports/log-reader.ts';
 import type { Tables } from './tables.ts';
 
-/** One step holds the event loop for a few ms at most. */
+/** Limits of one step, so that it holds the event loop for a few ms at most. */
 const BATCH_RECORDS = 500;
 const BATCH_BYTES = 4 * 1024 * 1024;
 
-/** What a topic holds, in its one partition; nothing when there is no such topic. */
+/** The range of a topic's one partition; none when there is no such topic. */
 export function rangesOf(tables: Tables, name: string, time?: number): Range[] {
-  // Not made by being asked for.
+  // Not `tables.topic`: that makes a missing topic.
   const topic = tables.topics.get(name);
   if (topic === undefined) return [];
   const from = tables.startOf(topic, time === undefined ? 'earliest' : { time });

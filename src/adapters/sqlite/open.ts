@@ -4,27 +4,27 @@ import { DatabaseSync } from 'node:sqlite';
 import { StartError } from '../../core/lifecycle.ts';
 
 export interface Schema {
-  /** Rises with every change that an older program cannot read. */
+  /** A higher number for each format that an older program cannot read. */
   version: number;
   /** Creates everything in an empty file. */
   sql: string;
 }
 
 const BUSY = 5;
-/** Events and ids are personal data: nobody but the user of this process reads them. */
+/** Events and ids are personal data: only the user of this process may read them. */
 const OWN_FOLDER = 0o700;
 const OWN_FILE = 0o600;
 
 /**
- * Opens `folder/file`, both created when missing, for this process alone: whoever opens it as well gets an
- * error that names the folder, and so does who meets another version's file. The lock is the kernel's, so
- * that it ends with the process. A commit survives the death of the process; see `durable` for power loss.
+ * Opens `folder/file` for this process alone; both are created when missing. Throws a StartError that names the folder when
+ * another process has it open, when the format is another version's, or when it cannot be used. The lock is the
+ * kernel's: it ends with the process. A commit survives the death of the process; see `durable` for loss of power.
  */
 export function openDatabase(folder: string, file: string, schema: Schema): DatabaseSync {
-  // A folder that is there already stays as its owner made it.
+  // An existing folder keeps its mode.
   mkdirSync(folder, { recursive: true, mode: OWN_FOLDER });
   keepToOwner(join(folder, file));
-  // The one before us may just be closing.
+  // The process before this one may be closing it.
   const db = new DatabaseSync(join(folder, file), { timeout: 1_000 });
   try {
     db.exec('PRAGMA locking_mode = EXCLUSIVE');
@@ -41,19 +41,22 @@ export function openDatabase(folder: string, file: string, schema: Schema): Data
   }
 }
 
-/** Makes the file when it is missing, for its owner alone, and tightens what an older version made. SQLite gives its `-wal` and `-shm` the same rights. */
+/**
+ * Creates a missing file for its owner alone, and takes others' rights from files that an older version made. SQLite
+ * gives its `-wal` and `-shm` files the same mode.
+ */
 function keepToOwner(file: string): void {
   try {
-    // Only a new file is opened: to close one ends the locks that this process may have on it.
+    // Only a new file is opened: closing a file ends all locks that this process has on it (POSIX).
     closeSync(openSync(file, 'wx', OWN_FILE));
   } catch (error) {
-    // Where no file can be made, SQLite says why.
+    // Other errors come from SQLite, too, which says more.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return;
     for (const one of [file, `${file}-wal`, `${file}-shm`]) {
       try {
         chmodSync(one, OWN_FILE);
       } catch {
-        // It is not there, or somebody else's.
+        // It does not exist, or has another owner.
       }
     }
   }
@@ -67,7 +70,7 @@ function prepareSchema(db: DatabaseSync, { version, sql }: Schema): void {
   db.exec(`PRAGMA user_version = ${version}`);
 }
 
-/** Runs `work` in a transaction: all of it happens, or nothing and its error is thrown. */
+/** Runs `work` in a transaction. When it throws, nothing of it is kept and the error is thrown on. */
 export function transaction<T>(db: DatabaseSync, work: () => T): T {
   db.exec('BEGIN IMMEDIATE');
   try {
@@ -81,7 +84,7 @@ export function transaction<T>(db: DatabaseSync, work: () => T): T {
   }
 }
 
-/** The same, and on disk (fsync) when it returns: it survives loss of power too. */
+/** Like `transaction`, and on disk (fsync) when it returns: it survives loss of power, too. */
 export function durable<T>(db: DatabaseSync, work: () => T): T {
   db.exec('PRAGMA synchronous = FULL');
   try {

@@ -2,10 +2,11 @@ import type { DatabaseSync } from 'node:sqlite';
 import { transaction } from './open.ts';
 import type { Tables, Topic } from './tables.ts';
 
-/** What one step may delete: a few ms of work. */
+/** Limits of one step, which takes a few ms. */
 const STEP_RECORDS = 200;
 const STEP_BYTES = 1024 * 1024;
 
+/** Limits of the log's records. */
 export interface Retention {
   /** Milliseconds. */
   age: number;
@@ -13,7 +14,7 @@ export interface Retention {
   size: number;
 }
 
-/** Deletes some of what is too old or too much, oldest first. True when there is more to delete. */
+/** Deletes some records over the retention, oldest first. True when there may be more to delete. */
 export function retain(db: DatabaseSync, tables: Tables, { age, size }: Retention): boolean {
   const cutoff = Date.now() - age;
   for (const topic of tables.topics.values()) {

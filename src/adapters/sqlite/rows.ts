@@ -1,15 +1,15 @@
 import type { LogRecord, RecordHeaders } from '../../ports/event-log.ts';
 
-/** One record as it goes into its row. */
+/** A record in the columns of its row. */
 export interface Row {
   key: Uint8Array | null;
   headers: string;
   value: Uint8Array | null;
-  /** Of key, headers and value. */
+  /** Bytes of key, headers and value. */
   bytes: number;
 }
 
-/** A record in the form of its row. */
+/** The row of a record. */
 export function toRow({ key, value, headers }: LogRecord): Row {
   const bytes = typeof key === 'string' ? Buffer.from(key) : key;
   const text = formatHeaders(headers);
@@ -21,7 +21,7 @@ export function toRow({ key, value, headers }: LogRecord): Row {
   };
 }
 
-/** As JSON, so that the file can be read with other tools; what is not text is `[base64]`. */
+/** JSON, so that other tools can read it. A header that is not text is written as `[base64]`. */
 function formatHeaders(headers: RecordHeaders): string {
   const entries = Object.entries(headers).map(([name, value]) => [
     name,
@@ -30,7 +30,7 @@ function formatHeaders(headers: RecordHeaders): string {
   return JSON.stringify(entries);
 }
 
-/** The headers of a row's text. */
+/** Reads the headers of a row. */
 export function parseHeaders(text: string): Record<string, Uint8Array> {
   const entries: [string, string | [string]][] = JSON.parse(text);
   return Object.fromEntries(

@@ -1,26 +1,10 @@
-import { renameSync } from 'node:fs';
-import { join } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { StartError } from '../../core/lifecycle.ts';
 import type { LogRecord } from '../../ports/event-log.ts';
-import { durable, openDatabase, type Schema, transaction } from './open.ts';
+import { durable, transaction } from './open.ts';
+import { openSpoolDatabase } from './open-spool.ts';
 import { parseHeaders, type Row, toRow } from './rows.ts';
 
-const schema: Schema = {
-  version: 1,
-  sql: `
-    CREATE TABLE records (
-      id INTEGER PRIMARY KEY AUTOINCREMENT,
-      topic TEXT NOT NULL,
-      bytes INTEGER NOT NULL,
-      key BLOB,
-      headers TEXT NOT NULL,
-      value BLOB
-    );
-    CREATE INDEX by_topic ON records (topic, id);
-  `,
-};
-/** What a row takes in the file besides its fields. */
+/** Bytes that a row takes in the file besides its fields. */
 const ROW_BYTES = 64;
 
 /** A record in the spool. */
@@ -30,12 +14,12 @@ export interface Spooled {
   record: LogRecord;
 }
 
-interface Held {
+interface Totals {
   events: number;
   bytes: number;
 }
 
-/** Records by topic, in the order they came, in one SQLite file of this process alone. */
+/** Records by topic, in the order of their arrival, in one SQLite file that only this process uses. */
 export class SpoolFile {
   readonly #db: DatabaseSync;
   readonly #insert: StatementSync;
@@ -43,11 +27,12 @@ export class SpoolFile {
   readonly #delete: StatementSync;
   readonly #deleteTo: StatementSync;
   readonly #totals: StatementSync;
-  readonly #held = new Map<string, Held>();
+  /** By topic; only topics that have records. */
+  readonly #topics = new Map<string, Totals>();
 
-  /** Throws StartError when the folder cannot be used. A file that is damaged is put aside, and `onDamage` told its new name. */
+  /** Opens `spool.db` in the folder; see `openSpoolDatabase`. */
   constructor(folder: string, onDamage: (aside: string, error: Error) => void) {
-    this.#db = openOrPutAside(folder, onDamage);
+    this.#db = openSpoolDatabase(folder, onDamage);
     this.#insert = this.#db.prepare(
       'INSERT INTO records (topic, bytes, key, headers, value) VALUES (?, ?, ?, ?, ?)',
     );
@@ -61,28 +46,31 @@ export class SpoolFile {
       .prepare('SELECT topic, count(*) AS events, sum(bytes) AS bytes FROM records GROUP BY topic')
       .all();
     for (const { topic, events, bytes } of rows) {
-      this.#held.set(String(topic), { events: Number(events), bytes: Number(bytes) });
+      this.#topics.set(String(topic), { events: Number(events), bytes: Number(bytes) });
     }
   }
 
   get topics(): string[] {
-    return [...this.#held.keys()];
+    return [...this.#topics.keys()];
   }
 
   get events(): number {
     return this.#sum('events');
   }
 
-  /** Of keys, headers and values, and what their rows take besides. */
+  /** Bytes of all keys, headers and values, and of their rows. */
   get bytes(): number {
     return this.#sum('bytes');
   }
 
   holds(topic: string): boolean {
-    return this.#held.has(topic);
+    return this.#topics.has(topic);
   }
 
-  /** Adds records of one topic, on disk (fsync) when it returns; all, or none and an error. Null when they would take the file over `max` bytes. */
+  /**
+   * Adds records of one topic; they are on disk (fsync) when it returns. Throws when they cannot be written; then none is
+   * added. Null, and none is added, when the file would then hold more than `max` bytes.
+   */
   add(topic: string, records: LogRecord[], max: number): Spooled[] | null {
     const rows = records.map(toRow);
     const bytes = rows.reduce((sum, row) => sum + row.bytes + ROW_BYTES, 0);
@@ -92,7 +80,7 @@ export class SpoolFile {
     return rows.map((row, i) => ({ id: ids[i]!, bytes: row.bytes + ROW_BYTES, record: records[i]! }));
   }
 
-  /** The oldest records of a topic: at most `count`, and none more once `size` bytes are reached. */
+  /** The oldest records of a topic: at most `count`, and no more once they have `size` bytes. */
   first(topic: string, count: number, size: number): Spooled[] {
     const found: Spooled[] = [];
     let total = 0;
@@ -111,7 +99,7 @@ export class SpoolFile {
     return found;
   }
 
-  /** Removes the oldest records of a topic, as `first` gave them. */
+  /** Removes the records that `first` gave. */
   removeFirst(topic: string, done: Spooled[]): void {
     const last = done.at(-1);
     if (last === undefined) return;
@@ -121,9 +109,9 @@ export class SpoolFile {
       this.#count(topic, -gone, -done.reduce((sum, one) => sum + one.bytes, 0));
       return;
     }
-    // Some were removed meanwhile, and their bytes with them.
+    // `remove` took some of them meanwhile, and counted those.
     const left = this.#totals.get(topic)!;
-    this.#held.delete(topic);
+    this.#topics.delete(topic);
     if (Number(left.events) > 0) this.#count(topic, Number(left.events), Number(left.bytes));
   }
 
@@ -133,7 +121,7 @@ export class SpoolFile {
     this.#count(topic, -gone.length, -gone.reduce((sum, { bytes }) => sum + bytes, 0));
   }
 
-  /** Puts a record, perhaps of another topic, in the place of one: both happen, or neither. */
+  /** Replaces a record by one that may be of another topic, in one transaction. */
   replace(topic: string, old: Spooled, record: LogRecord): void {
     const row = toRow(record);
     transaction(this.#db, () => {
@@ -144,7 +132,7 @@ export class SpoolFile {
     this.#count(record.topic, 1, row.bytes + ROW_BYTES);
   }
 
-  /** Writes so many bytes and takes them away again; throws when that cannot be done. */
+  /** Writes so many bytes and deletes them; throws when that fails. */
   probe(bytes: number): void {
     const row = { key: null, headers: '', value: new Uint8Array(bytes), bytes };
     durable(this.#db, () => this.#delete.run(this.#write('', row)));
@@ -159,44 +147,16 @@ export class SpoolFile {
   }
 
   #count(topic: string, events: number, bytes: number): void {
-    const held = this.#held.get(topic) ?? { events: 0, bytes: 0 };
-    held.events += events;
-    held.bytes += bytes;
-    if (held.events === 0) this.#held.delete(topic);
-    else this.#held.set(topic, held);
+    const totals = this.#topics.get(topic) ?? { events: 0, bytes: 0 };
+    totals.events += events;
+    totals.bytes += bytes;
+    if (totals.events === 0) this.#topics.delete(topic);
+    else this.#topics.set(topic, totals);
   }
 
-  #sum(field: keyof Held): number {
+  #sum(field: keyof Totals): number {
     let sum = 0;
-    for (const held of this.#held.values()) sum += held[field];
+    for (const totals of this.#topics.values()) sum += totals[field];
     return sum;
   }
-}
-
-function openOrPutAside(folder: string, onDamage: (aside: string, error: Error) => void): DatabaseSync {
-  try {
-    const db = openDatabase(folder, 'spool.db', schema);
-    const [check] = db.prepare('PRAGMA quick_check(1)').all();
-    if (check?.quick_check === 'ok') return db;
-    db.close();
-    throw new StartError(`spool.db is damaged: ${check?.quick_check}`);
-  } catch (error) {
-    if (!isDamage(error as Error)) throw error;
-    const aside = join(folder, `spool.damaged-${Date.now()}.db`);
-    for (const suffix of ['', '-wal', '-shm']) {
-      try {
-        renameSync(join(folder, `spool.db${suffix}`), `${aside}${suffix}`);
-      } catch {
-        // Not every file needs to be there.
-      }
-    }
-    onDamage(aside, error as Error);
-    return openDatabase(folder, 'spool.db', schema);
-  }
-}
-
-/** SQLITE_CORRUPT and SQLITE_NOTADB. */
-function isDamage(error: Error): boolean {
-  const code = (error.cause as { errcode?: number } | undefined)?.errcode;
-  return code === 11 || code === 26 || error.message.includes('is damaged');
 }

@@ -4,8 +4,8 @@ import type { Schema } from './open.ts';
 import { parseHeaders, type Row } from './rows.ts';
 
 /**
- * `topics.next` is the offset that the next record gets and never falls, `first` the oldest one kept,
- * `bytes` the size of what is kept. `positions.next` is what a group reads next.
+ * `topics.next` is the offset of the next record to come, `first` that of the oldest record kept, `bytes` the size of all
+ * records kept. `positions.next` is the offset that a group reads next.
  */
 export const schema: Schema = {
   version: 1,
@@ -36,7 +36,7 @@ export const schema: Schema = {
   `,
 };
 
-/** A topic as its row says; kept in memory and changed after the row is. */
+/** A row of `topics`, kept in memory. It is changed after the row was. */
 export interface Topic {
   readonly id: number;
   readonly name: string;
@@ -84,7 +84,7 @@ export class Tables {
     for (const row of rows as unknown as Topic[]) this.topics.set(row.name, { ...row });
   }
 
-  /** The topic of this name, which is made when there is none: outside of transactions, which may be undone. */
+  /** The topic of this name; a missing one is made. Call it outside of transactions: a rollback would undo only the row. */
   topic(name: string): Topic {
     const known = this.topics.get(name);
     if (known !== undefined) return known;
@@ -94,14 +94,14 @@ export class Tables {
     return topic;
   }
 
-  /** Bytes of all records. */
+  /** Bytes of all records kept. */
   get bytes(): number {
     let bytes = 0;
     for (const topic of this.topics.values()) bytes += topic.bytes;
     return bytes;
   }
 
-  /** Writes a record of `bytes` that belongs to no topic, and deletes it again. */
+  /** Writes a record of so many bytes that belongs to no topic, and deletes it. Throws when that fails. */
   probe(commit: (work: () => void) => void, bytes: number): void {
     commit(() => this.#insertProbe.run(bytes));
     commit(() => this.#delete.run(0, 1));
@@ -115,7 +115,7 @@ export class Tables {
     this.#insert.run(topic.id, offset, timestamp, bytes, key, headers, value);
   }
 
-  /** Records from `offset` on: at most `count`, and none more once `size` bytes are reached. */
+  /** Records from `offset` on: at most `count`, and no more once they have `size` bytes. */
   read(topic: Topic, partition: Partition, offset: number, count: number, size: number): StoredRecord[] {
     const records: StoredRecord[] = [];
     let bytes = 0;
@@ -135,12 +135,12 @@ export class Tables {
     return records;
   }
 
-  /** The oldest records' offsets, ages and sizes. */
+  /** Offsets, times and sizes of the oldest records. */
   oldest(topic: Topic, count: number): { offset: number; timestamp: number; bytes: number }[] {
     return this.#sizes.all(topic.id, topic.first, count) as never;
   }
 
-  /** The offset that `start` means; where no record is as young as a time, the one after the newest. */
+  /** The offset that `start` means. Where no record is as young as a time: the one after the newest. */
   startOf(topic: Topic, start: Start): number {
     if (start === 'earliest') return topic.first;
     if (start === 'latest') return topic.next;
@@ -148,12 +148,12 @@ export class Tables {
     return (row?.offset as number | undefined) ?? topic.next;
   }
 
-  /** Deletes everything before `offset`. */
+  /** Deletes all records before `offset`. */
   deleteBefore(topic: Topic, offset: number): void {
     this.#delete.run(topic.id, offset);
   }
 
-  /** What a group reads next, or null when it has no position yet. */
+  /** The offset that a group reads next; null when it has no position yet. */
   position(group: string, topic: Topic): number | null {
     return (this.#position.get(group, topic.id)?.next as number | undefined) ?? null;
   }

@@ -19,7 +19,7 @@ const schema: Schema = {
 
 /**
  * State of streams in SQLite, in `streams.db` of the folder `path`. Throws when the folder cannot be used. A change
- * survives a crash of the process; loss of power may undo the newest ones, which the log then tells again.
+ * survives a crash of the process. Loss of power may undo the newest changes; the stream then reads their events again.
  */
 export function sqliteWindowStore({ path }: { path: string }): WindowStore {
   return new SqliteWindowStore(openDatabase(path, 'streams.db', schema));
@@ -28,7 +28,7 @@ export function sqliteWindowStore({ path }: { path: string }): WindowStore {
 class SqliteWindowStore implements WindowStore {
   readonly #db: DatabaseSync;
 
-  /** Works on an open database, and closes it at the end. */
+  /** Takes over an open database: `close` closes it. */
   constructor(db: DatabaseSync) {
     this.#db = db;
   }
@@ -77,7 +77,7 @@ class SqliteWindowStore implements WindowStore {
     return true;
   }
 
-  /** One that has expired is forgotten; its entries go with the next change, or with the stream. */
+  /** The mark of a part, null when it has none or has expired. The entries of an expired part go with its next change. */
   #markOf(part: string, now: number): string | null {
     const row = this.#db.prepare('SELECT mark FROM parts WHERE part = ? AND expires > ?').get(part, now);
     return row === undefined ? null : String(row.mark);

@@ -6,13 +6,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import type { KafkaConfig } from '../../../src/config/log/types.ts';
 import type { TlsConfig } from '../../../src/config/values/tls.ts';
 import type { EventLog } from '../../../src/ports/event-log.ts';
+import { record } from '../../contracts/collector.ts';
 import { makeAuthority } from '../../services/certificates.ts';
 import { freePort } from '../../services/free-port.ts';
 import { type Kafka, startKafka } from '../../services/kafka.ts';
-import { CLIENTS, makeTopic, openLog, record, valuesOf, withPlainAdmin } from './setting.ts';
+import { CLIENTS, makeTopic, openLog, valuesOf, withPlainAdmin } from './setting.ts';
 
 const PASSWORD = randomBytes(12).toString('hex');
-/** After which a broker closes a connection that has not signed in anew; kafkajs does 10 s before. */
+/** A broker closes a connection that does not re-authenticate in this time; kafkajs does so 10 s before its end. */
 const REAUTH_MS = 12_000;
 let kafka: Kafka;
 /** Of the listener with TLS and passwords. */
@@ -97,6 +98,7 @@ describe.each(CLIENTS)('%s', (client) => {
     let sent = 0;
     for (; Date.now() < until; sent++) {
       expect(await log.append([record(topic, `${sent}`)])).toEqual(['stored']);
+      // Only the pace of the load: nothing is waited for.
       await sleep(50);
     }
     expect((await valuesOf(kafka.brokers, topic)).length).toBe(sent);

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { ConfigResourceTypes, Partitioners } from 'kafkajs';
 import { afterEach, describe, expect, inject, test, vi } from 'vitest';
 import type { EventLog } from '../../../src/ports/event-log.ts';
+import { record } from '../../contracts/collector.ts';
 import {
   CLIENTS,
   counts,
@@ -9,7 +10,6 @@ import {
   makeTopics,
   openLog,
   readBack,
-  record,
   valuesOf,
   withPlainAdmin,
 } from './setting.ts';

@@ -1,10 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { KafkaConfig } from '../../../src/config/log/types.ts';
 import type { EventLog } from '../../../src/ports/event-log.ts';
+import { record } from '../../contracts/collector.ts';
 import { freePort } from '../../services/free-port.ts';
 import { type Kafka, startKafka } from '../../services/kafka.ts';
 import { type FaultyProxy, startToxiproxy, type Toxiproxy } from '../../services/toxiproxy.ts';
-import { CLIENTS, counts, openLog, record, withPlainAdmin } from './setting.ts';
+import { CLIENTS, counts, openLog, withPlainAdmin } from './setting.ts';
 
 let toxiproxy: Toxiproxy;
 /** Two brokers, each of which clients reach through its proxy. */

@@ -1,6 +1,6 @@
 // Appends and reads a little, then ends: a process whose warnings a test looks at. Arguments: brokers, topic, client.
-import { Collector } from '../../contracts/collector.ts';
-import { openLog, record } from './setting.ts';
+import { Collector, record } from '../../contracts/collector.ts';
+import { openLog } from './setting.ts';
 
 const [brokers, topic, client] = process.argv.slice(2) as [string, string, 'kafkajs' | 'platformatic'];
 const { log } = openLog(brokers, [topic], { client });

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { type Admin, Kafka, type KafkaMessage, logLevel } from 'kafkajs';
 import { vi } from 'vitest';
-import type { OnLog } from '../../../src/adapters/kafka/client.ts';
+import type { OnLog } from '../../../src/adapters/kafka/core/on-log.ts';
 import { kafkaEventLog } from '../../../src/adapters/kafka/event-log.ts';
 import type { KafkaConfig } from '../../../src/config/log/types.ts';
-import type { EventLog, LogRecord } from '../../../src/ports/event-log.ts';
+import type { EventLog } from '../../../src/ports/event-log.ts';
 
 /** A plain connection to one broker. */
 export function kafkaConfig(brokers: string, changes: Partial<KafkaConfig> = {}): KafkaConfig {
@@ -20,10 +20,10 @@ export function kafkaConfig(brokers: string, changes: Partial<KafkaConfig> = {})
   };
 }
 
-/** What can append. */
+/** The client libraries that append. */
 export const CLIENTS = ['kafkajs', 'platformatic'] as const;
 
-/** A group that notices changes soon. */
+/** Times of a group that notices changes soon. */
 export const timing = { session: 6_000, rebalance: 10_000, heartbeat: 200, wait: 100, metadata: 1_000 };
 
 /** A line of the log's own log. */
@@ -125,15 +125,6 @@ export async function readBack(
 /** The values of `readBack` as text, sorted. */
 export async function valuesOf(brokers: string, topic: string): Promise<string[]> {
   return (await readBack(brokers, topic)).map(({ message }) => String(message.value)).sort();
-}
-
-export function record(
-  topic: string,
-  value: string | Uint8Array | null,
-  key: string | null = null,
-  headers: LogRecord['headers'] = {},
-): LogRecord {
-  return { topic, key, value: typeof value === 'string' ? Buffer.from(value) : value, headers };
 }
 
 function plainKafka(brokers: string): Kafka {

@@ -1,21 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { Cluster as IoredisCluster } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { redisDedupeStore } from '../../../src/adapters/redis/dedupe-store.ts';
 import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
-import { makePlaces, placeOf, slotOf } from '../../../src/adapters/redis/slots.ts';
-import {
-  type Claim,
-  type ClaimOutcome,
-  type DedupeStore,
-  StoreUnavailable,
-} from '../../../src/ports/dedupe-store.ts';
+import { makeTags, slotOf, tagOf } from '../../../src/adapters/redis/slots.ts';
+import { type ClaimOutcome, type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import { dedupeStoreContract } from '../../contracts/dedupe-store.ts';
 import { rateStoreContract } from '../../contracts/rate-store.ts';
 import { type RedisCluster, startRedisCluster } from '../../services/redis-cluster.ts';
-import { answering, clusterServers, ids, namesOf } from './store.ts';
+import {
+  answered,
+  answering,
+  beginMove,
+  clusterServers,
+  ids,
+  namesOf,
+  primariesOf,
+  twoPrimaries,
+} from './store.ts';
 
-/** Ids enough to be in every place. */
+/** So many ids that every tag has some. */
 const MANY = 1000;
 
 let cluster: RedisCluster;
@@ -58,34 +64,35 @@ rateStoreContract('Redis Cluster', async () => {
         onError: () => {},
       });
       const asks = ids(MANY).map(({ key }) => ({ key, rate: 1, owed: 0, want: 0 }));
-      await vi.waitFor(() => store.take(asks), { timeout: 10_000, interval: 1 });
+      await answered(() => store.take(asks));
       return store;
     },
     destroy: async () => {},
   };
 });
 
-test('slots are those of the server, and places are spread evenly', async () => {
+test('slots are those of the server, and tags are spread evenly', async () => {
   const { port } = cluster.nodes[0]!;
   for (const key of [
     '123456789',
     'a{b}c',
     '{}x',
+    '{}a{b}',
     'x{',
     '{{a}}',
     'ü{é}',
-    ...makePlaces('p:').map((one) => one.prefix),
+    ...makeTags('p:').map((one) => one.prefix),
   ]) {
     expect([key, slotOf(key)]).toEqual([key, Number(await cluster.cli(port, 'cluster', 'keyslot', key))]);
   }
   for (const prefix of ['postern:', 'a{', '']) {
-    const places = makePlaces(prefix);
-    expect(places.map(({ slot }) => Math.floor(slot / 256))).toEqual(places.map((_, i) => i));
+    const tags = makeTags(prefix);
+    expect(tags.map(({ slot }) => Math.floor(slot / 256))).toEqual(tags.map((_, i) => i));
   }
-  expect(makePlaces('{all}:')).toEqual([{ prefix: '{all}:', slot: slotOf('all') }]);
+  expect(makeTags('{all}:')).toEqual([{ prefix: '{all}:', slot: slotOf('all') }]);
   const counts = new Array<number>(64).fill(0);
-  const places = makePlaces('postern:');
-  for (const { key } of ids(64_000)) counts[placeOf(key, places)]!++;
+  const tags = makeTags('postern:');
+  for (const { key } of ids(64_000)) counts[tagOf(key, tags)]!++;
   expect(Math.min(...counts)).toBeGreaterThan(800);
   expect(Math.max(...counts)).toBeLessThan(1200);
 });
@@ -107,30 +114,6 @@ describe('faults', { timeout: 60_000 }, () => {
   });
   afterEach(() => store.close());
 
-  /** The server that has a slot, and the node ids of all. */
-  async function layout() {
-    const lines = (await cluster.cli(cluster.nodes[0]!.port, 'cluster', 'nodes')).trim().split('\n');
-    const nodes = lines.map((line) => {
-      const [id, address, flags, , , , , , ...slots] = line.split(' ') as [
-        string,
-        string,
-        string,
-        ...string[],
-      ];
-      const port = Number(/:(\d+)@/.exec(address)![1]);
-      return { id, port, primary: flags.includes('master') && !flags.includes('fail'), slots };
-    });
-    const ownerOf = (slot: number) =>
-      nodes.find(
-        ({ primary, slots }) =>
-          primary &&
-          slots.some((range) => {
-            const [from, to = from] = range.split('-').map(Number) as [number, number?];
-            return from <= slot && slot <= to;
-          }),
-      )!;
-    return { nodes, primaries: nodes.filter((node) => node.primary), ownerOf };
-  }
   const serverAt = (port: number) => cluster.servers.find((server) => server.port === port)!;
 
   /** Claims, and says what became of each id: null when it is not known. */
@@ -148,34 +131,83 @@ describe('faults', { timeout: 60_000 }, () => {
     const moving = openStore({ prefix });
     await answering(moving);
     const slot = slotOf(prefix);
-    const { primaries, ownerOf } = await layout();
-    const from = ownerOf(slot);
-    const to = primaries.find((node) => node.id !== from.id)!;
     const before = ids(20);
     await moving.claim(before, 'a');
     await moving.confirm(before, 'a');
-    await cluster.cli(to.port, 'cluster', 'setslot', `${slot}`, 'importing', from.id);
-    await cluster.cli(from.port, 'cluster', 'setslot', `${slot}`, 'migrating', to.id);
-    // Half of the keys have gone, new ones belong to the new node: the old one sends calls on, one by one.
-    const old = new Redis(from.port);
-    const migrate = (claims: readonly Claim[]) =>
-      old.migrate('127.0.0.1', to.port, '', 0, 5000, 'KEYS', ...namesOf(prefix, claims));
-    await migrate(before.slice(0, 10));
+    const move = await beginMove(cluster, slot, await twoPrimaries(cluster, slot));
+    // Half of the keys have moved, and new ones belong to the new node. The old one redirects calls, one by one.
+    await move.migrate(namesOf(prefix, before.slice(0, 10)));
     const during = ids(20);
     const mixed = before.flatMap((one, i) => [one, during[i]!]);
     expect(await moving.claim(mixed, 'b')).toEqual(before.flatMap(() => ['duplicate', 'claimed']));
     await moving.confirm(during, 'b');
     expect(await moving.claim(mixed, 'c')).toEqual(mixed.map(() => 'duplicate'));
-    await migrate(before.slice(10));
-    old.disconnect();
-    for (const { port } of [to, from])
-      await cluster.cli(port, 'cluster', 'setslot', `${slot}`, 'node', to.id);
+    await move.migrate(namesOf(prefix, before.slice(10)));
+    await move.finish();
     const after = ids(1);
     expect(await moving.claim([...mixed, ...after], 'd')).toEqual([
       ...mixed.map(() => 'duplicate'),
       'claimed',
     ]);
     await moving.close();
+  });
+
+  test('C33 finds nodes that leave their host out of CLUSTER SLOTS, which the Cluster of ioredis skips', async () => {
+    const setEndpoint = async (type: string) => {
+      for (const { port } of cluster.nodes)
+        await cluster.cli(port, 'config', 'set', 'cluster-preferred-endpoint-type', type);
+    };
+    await setEndpoint('unknown-endpoint');
+    try {
+      const ours = openStore({ prefix: `${randomUUID()}:` });
+      await answering(ours, MANY);
+      await ours.close();
+      const theirs = new IoredisCluster(cluster.nodes, { clusterRetryStrategy: () => null });
+      theirs.on('error', () => {});
+      await once(theirs, 'refresh');
+      expect(theirs.nodes()).toEqual([]);
+      theirs.disconnect();
+    } finally {
+      await setEndpoint('ip');
+    }
+  });
+
+  test('C33 finds nodes that all have new addresses while the old ones hang, which the Cluster of ioredis keeps asking', async () => {
+    /** Resolves when every node knows every node by these ports. */
+    const known = (ports: number[]) => {
+      const isKnown = async () => {
+        const lists = cluster.nodes.map(({ port }) => cluster.cli(port, 'cluster', 'slots'));
+        return (await Promise.all(lists))
+          .flatMap((list) => [...list.matchAll(/127\.0\.0\.1\n(\d+)/g)])
+          .every(([, port]) => ports.includes(Number(port)));
+      };
+      return expect.poll(isKnown, { timeout: 30_000 }).toBe(true);
+    };
+    const announce = async (ports: number[]) => {
+      for (const [i, { port }] of cluster.nodes.entries())
+        await cluster.cli(port, 'config', 'set', 'cluster-announce-port', `${ports[i]}`);
+    };
+    /** Gives each node another address. */
+    const move = async () => {
+      const relays = await Promise.all(cluster.nodes.map(({ port }) => startRelay(port)));
+      const ports = relays.map(({ port }) => port);
+      await announce(ports);
+      await known(ports);
+      return relays;
+    };
+    const old = await move();
+    const ours = openStore({ prefix: `${randomUUID()}:`, timeout: 1_000 });
+    const claims = ids(MANY);
+    await answering(ours, MANY);
+    await ours.claim(claims, 'a');
+    for (const relay of old) relay.hang();
+    const fresh = await move();
+    await answering(ours, MANY);
+    expect(await ours.claim(claims, 'b')).toEqual(claims.map(() => 'pending'));
+    await ours.close();
+    for (const { port } of cluster.nodes)
+      await cluster.cli(port, 'config', 'set', 'cluster-announce-port', '0');
+    for (const relay of [...old, ...fresh]) relay.close();
   });
 
   test('goes on after the scripts were flushed on every node, in order', async () => {
@@ -198,7 +230,7 @@ describe('faults', { timeout: 60_000 }, () => {
   test.each(['SIGKILL', 'SIGSTOP'] as const)(
     'C32 C33 a primary that goes away (%s) takes only its own ids with it, until its replica takes over',
     async (signal) => {
-      const { primaries } = await layout();
+      const primaries = await primariesOf(cluster);
       const lost = serverAt(primaries[1]!.port);
       const stored = ids(MANY);
       await store.claim(stored, 'a');
@@ -227,3 +259,30 @@ describe('faults', { timeout: 60_000 }, () => {
     },
   );
 });
+
+/** Another port of a server, which can hang: connections stay, and nothing comes through. */
+async function startRelay(to: number) {
+  const sockets = new Set<Socket>();
+  let hangs = false;
+  const server = createServer((socket) => {
+    const target = connect(to, '127.0.0.1');
+    for (const one of [socket, target]) {
+      sockets.add(one);
+      one.on('error', () => {});
+    }
+    if (hangs) return;
+    socket.pipe(target).pipe(socket);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    hang(): void {
+      hangs = true;
+      for (const socket of sockets) socket.unpipe().pause();
+    },
+    close(): void {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { redisRateStore } from '../../../src/adapters/redis/rate-store.ts';
 import type { SourceConfig } from '../../../src/config/source/types.ts';
 import type { RequestError } from '../../../src/core/errors.ts';
@@ -12,6 +12,7 @@ import { StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import type { RateStore, TokenAsk, TokenGrant } from '../../../src/ports/rate-store.ts';
 import { rateStoreContract } from '../../contracts/rate-store.ts';
 import { type RedisServer, startRedis } from '../../services/redis.ts';
+import { answered } from './store.ts';
 
 const admission = { guarded: { source: { name: 's' } }, who: null } as Admission;
 
@@ -40,11 +41,8 @@ async function open(url = server.url): Promise<RateStore> {
   return store;
 }
 
-/** Waits until the store answers; after 10 s rejects with the error that it gives. */
-async function answering(store: RateStore): Promise<void> {
-  const ask = { key: randomUUID(), rate: 1, owed: 0, want: 0 };
-  await vi.waitFor(() => store.take([ask]), { timeout: 10_000, interval: 1 });
-}
+const answering = (store: RateStore) =>
+  answered(() => store.take([{ key: randomUUID(), rate: 1, owed: 0, want: 0 }]));
 
 describe('redisRateStore', { timeout: 30_000 }, () => {
   const one = async (store: RateStore, ask: Partial<TokenAsk>): Promise<TokenGrant> =>
@@ -113,6 +111,7 @@ describe('gateways that share a rate', { timeout: 60_000 }, () => {
         } catch (error) {
           expect((error as RequestError).code).toBe('rate_limited');
         }
+        // The pace of a client.
         await sleep(1);
       }
     };

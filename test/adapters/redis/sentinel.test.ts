@@ -68,10 +68,11 @@ describe('faults', { timeout: 60_000 }, () => {
 
   /** Ids that are stored on both servers. */
   async function stored() {
+    await whole();
     const claims = ids(100);
     await store.claim(claims, 'a');
     await store.confirm(claims, 'a');
-    await rig.cli((await rig.primary()).port, 'wait', '1', '5000');
+    expect((await rig.cli((await rig.primary()).port, 'wait', '1', '30000')).trim()).toBe('1');
     return claims;
   }
 
@@ -133,6 +134,7 @@ describe('faults', { timeout: 60_000 }, () => {
     rig.sentinels[1]!.kill('SIGKILL');
     const other = openStore({ prefix: 'other:' });
     await answering(other);
+    expect(await other.claim(ids(10), 'a')).toEqual(new Array(10).fill('claimed'));
     await other.close();
     rig.sentinels[0]!.kill('SIGCONT');
     await rig.sentinels[1]!.restart();

@@ -4,13 +4,13 @@ import { StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import type { WindowStore } from '../../../src/ports/window-store.ts';
 import { windowStoreContract } from '../../contracts/window-store.ts';
 import { type RedisServer, startRedis } from '../../services/redis.ts';
-import { refused } from './store.ts';
+import { answered, refused } from './store.ts';
 
 const open = (server: RedisServer) =>
   redisWindowStore({ url: server.url, prefix: 't:', timeout: 5_000, onError: () => {} });
 
 async function answering(store: WindowStore): Promise<WindowStore> {
-  await expect.poll(() => store.load({ stream: 's', partition: 'none' }).then(() => 'ok', String)).toBe('ok');
+  await answered(() => store.load({ stream: 's', partition: 'none' }));
   return store;
 }
 

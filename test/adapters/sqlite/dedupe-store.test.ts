@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   openDedupeDatabase,
@@ -9,13 +7,10 @@ import {
 } from '../../../src/adapters/sqlite/dedupe-store.ts';
 import { StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import { dedupeStoreContract } from '../../contracts/dedupe-store.ts';
-
-const onError = (error: Error) => {
-  throw error;
-};
+import { makeFolder, onError } from './setting.ts';
 
 dedupeStoreContract('SQLite', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'postern-dedupe-'));
+  const folder = await makeFolder();
   const db = openDedupeDatabase(folder);
   return {
     open: async (times) => new SqliteDedupeStore(db, { ...times, onError }),
@@ -29,7 +24,7 @@ describe('sqliteDedupeStore', () => {
     Array.from({ length: count }, (_, i) => ({ key: `k${from + i}`, print: 1 }));
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'postern-dedupe-'));
+    folder = await makeFolder();
   });
   afterEach(() => rm(folder, { recursive: true }));
 

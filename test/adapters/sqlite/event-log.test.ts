@@ -1,25 +1,21 @@
 import { execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { sqliteEventLog } from '../../../src/adapters/sqlite/event-log.ts';
-import type { EventLog, LogRecord } from '../../../src/ports/event-log.ts';
-import { Collector, collect, text } from '../../contracts/collector.ts';
+import type { EventLog } from '../../../src/ports/event-log.ts';
+import { Collector, collect, record, text } from '../../contracts/collector.ts';
 import { eventLogContract } from '../../contracts/event-log.ts';
-
-const keepAll = { age: 60_000_000, size: 2 ** 40 };
-const onError = (error: Error) => {
-  throw error;
-};
+import { keepAll, makeFolder, openLog } from './setting.ts';
 
 eventLogContract('SQLite', async () => {
-  const path = await mkdtemp(join(tmpdir(), 'postern-log-'));
+  const path = await makeFolder();
   return {
-    open: async () => sqliteEventLog({ path, retention: keepAll, onError }),
+    open: async () => openLog(path),
     destroy: () => rm(path, { recursive: true }),
   };
 });
@@ -31,17 +27,11 @@ describe('sqliteEventLog', () => {
 
   const open = (retention = keepAll) =>
     sqliteEventLog({ path, retention, onError: (error) => errors.push(error) });
-  const record = (topic: string, value: string | Uint8Array): LogRecord => ({
-    topic,
-    key: null,
-    value: Buffer.from(value),
-    headers: {},
-  });
   const many = (topic: string, count: number, size = 0) =>
     Array.from({ length: count }, (_, i) => record(topic, String(i).padEnd(size)));
 
   beforeEach(async () => {
-    path = await mkdtemp(join(tmpdir(), 'postern-log-'));
+    path = await makeFolder();
     errors = [];
     log = open();
   });
@@ -126,15 +116,14 @@ describe('sqliteEventLog', () => {
     ).rejects.toThrow();
   });
 
-  /** Opens new groups until the oldest record that they see is the wanted one; the test's time limit ends it. */
-  const untilOldestIs = async (topic: string, wanted: (offset: number) => boolean) => {
-    for (let n = 0; ; n++) {
-      const { collector, consumption } = await collect(log, `probe ${n}`, [topic]);
-      await collector.values(1);
-      await consumption.stop();
-      if (wanted(collector.seen[0]!.offset)) return;
-    }
+  /** The offset of the oldest record of a topic, which a new group sees first. */
+  const oldest = async (topic: string) => {
+    const { collector, consumption } = await collect(log, randomUUID(), [topic]);
+    await collector.values(1);
+    await consumption.stop();
+    return collector.seen[0]!.offset;
   };
+  const LIMIT = { timeout: 30_000, interval: 1 };
 
   test('deletes by itself what is too old, tells a group what it missed, and uses no offset again', async () => {
     const { consumption } = await collect(log, 'late', ['a']);
@@ -145,7 +134,7 @@ describe('sqliteEventLog', () => {
     await log.append([record('a', 'new')]);
     await log.close();
     log = open({ age: 3_600_000, size: 2 ** 40 });
-    await untilOldestIs('a', (offset) => offset === 1000);
+    await expect.poll(() => oldest('a'), LIMIT).toBe(1000);
     errors = [];
     const late = await collect(log, 'late', ['a']);
     expect(await late.collector.values(1)).toEqual(['new']);
@@ -158,7 +147,7 @@ describe('sqliteEventLog', () => {
     await log.close();
     log = open({ age: 60_000_000, size: 100_000 });
     for (let i = 0; i < 10; i++) await log.append(many('a', 100, 1000));
-    await untilOldestIs('a', (offset) => offset >= 900);
+    await expect.poll(() => oldest('a'), LIMIT).toBeGreaterThanOrEqual(900);
   });
 
   test('uses no offset again after everything was deleted', async () => {
@@ -170,7 +159,7 @@ describe('sqliteEventLog', () => {
     await log.close();
     log = open();
     await log.append([record('a', 'next')]);
-    await untilOldestIs('a', (offset) => offset <= 20);
+    await expect.poll(() => oldest('a'), LIMIT).toBeLessThanOrEqual(20);
     const { collector } = await collect(log, 'g', ['a']);
     await collector.until(() => collector.seen.some((one) => text(one) === 'next'));
     expect(collector.seen.at(-1)!.offset).toBe(20);
@@ -237,9 +226,10 @@ function fail(lines: string[]): never {
 
 /** Each group told as stored is there, none told as failed, and those that are there are whole. */
 async function checkGroups(log: EventLog, lines: string[]): Promise<void> {
-  await log.append(['a', 'b'].map((topic) => ({ topic, key: null, value: null, headers: { end: '' } })));
+  await log.append(['a', 'b'].map((topic) => record(topic, null, null, { end: '' })));
   const { collector } = await collect(log, 'check', ['a', 'b']);
-  await collector.until(() => collector.seen.filter((one) => one.headers.end !== undefined).length === 2);
+  const ends = () => collector.seen.filter((one) => one.headers.end !== undefined).length;
+  await collector.until(() => ends() === 2);
   const found = new Map<string, number>();
   for (const { headers } of collector.seen) {
     const group = headers.group === undefined ? null : `${headers.group} ${headers.size}`;

@@ -1,17 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { sqliteEventLog } from '../../../src/adapters/sqlite/event-log.ts';
+import { rm } from 'node:fs/promises';
 import { logReaderContract } from '../../contracts/log-reader.ts';
+import { makeFolder, openLog } from './setting.ts';
 
 logReaderContract('SQLite', async () => {
-  const path = await mkdtemp(join(tmpdir(), 'postern-log-'));
-  const log = sqliteEventLog({
-    path,
-    retention: { age: 60_000_000, size: 2 ** 40 },
-    onError(error) {
-      throw error;
-    },
-  });
+  const path = await makeFolder();
+  const log = openLog(path);
   return { log, reader: log, destroy: () => rm(path, { recursive: true }) };
 });

@@ -8,7 +8,9 @@ import { sqliteEventLog } from '../../../src/adapters/sqlite/event-log.ts';
 import { Spool, type SpoolOptions } from '../../../src/adapters/sqlite/spool.ts';
 import { SpoolFile } from '../../../src/adapters/sqlite/spool-file.ts';
 import type { AppendVerdict, EventLog, LogRecord } from '../../../src/ports/event-log.ts';
+import { appenderContract } from '../../contracts/appender.ts';
 import { collect, text } from '../../contracts/collector.ts';
+import { makeFolder, onError, openLog } from './setting.ts';
 
 const record = (value: string, key: string | null = null): LogRecord => ({
   topic: 't',
@@ -219,4 +221,21 @@ describe('the spool', () => {
     mode = 'refuse';
     expect(await spool.append([record('a')])).toEqual(['stored']);
   });
+});
+
+appenderContract('The spool before a log', async () => {
+  const path = await makeFolder();
+  const log = openLog(path);
+  const spool = new Spool({
+    ...{ log, after: 5_000, max: 1_000_000 },
+    file: new SpoolFile(path, (_, error) => onError(error)),
+    tooLarge: (one) => one,
+    onLog() {},
+  });
+  const destroy = async () => {
+    await spool.close(0);
+    await log.close();
+    await rm(path, { recursive: true });
+  };
+  return { appender: spool, log, destroy };
 });

@@ -1,20 +1,17 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { sqliteWindowStore } from '../../../src/adapters/sqlite/window-store.ts';
 import { StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import { windowStoreContract } from '../../contracts/window-store.ts';
-
-const folder = () => mkdtemp(join(tmpdir(), 'postern-windows-'));
+import { makeFolder } from './setting.ts';
 
 windowStoreContract('SQLite', async () => {
-  const path = await folder();
+  const path = await makeFolder();
   return { open: async () => sqliteWindowStore({ path }), destroy: () => rm(path, { recursive: true }) };
 });
 
 test('keeps state over a restart, and says when it is closed', async () => {
-  const path = await folder();
+  const path = await makeFolder();
   const part = { stream: 's', partition: 'a/0' };
   const first = sqliteWindowStore({ path });
   await first.change([{ ...part, entries: new Map([['x', '1']]), expected: null, mark: 'm', life: 60_000 }]);

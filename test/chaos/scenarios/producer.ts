@@ -1,5 +1,6 @@
 import Batch from 'kafkajs/src/consumer/batch.js';
-import { fetchCluster, kafkaClient } from '../../../src/adapters/kafka/client.ts';
+import { kafkaClient } from '../../../src/adapters/kafka/kafkajs/client.ts';
+import { fetchCluster } from '../../../src/adapters/kafka/kafkajs/fetch-cluster.ts';
 import { kafkaConfig } from '../../adapters/kafka/setting.ts';
 import { withAdmin } from '../admin.ts';
 import { STRANGER } from '../events.ts';
