@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
+import { quantile } from '../report.ts';
 import { eventText } from './events.ts';
-import { quantile } from './report.ts';
 
 export interface OpenLoop {
   run: string;
@@ -22,8 +22,8 @@ export interface OpenLoopOutcome {
 }
 
 /**
- * Sends at fixed times, whether or not earlier requests are answered, so that a server that stalls is not spared the
- * load of that time.
+ * Sends at planned times, whether or not earlier requests are answered. A client that waits for answers would send
+ * less to a server that stalls, and so hide the stall.
  */
 export async function openLoop(url: string, { run, rate, seconds }: OpenLoop): Promise<OpenLoopOutcome> {
   const { origin, pathname, search } = new URL(url);

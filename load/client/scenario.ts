@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import autocannon from 'autocannon';
 import { eventText, type Kind } from './events.ts';
 
@@ -9,9 +8,9 @@ export interface Scenario {
   batch: number;
   connections: number;
   requests: number;
-  /** Requests a second over all connections, for latency without coordinated omission; absent: as fast as it goes. */
+  /** Requests a second over all connections, sent at planned times. Absent: as fast as they are answered. */
   rate?: number;
-  /** Of a source other than that of the kind. */
+  /** Key of the source, where it is not the source of the kind. */
   key?: string;
 }
 
@@ -24,22 +23,9 @@ export interface Outcome {
   max: number;
 }
 
-/** CPU time (user and system, all threads) of a process in microseconds, from /proc. */
-export function cpuMicros(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  // utime and stime count in ticks of 1/100 s on every Linux that Node runs on.
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
-}
-
-/** Resident memory of a process in MiB. */
-export function rssMiB(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-}
-
 /**
- * Sends a scenario's requests, each with fresh ids. Throws unless every one is answered 2xx, with the body
- * that `expected` says when given: a load figure over failures is worth nothing.
+ * Sends a scenario's requests, each with fresh ids. Throws unless every one is answered 2xx, and with the body
+ * `expected` where it is given, because a figure over failures says nothing.
  */
 export async function runScenario(
   url: string,

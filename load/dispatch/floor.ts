@@ -1,12 +1,13 @@
-// `node load/dispatch-floor.ts BROKERS GROUP URL EVENTS`: the floor that the dispatcher is compared to: a kafkajs consumer and an undici Pool, up to so many events a call, and nothing else.
+// `node load/dispatch/floor.ts BROKERS GROUP URL EVENTS`: the floor that the dispatcher is compared to. Only a kafkajs consumer and
+// an undici Pool, with at most EVENTS in a call.
 import kafkajs from 'kafkajs';
 import { Pool } from 'undici';
 
 const [brokers, groupId, url, per] = process.argv.slice(2) as [string, string, string, string];
 const size = Number(per);
-/** Calls at once, over four partitions. */
+/** Calls at a time for each of four partitions. */
 const LANES = 16;
-/** Messages of which all are delivered before the position is noted. */
+/** Messages after which the offset moves: all of them are delivered by then. */
 const WINDOW = Math.max(256, LANES * size);
 
 const pool = new Pool(url, { connections: LANES * 4 });

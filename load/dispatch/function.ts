@@ -1,4 +1,4 @@
-// `node load/function.ts PORT WARM TOTAL`: a function that takes what it is sent and says when so many events have come.
+// `node load/dispatch/function.ts PORT WARM TOTAL`: a function that takes every event. Prints `warm` and `done` after so many events.
 import { createServer } from 'node:http';
 
 const [port, warm, total] = process.argv.slice(2).map(Number) as [number, number, number];

@@ -1,4 +1,4 @@
-// One hostile client: sends bad bodies of every kind, some bytes a second in all, until it is told to stop.
+// `node load/faults/attacker.ts URL BYTES`: a hostile client that sends bad bodies of every kind, so many bytes a second, until SIGTERM.
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setInterval as every } from 'node:timers/promises';
@@ -59,7 +59,7 @@ function send({ bytes, encoding }: Body): void {
   post.end(bytes);
 }
 
-/** Bodies that come a byte at a time. */
+/** A connection whose body comes a byte at a time. */
 function drip(): Socket {
   const socket = connect(Number(url.port), url.hostname);
   socket.on('error', () => {});
@@ -81,7 +81,7 @@ let budget = 0;
 for await (const _ of every(20)) {
   for (const [index, socket] of slow.entries()) if (socket.destroyed) slow[index] = drip();
   budget = Math.min(budget + rate / 50, rate);
-  // A gateway that lags gets no longer queue: what is not sent now is lost to the attacker.
+  // While the gateway lags no queue of bodies grows here.
   while (budget > 0 && waiting < 64) {
     const body = bodies[next++ % bodies.length]!;
     budget -= body.bytes.length;

@@ -1,4 +1,3 @@
-// `node load/down.ts`: a function that is down for minutes. What becomes of its backlog, and of the other subscription's latency.
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -6,139 +5,170 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import kafkajs from 'kafkajs';
-import { freePort } from '../test/services/free-port.ts';
-import { startKafka } from '../test/services/kafka.ts';
-import { startNode, stopNode } from './process.ts';
+import kafkajs, { type Producer } from 'kafkajs';
+import { freePort } from '../../test/services/free-port.ts';
+import { startKafka } from '../../test/services/kafka.ts';
+import { until } from '../../test/services/until.ts';
+import { storedIn } from '../client/topic.ts';
+import { quantile } from '../report.ts';
+import { startNode, stopNode } from '../rig/process.ts';
+import { defineRun } from '../run.ts';
 
-const { values: options } = parseArgs({
-  options: { minutes: { type: 'string', default: '5' }, rate: { type: 'string', default: '100' } },
-});
-const down = Number(options.minutes) * 60_000;
-const rate = Number(options.rate);
+const TOPIC = 'down';
 const KEYS = 50;
 const WARM_MS = 20_000;
 const TICK_MS = 100;
+/** The backlog must be delivered by then. */
+const DRAIN_MS = 600_000;
 
-/** What a function was called with, and how late: milliseconds from the append to the call. */
-interface Taken {
-  numbers: Map<string, number[]>;
-  late: { at: number; ms: number }[];
-}
-
-const [up, failing] = [emptyTaken(), emptyTaken()];
-let isDown = false;
-const [good, bad] = [await listen(up, () => 200), await listen(failing, () => (isDown ? 503 : 200))];
-const kafka = await startKafka();
-const folder = await mkdtemp(join(tmpdir(), 'postern-down-'));
-const config = join(folder, 'postern.yaml');
-await writeFile(
-  config,
-  `admin: { listen: 127.0.0.1:${await freePort()} }
+export const down = defineRun({
+  about:
+    'a function that is down for minutes: its backlog, its order, and the latency of another subscription',
+  options: {
+    minutes: { type: 'string', default: '5' },
+    /** Events a second. */
+    rate: { type: 'string', default: '100' },
+  },
+  async measure({ minutes, rate }) {
+    const [up, failing] = [await Target.start(), await Target.start()];
+    const kafka = await startKafka();
+    const folder = await mkdtemp(join(tmpdir(), 'postern-down-'));
+    const config = join(folder, 'postern.yaml');
+    await writeFile(
+      config,
+      `admin: { listen: 127.0.0.1:${await freePort()} }
 log: { kafka: { brokers: ['${kafka.brokers}'], create: { partitions: 4 } } }
 dedupe: { embedded: {} }
 subscriptions:
-  up: { topics: [down], order: key, function: { http: { url: '${urlOf(good)}' } } }
-  failing: { topics: [down], order: key, function: { http: { url: '${urlOf(bad)}' } } }
+  up: { topics: [${TOPIC}], order: key, function: { http: { url: '${up.url}' } } }
+  failing: { topics: [${TOPIC}], order: key, function: { http: { url: '${failing.url}' } } }
 `,
-);
-const client = new kafkajs.Kafka({ clientId: 'load', brokers: [kafka.brokers], logLevel: 0 });
-const [admin, producer] = [client.admin(), client.producer()];
-const dispatcher = await startNode(
-  ['src/main.ts', 'serve', '--role', 'dispatcher', '--config', config],
-  /"msg":"ready"/,
-);
-try {
-  await Promise.all([admin.connect(), producer.connect()]);
-  await main();
-} finally {
-  await Promise.all([admin.disconnect(), producer.disconnect()]);
-  await stopNode(dispatcher);
-  await kafka.stop();
-  for (const server of [good, bad]) server.close();
-  await rm(folder, { recursive: true, force: true });
+    );
+    const client = new kafkajs.Kafka({ clientId: 'load', brokers: [kafka.brokers], logLevel: 0 });
+    const [admin, producer] = [client.admin(), client.producer()];
+    const args = ['src/main.ts', 'serve', '--role', 'dispatcher', '--config', config];
+    const dispatcher = await startNode(args, /"msg":"ready"/);
+    try {
+      await Promise.all([admin.connect(), producer.connect()]);
+      const run = { up, failing, producer, rate: Number(rate) };
+      const { sent, late, meanwhile, drain } = await measureDown(run, Number(minutes) * 60_000);
+      const dead = await storedIn(admin, 'failing.dead');
+      const wrong = failing.disordered();
+      console.log(`${sent} events at ${rate}/s, ${minutes} minutes down`);
+      console.log(`dead letters: ${dead}; keys out of order: ${wrong}`);
+      console.log(`backlog delivered ${drain.toFixed(1)} s after the function was back`);
+      console.log(`the other subscription, append to call: p99 ${late} ms before, ${meanwhile} ms meanwhile`);
+      return dead === 0 && wrong === 0;
+    } finally {
+      await Promise.all([admin.disconnect(), producer.disconnect()]);
+      await stopNode(dispatcher);
+      await kafka.stop();
+      for (const target of [up, failing]) target.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+});
+
+interface DownRun {
+  up: Target;
+  failing: Target;
+  producer: Producer;
+  /** Events a second. */
+  rate: number;
 }
 
-async function main(): Promise<void> {
+/** `late` and `meanwhile`: p99 in milliseconds before and while `failing` is down. `drain`: seconds until its backlog is delivered. */
+async function measureDown({ up, failing, producer, rate }: DownRun, ms: number) {
   const started = performance.now();
+  const ends = started + WARM_MS + ms;
   let sent = 0;
-  const ends = started + WARM_MS + down;
   while (performance.now() < ends) {
-    isDown = performance.now() > started + WARM_MS;
+    failing.isDown = performance.now() > started + WARM_MS;
     const due = Math.floor(((performance.now() - started) / 1000) * rate);
-    if (due > sent) await append(sent, due);
+    if (due > sent) await append(producer, sent, due);
     sent = due;
     await sleep(TICK_MS);
   }
   const back = performance.now();
-  isDown = false;
-  while (count(failing) < sent || count(up) < sent) await sleep(TICK_MS);
-  const before = p99(up.late.filter(({ at }) => at < started + WARM_MS && at > started + WARM_MS / 4));
-  const during = p99(up.late.filter(({ at }) => at > started + WARM_MS && at < back));
-  const dead = await storedIn('failing.dead');
-  const wrong = [...failing.numbers.values()].filter((list) =>
-    list.some((n, i) => i > 0 && n < list[i - 1]!),
+  failing.isDown = false;
+  await until(
+    'both functions have every event',
+    () => [up, failing].every((target) => target.count() >= sent),
+    { ms: DRAIN_MS, every: TICK_MS },
   );
-  console.log(`${sent} events at ${rate}/s, ${options.minutes} minutes down`);
-  console.log(`dead letters: ${dead}; keys out of order: ${wrong.length}`);
-  console.log(
-    `backlog delivered ${((performance.now() - back) / 1000).toFixed(1)} s after the function was back`,
-  );
-  console.log(`the other subscription, append to call: p99 ${before} ms before, ${during} ms meanwhile`);
-  if (dead > 0 || wrong.length > 0) process.exitCode = 1;
+  const drain = (performance.now() - back) / 1000;
+  return {
+    sent,
+    drain,
+    late: up.p99(started + WARM_MS / 4, started + WARM_MS),
+    meanwhile: up.p99(started + WARM_MS, back),
+  };
 }
 
-async function append(from: number, to: number): Promise<void> {
+async function append(producer: Producer, from: number, to: number): Promise<void> {
   const messages = Array.from({ length: to - from }, (_, i) => {
     const n = from + i;
+    const key = `k${n % KEYS}`;
     const headers = { ce_specversion: '1.0', ce_id: String(n), ce_source: '/load', ce_type: 't' };
-    return {
-      key: `k${n % KEYS}`,
-      value: JSON.stringify({ key: `k${n % KEYS}`, n, at: performance.now() }),
-      headers,
-    };
+    return { key, value: JSON.stringify({ key, n, at: performance.now() }), headers };
   });
-  await producer.send({ topic: 'down', messages });
+  await producer.send({ topic: TOPIC, messages });
 }
 
-async function storedIn(topic: string): Promise<number> {
-  const offsets = await admin.fetchTopicOffsets(topic);
-  return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
-}
+/** A function that keeps the numbers it got, and how long each was on its way. Answers 503 while it is down. */
+class Target {
+  isDown = false;
+  readonly #numbers = new Map<string, number[]>();
+  /** `at`: when the event was appended. `ms`: from then to the call. */
+  readonly #late: { at: number; ms: number }[] = [];
+  #server!: Server;
 
-function emptyTaken(): Taken {
-  return { numbers: new Map(), late: [] };
-}
+  static async start(): Promise<Target> {
+    const target = new Target();
+    target.#server = createServer(async (request, response) => {
+      let text = '';
+      for await (const chunk of request) text += chunk;
+      if (!target.isDown) target.#take(text);
+      response.writeHead(target.isDown ? 503 : 200).end();
+    });
+    target.#server.listen(0, '127.0.0.1');
+    await once(target.#server, 'listening');
+    return target;
+  }
 
-async function listen(taken: Taken, answer: () => number): Promise<Server> {
-  const server = createServer(async (request, response) => {
-    let text = '';
-    for await (const chunk of request) text += chunk;
-    const status = answer();
-    if (status === 200) {
-      const { key, n, at } = JSON.parse(text) as { key: string; n: number; at: number };
-      const list = taken.numbers.get(key) ?? [];
-      taken.numbers.set(key, list);
-      list.push(n);
-      taken.late.push({ at, ms: performance.now() - at });
-    }
-    response.writeHead(status).end();
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
-}
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
+  }
 
-function urlOf(server: Server): string {
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-}
+  /** Different events. */
+  count(): number {
+    return [...this.#numbers.values()].reduce((sum, list) => sum + new Set(list).size, 0);
+  }
 
-function count({ numbers }: Taken): number {
-  return [...numbers.values()].reduce((sum, list) => sum + new Set(list).size, 0);
-}
+  /** Keys of which an event came after a later one. */
+  disordered(): number {
+    const lists = [...this.#numbers.values()];
+    return lists.filter((list) => list.some((n, i) => i > 0 && n < list[i - 1]!)).length;
+  }
 
-function p99(late: Taken['late']): string {
-  const sorted = late.map(({ ms }) => ms).sort((a, b) => a - b);
-  return (sorted[Math.floor(sorted.length * 0.99)] ?? 0).toFixed(0);
+  /** Of the events appended between two times, in whole milliseconds. */
+  p99(from: number, to: number): string {
+    const some = this.#late.filter(({ at }) => at > from && at < to);
+    return quantile(
+      some.map(({ ms }) => ms),
+      0.99,
+    ).toFixed(0);
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  #take(text: string): void {
+    const { key, n, at } = JSON.parse(text) as { key: string; n: number; at: number };
+    const list = this.#numbers.get(key) ?? [];
+    this.#numbers.set(key, list);
+    list.push(n);
+    this.#late.push({ at, ms: performance.now() - at });
+  }
 }

@@ -1,26 +1,26 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs, { type Admin } from 'kafkajs';
-import { freePort } from '../test/services/free-port.ts';
-import { startKafka } from '../test/services/kafka.ts';
-import { appendEvents } from './dispatch.ts';
-import { startNode, stopNode } from './process.ts';
-import { program } from './program.ts';
-import { cpuMicros } from './scenario.ts';
+import { freePort } from '../../test/services/free-port.ts';
+import { startKafka } from '../../test/services/kafka.ts';
+import { until } from '../../test/services/until.ts';
+import { appendClicks } from '../client/topic.ts';
+import { startNode, stopNode } from '../rig/process.ts';
+import { program } from '../rig/program.ts';
+import { cpuMicros } from '../rig/usage.ts';
 
 const TOPIC = 'scale';
 
-/** CPU microseconds of a dispatcher an event of a topic that so many subscriptions read, each event wanted by one in a hundred of them at most. */
+/** CPU of a dispatcher in microseconds per event, where `count` subscriptions read a topic and at most one of them wants an event. */
 export async function subscriptionCost(count: number, events: number): Promise<number> {
   const kafka = await startKafka();
   const folder = await mkdtemp(join(tmpdir(), 'postern-scale-'));
   const functionPort = await freePort();
-  const target = await startNode(['load/function.ts', String(functionPort), '0', '0'], /ready/);
+  const target = await startNode(['load/dispatch/function.ts', String(functionPort), '0', '0'], /ready/);
   const admin = new kafkajs.Kafka({ clientId: 'load', brokers: [kafka.brokers], logLevel: 0 }).admin();
   try {
-    await appendEvents(kafka.brokers, TOPIC, events, (n) => `type-${n % 100}`);
+    await appendClicks(kafka.brokers, TOPIC, events, (n) => `type-${n % 100}`);
     const names = Array.from({ length: count }, (_, i) => `s${i}`);
     const config = join(folder, 'postern.yaml');
     const subscriptions = names.map(
@@ -53,11 +53,10 @@ ${subscriptions.join('')}`,
 }
 
 /** Resolves when a group has got through the whole topic. */
-async function committed(admin: Admin, groupId: string, events: number): Promise<void> {
-  for (;;) {
+function committed(admin: Admin, groupId: string, events: number): Promise<void> {
+  const isDone = async () => {
     const [found] = await admin.fetchOffsets({ groupId, topics: [TOPIC] });
-    const done = found!.partitions.reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0);
-    if (done >= events) return;
-    await sleep(100);
-  }
+    return found!.partitions.reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0) >= events;
+  };
+  return until(`${groupId} has read ${events} events`, isDone, { ms: 600_000, every: 100 });
 }

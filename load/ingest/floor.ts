@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
-import { type Kind, schemas } from './events.ts';
+import { type Kind, schemas } from '../client/events.ts';
 
 // The floor that the gateway is compared to: node:http, JSON.parse and ajv with the same schemas, and nothing else.
 const ajv = new Ajv2020();

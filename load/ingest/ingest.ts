@@ -1,10 +1,11 @@
-import { freePort } from '../test/services/free-port.ts';
-import type { Peer } from './peer.ts';
-import { startNode, stopNode } from './process.ts';
+import { freePort } from '../../test/services/free-port.ts';
+import { type Outcome, runScenario, type Scenario } from '../client/scenario.ts';
+import type { Peer } from '../peer/peer.ts';
+import { median, type Row, rowOf } from '../report.ts';
+import { startNode, stopNode } from '../rig/process.ts';
+import type { Rig } from '../rig/rig.ts';
+import { rssMiB, timed } from '../rig/usage.ts';
 import { redisFloor } from './redis-floor.ts';
-import { median, type Row, rowOf } from './report.ts';
-import type { Rig } from './rig.ts';
-import { cpuMicros, type Outcome, rssMiB, runScenario, type Scenario } from './scenario.ts';
 
 const work = {
   'single click': { name: 'single click', kind: 'click', batch: 1, connections: 64, requests: 30_000 },
@@ -19,7 +20,7 @@ interface Cost extends Outcome {
   gateway: number;
   floor: number;
   redis: number;
-  /** What Redis takes for two phases and nothing else; null where it is not measured. */
+  /** Redis' CPU for a claim and its confirmation alone; null where it is not measured. */
   redisFloor: number | null;
   kafka: number;
   /** Null without a peer. */
@@ -37,7 +38,7 @@ const PEER_TARGETS = {
   'single click': { kafkajs: 1 / 2.2, other: 1 / 3 },
   'batch click': { kafkajs: 1 / 4, other: 1 / 7 },
 };
-/** 3.5 us, by the 3.3 us that the floor takes on the machine that the target is of. */
+/** The target was set as 3.5 us on a machine where the floor takes 3.3 us. */
 const REDIS_TARGET = 3.5 / 3.3;
 
 export const ingestNames = [...Object.keys(work), 'peer single', 'peer batch', 'redis cpu'];
@@ -45,14 +46,14 @@ export const ingestNames = [...Object.keys(work), 'peer single', 'peer batch', '
 export interface IngestOptions {
   rig: Rig;
   rounds: number;
-  /** Of the usual number of requests. */
+  /** A factor for the number of requests. */
   scale: number;
   peer: Peer | null;
   driver: 'kafkajs' | 'other';
   wants(name: string): boolean;
 }
 
-/** Events that are posted: gateway, floor and peer in turns. Throws when an accepted event is not in Kafka. */
+/** Posts events to the gateway, the floor and the peer in turns. Throws when an accepted event is not in Kafka. */
 export async function ingestRows(options: IngestOptions): Promise<Row[]> {
   const { rounds, peer, driver, wants } = options;
   const needed = (Object.keys(work) as Work[]).filter(
@@ -63,7 +64,7 @@ export async function ingestRows(options: IngestOptions): Promise<Row[]> {
   );
   if (needed.length === 0) return [];
   const port = await freePort();
-  const floor = await startNode(['load/floor.ts', String(port)], /ready/);
+  const floor = await startNode(['load/ingest/floor.ts', String(port)], /ready/);
   const costs = new Map<Work, Cost[]>();
   try {
     const measure = (name: Work, run: string, share: number) =>
@@ -152,14 +153,4 @@ async function costOf(
     peer: beside,
     rss: rssMiB(rig.gateway.pid),
   };
-}
-
-/** Runs something, and tells what it cost processes: microseconds an event. */
-export async function timed(
-  pids: readonly number[],
-  run: () => Promise<Outcome>,
-): Promise<{ outcome: Outcome; micros: number[] }> {
-  const before = pids.map(cpuMicros);
-  const outcome = await run();
-  return { outcome, micros: pids.map((pid, i) => (cpuMicros(pid) - before[i]!) / outcome.events) };
 }

@@ -1,11 +1,13 @@
 import { Redis } from 'ioredis';
 import kafkajs from 'kafkajs';
-import { eventText } from './events.ts';
-import { type OpenLoopOutcome, openLoop } from './open-loop.ts';
-import { median, quantile, type Row, rowOf } from './report.ts';
-import type { Rig } from './rig.ts';
+import { eventText } from '../client/events.ts';
+import { type OpenLoopOutcome, openLoop } from '../client/open-loop.ts';
+import { median, quantile, type Row, rowOf } from '../report.ts';
+import type { Rig } from '../rig/rig.ts';
 
+/** Requests a second. */
 const RATE = 1_000;
+/** Round trips to Kafka, and to Redis, that are measured alone. */
 const ALONE = 1_000;
 
 export const latencyNames = ['latency'];

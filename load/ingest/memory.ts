@@ -1,11 +1,13 @@
-import { freePort } from '../test/services/free-port.ts';
-import { startNode, stopNode } from './process.ts';
-import { type Row, rowOf } from './report.ts';
-import { startRig } from './rig.ts';
-import { rssMiB, runScenario, type Scenario } from './scenario.ts';
+import { freePort } from '../../test/services/free-port.ts';
+import { runScenario, type Scenario } from '../client/scenario.ts';
+import { type Row, rowOf } from '../report.ts';
+import { startNode, stopNode } from '../rig/process.ts';
+import { startRig } from '../rig/rig.ts';
+import { rssMiB } from '../rig/usage.ts';
 
+/** Connections that send nothing. */
 const IDLE = 10_000;
-const MEGABYTES = 200;
+const TARGET_MB = 200;
 const full: Scenario[] = [
   { name: 'single click', kind: 'click', batch: 1, connections: 64, requests: 40_000 },
   { name: 'batch click', kind: 'click', batch: 100, connections: 16, requests: 2_000 },
@@ -13,15 +15,15 @@ const full: Scenario[] = [
 
 export const memoryNames = ['memory'];
 
-/** The most memory that a gateway, and the floor, take with many idle connections beside full load. `client`: what appends. */
+/** The most memory that a gateway takes under full load beside many idle connections, and the floor's. `client`: see `log.kafka.client`. */
 export async function memoryRow(node: string[], client: string): Promise<Row> {
   const port = await freePort();
-  const floor = await startNode(['load/floor.ts', String(port)], /ready/);
+  const floor = await startNode(['load/ingest/floor.ts', String(port)], /ready/);
   const bare = await most(floor.pid, `http://127.0.0.1:${port}`).finally(() => stopNode(floor));
-  const rig = await startRig(node, '', 0, client);
+  const rig = await startRig({ node, client });
   const { start, connected, peak } = await most(rig.gateway.pid, rig.url).finally(() => rig.stop());
   return rowOf('memory', 'MB', [[peak, null]], {
-    target: MEGABYTES,
+    target: TARGET_MB,
     more: {
       'MB at start': start,
       'MB with idle connections': connected,
@@ -40,7 +42,7 @@ async function most(pid: number, url: string): Promise<{ start: number; connecte
     peak = Math.max(peak, megabytes());
   }, 100);
   try {
-    const idle = await startNode(['load/idle.ts', new URL(url).port, String(IDLE)], /ready/);
+    const idle = await startNode(['load/ingest/idle.ts', new URL(url).port, String(IDLE)], /ready/);
     let said = '';
     idle.stdout!.on('data', (bytes: Buffer) => (said += bytes.toString()));
     const connected = megabytes();

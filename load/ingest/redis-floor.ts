@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { cpuMicros } from './scenario.ts';
+import { cpuMicros } from '../rig/usage.ts';
 
 /** Ids in a call: as many as are in a group under load. */
 const CALL = 500;
@@ -8,7 +8,7 @@ const CALLS = 100;
 const CLAIM = `for i = 1, #KEYS do redis.call('SET', KEYS[i], '1', 'NX', 'PX', ARGV[1]) end`;
 const CONFIRM = `for i = 1, #KEYS do redis.call('SET', KEYS[i], '2', 'PX', ARGV[1]) end`;
 
-/** Microseconds of Redis' CPU an id for the least that two phases take: two scripts that set it, and nothing else. */
+/** The least that a claim and its confirmation cost: microseconds of Redis' CPU per id for two scripts that only set it. */
 export async function redisFloor({ url, pid }: { url: string; pid: number }): Promise<number> {
   const redis = new Redis(url);
   const before = cpuMicros(pid);

@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../test/services/free-port.ts';
-import { schemas } from './events.ts';
-import { stopNode } from './process.ts';
-import type { Rig } from './rig.ts';
+import { freePort } from '../../test/services/free-port.ts';
+import { until } from '../../test/services/until.ts';
+import { schemas } from '../client/events.ts';
+import { stopNode } from '../rig/process.ts';
+import type { Rig } from '../rig/rig.ts';
 
 /** Another gateway that does the same work. */
 export interface Peer {
@@ -15,15 +15,15 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
-/** Starts the program that `load/peer` is built to, on the Kafka and the Redis of a rig; resolves when it answers. */
+/** Starts the program built from this folder, on the Kafka and the Redis of a rig. Resolves when it answers. */
 export async function startPeer(program: string, { kafka, redis, create }: Rig): Promise<Peer> {
   await create('peer');
   const folder = await mkdtemp(join(tmpdir(), 'postern-peer-'));
   const { $schema: _, ...schema } = schemas.click;
-  // It knows the draft before, which has all that is used here.
+  // The peer knows an older draft, which has all keywords of this schema.
   await writeFile(join(folder, 'click.json'), JSON.stringify(schema));
   const port = await freePort();
-  const child = spawn(program, ['run', join(import.meta.dirname, 'peer/peer.yaml')], {
+  const child = spawn(program, ['run', join(import.meta.dirname, 'peer.yaml')], {
     stdio: 'inherit',
     env: {
       ...process.env,
@@ -36,10 +36,10 @@ export async function startPeer(program: string, { kafka, redis, create }: Rig):
     },
   });
   const url = `http://127.0.0.1:${port}`;
-  while (!(await fetch(url).catch(() => null))) {
+  await until('the peer answers', async () => {
     if (child.exitCode !== null) throw new Error(`the peer ended with ${child.exitCode}`);
-    await sleep(50);
-  }
+    return (await fetch(url).catch(() => null)) !== null;
+  });
   return {
     url,
     pid: child.pid!,

@@ -1,24 +1,35 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** Starts a Node program and resolves when its output shows `ready`. Rejects when it ends before. */
-export async function startNode(args: string[], ready: RegExp): Promise<ChildProcess & { pid: number }> {
+/** A program that is not ready by then is ended. */
+const START_MS = 120_000;
+
+export type NodeProcess = ChildProcess & { pid: number };
+
+/** Starts a Node program and resolves when its output matches `ready`. Rejects when it ends before, or takes too long. */
+export async function startNode(args: string[], ready: RegExp): Promise<NodeProcess> {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
+  let timer: NodeJS.Timeout | undefined;
   await new Promise<void>((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`${args[0]} ended with ${code}: ${output.slice(-2000)}`)));
+    const failed = (how: string) => reject(new Error(`${args[0]} ${how}: ${output.slice(-2000)}`));
+    timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      failed(`is not ready after ${START_MS / 1000} s`);
+    }, START_MS);
+    child.once('exit', (code) => failed(`ended with ${code}`));
     child.stdout.on('data', (bytes: Buffer) => {
       if (output.length < 65_536) output += bytes.toString();
       if (ready.test(output)) resolve();
     });
-  });
+  }).finally(() => clearTimeout(timer));
   child.removeAllListeners('exit');
-  return child as ChildProcess & { pid: number };
+  return child as NodeProcess;
 }
 
 /** Ends a program by SIGTERM and waits for it. */
 export async function stopNode(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return;
+  if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill('SIGTERM');
   await once(child, 'exit');
 }

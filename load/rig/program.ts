@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 let built: Promise<string[]> | null = null;
 
-/** Arguments for Node that run the program as the image does: built, with the flags of the Dockerfile. */
+/** Arguments for Node that run the built program with the flags of the Dockerfile. Builds it the first time. */
 export function program(): Promise<string[]> {
   built ??= build();
   return built;

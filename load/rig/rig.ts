@@ -1,27 +1,27 @@
-import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import kafkajs from 'kafkajs';
-import { freePort } from '../test/services/free-port.ts';
-import { type Kafka, startKafka } from '../test/services/kafka.ts';
-import { type RedisServer, startRedis } from '../test/services/redis.ts';
-import { schemas } from './events.ts';
-import { startNode, stopNode } from './process.ts';
+import { freePort } from '../../test/services/free-port.ts';
+import { type Kafka, startKafka } from '../../test/services/kafka.ts';
+import { type RedisServer, startRedis } from '../../test/services/redis.ts';
+import { schemas } from '../client/events.ts';
+import { storedIn } from '../client/topic.ts';
+import { type NodeProcess, startNode, stopNode } from './process.ts';
 import { program } from './program.ts';
 
 /** A gateway with a Kafka and a Redis of its own. */
 export interface Rig {
   url: string;
   admin: string;
-  gateway: ChildProcess & { pid: number };
+  gateway: NodeProcess;
   kafka: Kafka;
   redis: RedisServer;
-  /** Starts a further gateway on the same Kafka and Redis. */
+  /** Starts one more gateway on the same Kafka and Redis. */
   another(): Promise<Gateway>;
-  /** Makes a topic as the gateway does. */
+  /** Makes a topic like the gateway's. */
   create(topic: string): Promise<void>;
-  /** Events of a topic. */
+  /** Records that a topic holds. */
   storedIn(topic: string): Promise<number>;
   stop(): Promise<void>;
 }
@@ -29,14 +29,23 @@ export interface Rig {
 export interface Gateway {
   url: string;
   admin: string;
-  gateway: ChildProcess & { pid: number };
+  gateway: NodeProcess;
 }
 
-/**
- * Starts all three; `node` are arguments for the gateway's Node, `log` further settings of the log in YAML,
- * `sources` the number of further sources click0, click1..., each with a topic of its own, `client` what appends.
- */
-export async function startRig(node: string[], log = '', sources = 0, client = 'kafkajs'): Promise<Rig> {
+export interface RigOptions {
+  /** Arguments for the gateway's Node. */
+  node?: string[];
+  /** Further settings of `log`, in YAML: `, name: value`. */
+  log?: string;
+  /** Number of further sources click0, click1, ... with a topic each. */
+  sources?: number;
+  /** `log.kafka.client` */
+  client?: string;
+}
+
+/** Starts Kafka, Redis and a gateway. */
+export async function startRig(options: RigOptions = {}): Promise<Rig> {
+  const { node = [], log = '', sources = 0, client = 'kafkajs' } = options;
   const folder = await mkdtemp(join(tmpdir(), 'postern-load-'));
   const [kafka, redis] = await Promise.all([startKafka(), startRedis()]);
   await writeFile(join(folder, 'click.json'), JSON.stringify(schemas.click));
@@ -76,10 +85,7 @@ ${clickSource('click')}${more}`,
     async create(topic) {
       await admin.createTopics({ topics: [{ topic, numPartitions: 4 }], waitForLeaders: false });
     },
-    async storedIn(topic) {
-      const offsets = await admin.fetchTopicOffsets(topic);
-      return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
-    },
+    storedIn: (topic) => storedIn(admin, topic),
     async stop() {
       await admin.disconnect();
       await Promise.all(running.map(({ gateway }) => stopNode(gateway)));

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import { runScenario, type Scenario } from '../../load/scenario.ts';
+import { runScenario, type Scenario } from '../../load/client/scenario.ts';
 
 const scenario: Scenario = { name: 'test', kind: 'iot', batch: 1, connections: 4, requests: 60 };
 
