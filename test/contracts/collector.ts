@@ -7,6 +7,7 @@ import type {
   Start,
   StoredRecord,
 } from '../../src/ports/event-log.ts';
+import { within } from '../services/until.ts';
 
 /** A sink that keeps what it is given and tells when something has come. */
 export class Collector implements RecordSink {
@@ -52,11 +53,11 @@ export class Collector implements RecordSink {
     this.#tell();
   }
 
-  /** Resolves as soon as `done` holds; rejects when reading failed. The test's own time limit ends it. */
+  /** Resolves as soon as `done` holds. Rejects when reading failed, and after a minute without a change. */
   async until(done: () => boolean): Promise<void> {
     while (!done()) {
       if (this.error !== null) throw this.error;
-      await new Promise<void>((resolve) => this.#changed.push(resolve));
+      await within(String(done), new Promise<void>((resolve) => this.#changed.push(resolve)));
     }
   }
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EventLog, LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
 import type { LogReader, Range } from '../../src/ports/log-reader.ts';
 import { collect, text } from './collector.ts';
+import { nextMillisecond } from './next-millisecond.ts';
 
 /** A log, and a reader of the same storage. */
 export interface ReaderUnderTest {
@@ -97,10 +97,8 @@ export function logReaderContract(name: string, make: (topics: string[]) => Prom
 
     test('begins at a time, and so does a group that has no position yet', async () => {
       await store('old 1', 'old 2');
-      // The log's clock counts milliseconds.
-      await sleep(20);
-      const time = Date.now();
-      await sleep(20);
+      const time = await nextMillisecond();
+      await nextMillisecond();
       await store('new 1', 'new 2');
       expect((await values(await made.reader.ranges(topic, time))).sort()).toEqual(['new 1', 'new 2']);
       expect(await values(await made.reader.ranges(topic, Date.now() + 60_000))).toEqual([]);

@@ -275,7 +275,8 @@ describe('a subscription with a reply topic', () => {
       rig.facts.changed();
     },
   });
-  const start = (config: SubscriptionConfig, log = rig.log) => rig.start([config], log, { report: report() });
+  const start = (config: SubscriptionConfig, log: EventLog = rig.log) =>
+    rig.start([config], log, { report: report() });
 
   it('has an event done when its reply is stored, and not before', async () => {
     const target = await rig.function(answering());

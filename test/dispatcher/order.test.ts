@@ -127,6 +127,7 @@ describe('order: key', () => {
     await target.until(() => held.length === 4);
     for (const response of held) response.end();
     await rig.facts.until(() => rig.facts.events('delivered') === 4);
+    expect(held).toHaveLength(4);
   });
 
   test('the same key in another topic is another key', async () => {

@@ -137,6 +137,7 @@ describe('redrive', () => {
     await run(config);
     await rig.start([config]);
     await rig.facts.until(() => rig.facts.events('delivered') === 1);
+    expect(target.ids.at(-1)).toBe('e0');
   });
 
   test('counts only with dryRun', async () => {

@@ -48,7 +48,7 @@ function bound(real: Awaited<ReturnType<EventLog['consume']>>) {
   };
 }
 
-const start = (config: SubscriptionConfig, log = rig.log, using = store): Promise<Dispatcher> =>
+const start = (config: SubscriptionConfig, log: EventLog = rig.log, using = store): Promise<Dispatcher> =>
   rig.start([{ ...config, dedupe: 60_000 }], log, { remember: () => using });
 const refused = async () => {
   throw new StoreUnavailable('gone');
@@ -206,6 +206,7 @@ describe('deliveries that are remembered', () => {
     await target.until(() => target.ids.length === 3);
     await start(subscription(target, { name: 'again' }));
     await target.until(() => target.ids.length === 6);
+    expect(target.ids.slice(3).toSorted()).toEqual(numbered(3));
   });
 
   test('a subscription without dedupe needs no store, and one with it does', async () => {

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ReplayOptions, replay } from '../../src/dispatcher/replay.ts';
 import type { EventLog } from '../../src/ports/event-log.ts';
 import type { LogReader } from '../../src/ports/log-reader.ts';
+import { nextMillisecond } from '../contracts/next-millisecond.ts';
 import { numbered, Rig, subscription } from './rig.ts';
 
 let rig: Rig;
@@ -28,11 +28,10 @@ const run = (config: ReplayOptions['subscription'], from: number, changes: Parti
   });
 };
 
-/** A time between what was stored before and what is stored after; the log's clock counts milliseconds. */
+/** A time after everything that is stored already, and before everything that is stored next. */
 async function between(): Promise<number> {
-  await sleep(5);
-  const time = Date.now();
-  await sleep(5);
+  const time = await nextMillisecond();
+  await nextMillisecond();
   return time;
 }
 

@@ -9,13 +9,8 @@ import {
   type DispatcherOptions,
   startDispatcher,
 } from '../../src/dispatcher/subscriptions.ts';
-import type {
-  Consumption,
-  EventLog,
-  LogRecord,
-  RecordSink,
-  StoredRecord,
-} from '../../src/ports/event-log.ts';
+import type { Consumption, EventLog, LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
+import type { LogReader } from '../../src/ports/log-reader.ts';
 import type {
   BreakerFacts,
   DeliveryFacts,
@@ -23,9 +18,11 @@ import type {
   Report,
   UnrememberedFacts,
 } from '../../src/ports/report.ts';
+import { awaitRecords } from '../contracts/read-topic.ts';
+import { within } from '../services/until.ts';
 import { bodyOf, httpFunction, type TestServer } from './functions.ts';
 
-/** Something to await: `until` resolves as soon as its condition holds after a change. */
+/** Something to await: `until` resolves as soon as its condition holds after a change, and rejects after a minute. */
 export class Changes {
   #waiting: { holds: () => boolean; resolve: () => void }[] = [];
 
@@ -37,7 +34,8 @@ export class Changes {
 
   until(holds: () => boolean): Promise<void> {
     if (holds()) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push({ holds, resolve }));
+    const met = new Promise<void>((resolve) => this.#waiting.push({ holds, resolve }));
+    return within(String(holds), met);
   }
 }
 
@@ -106,7 +104,7 @@ export class TestFunction extends Changes {
 /** A log in a folder of its own, and everything that must be closed at the end. */
 export class Rig {
   readonly facts = new Facts();
-  log!: EventLog;
+  log!: EventLog & LogReader;
   #path = '';
   readonly #functions: TestFunction[] = [];
   readonly #dispatchers: Dispatcher[] = [];
@@ -150,29 +148,12 @@ export class Rig {
     if (verdicts.some((verdict) => verdict !== 'stored')) throw new Error(`not stored: ${verdicts}`);
   }
 
-  /** All records of a topic, read by a group of their own; waits until there are `count`. */
+  /** All records of a topic, as soon as there are `count`. */
   async read(topic: string, count: number): Promise<StoredRecord[]> {
-    const seen: StoredRecord[] = [];
-    const changes = new Changes();
-    const sink: RecordSink = {
-      assigned() {},
-      records(_, records) {
-        seen.push(...records);
-        changes.changed();
-      },
-      async revoked() {},
-      failed(error) {
-        throw error;
-      },
-    };
-    const group = `reader-${topic}-${performance.now()}`;
-    const consumption = await this.log.consume({ group, topics: [topic], from: 'earliest' }, sink);
-    await changes.until(() => seen.length >= count);
-    await consumption.stop();
-    return seen;
+    return awaitRecords(this.log, topic, count);
   }
 
-  #openLog(): EventLog {
+  #openLog(): EventLog & LogReader {
     return sqliteEventLog({
       path: this.#path,
       retention: { age: 60_000_000, size: 2 ** 40 },

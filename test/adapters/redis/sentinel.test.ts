@@ -132,7 +132,7 @@ describe('faults', { timeout: 60_000 }, () => {
     rig.sentinels[0]!.kill('SIGSTOP');
     rig.sentinels[1]!.kill('SIGKILL');
     const other = openStore({ prefix: 'other:' });
-    await answering(other);
+    await expect(answering(other)).resolves.toBeUndefined();
     await other.close();
     rig.sentinels[0]!.kill('SIGCONT');
     await rig.sentinels[1]!.restart();

@@ -1,10 +1,10 @@
 import { hash, randomUUID } from 'node:crypto';
-import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { keyNames } from '../../../src/adapters/redis/dedupe-store.ts';
 import type { RedisLogin, RedisServers } from '../../../src/config/redis/resolve.ts';
 import { type Claim, claimKey, type DedupeStore, StoreUnavailable } from '../../../src/ports/dedupe-store.ts';
 import type { RedisCluster } from '../../services/redis-cluster.ts';
+import { until } from '../../services/until.ts';
 
 /** The key of a claim, as of an event with this identity. */
 export const keyOf = (identity: string) => claimKey(hash('sha256', identity, 'base64'));
@@ -20,17 +20,17 @@ export const namesOf = (prefix: string, claims: readonly Claim[]) =>
 export const ids = (count: number): Claim[] =>
   Array.from({ length: count }, () => ({ key: keyOf(randomUUID()), print: 1 }));
 
-/** Claims ids all over the store until each gets an answer; the test's own time limit ends it. */
+/** Claims ids all over the store until each gets an answer. Until then it must reject as unavailable. */
 export async function answering(store: DedupeStore, count = 1): Promise<void> {
-  for (;;) {
-    try {
-      await store.claim(ids(count), 'probe');
-      return;
-    } catch (error) {
-      expect(error).toBeInstanceOf(StoreUnavailable);
-      await turn();
-    }
-  }
+  const answers = () =>
+    store.claim(ids(count), 'probe').then(
+      () => true,
+      (error: unknown) => {
+        expect(error).toBeInstanceOf(StoreUnavailable);
+        return false;
+      },
+    );
+  await until('the store answers', answers, { every: 1 });
 }
 
 /** Waits until each call is settled: all must reject as unavailable. */
