@@ -50,7 +50,7 @@ describe('the load generator', () => {
     await expect(runScenario(url, scenario, 'run', 'ok')).rejects.toThrow(/1 unexpected bodies/);
   });
 
-  it('C66 fails when the server freezes', async () => {
+  it('C66 fails when the server freezes', { tags: ['slow'] }, async () => {
     const url = await serve((n) => [n < 20 ? 202 : 0, 'ok']);
     await expect(runScenario(url, { ...scenario, requests: 24 }, 'run')).rejects.toThrow(/timeouts/);
   });

@@ -169,7 +169,9 @@ describe('sqliteEventLog', () => {
     expect(collector.seen.at(-1)!.offset).toBe(20);
   });
 
-  test('C30 has all that it acknowledged, and no group in part, however it is killed', async () => {
+  test('C30 has all that it acknowledged, and no group in part, however it is killed', {
+    tags: ['slow'],
+  }, async () => {
     await log.close();
     for (let round = 0; round < 8; round++) {
       const writer = await startWriter(path);
