@@ -27,6 +27,8 @@ const runs: Record<string, Run> = {
   hostile,
 };
 
+// The programs that a measurement starts end with it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const [first = '', ...rest] = process.argv.slice(2);
 if (['help', '--help', '-h'].includes(first)) console.log(help());
 else if (first === '' || first.startsWith('-')) await start(table, process.argv.slice(2));

@@ -9,6 +9,9 @@ export type NodeProcess = ChildProcess & { pid: number };
 /** Starts a Node program and resolves when its output matches `ready`. Rejects when it ends before, or takes too long. */
 export async function startNode(args: string[], ready: RegExp): Promise<NodeProcess> {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const end = () => child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
   let output = '';
   let timer: NodeJS.Timeout | undefined;
   await new Promise<void>((resolve, reject) => {
@@ -23,7 +26,6 @@ export async function startNode(args: string[], ready: RegExp): Promise<NodeProc
       if (ready.test(output)) resolve();
     });
   }).finally(() => clearTimeout(timer));
-  child.removeAllListeners('exit');
   return child as NodeProcess;
 }
 

@@ -271,14 +271,9 @@ describe('when there is no place', () => {
     const early = await client(GET, '127.0.0.3');
     await early.ended;
     expect(early.text()).toContain(' 503 ');
-    const answer = async () => {
-      const one = await client(`${HEAD}connection: close\r\n\r\n`, '127.0.0.3');
-      await one.ended;
-      return one.text();
-    };
-    await expect
-      .poll(answer, { timeout: 20_000, interval: 100, message: 'a stuck one gives way' })
-      .toContain(' 200 ');
+    // A request may take two seconds to come, and no event tells that they have passed.
+    await sleep(2200);
+    expect((await served('127.0.0.3')).text()).toContain(' 200 ');
     await expect.poll(() => stuck.filter(isOpen).length).toBe(4);
   });
 });
