@@ -58,5 +58,11 @@ function committed(admin: Admin, groupId: string, events: number): Promise<void>
     const [found] = await admin.fetchOffsets({ groupId, topics: [TOPIC] });
     return found!.partitions.reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0) >= events;
   };
-  return until(`${groupId} has read ${events} events`, isDone, { ms: 600_000, every: 100 });
+  // A group that is new to Kafka has no answer at first.
+  const isDoneOrBusy = () =>
+    isDone().catch((error: Error & { retriable?: boolean }) => {
+      if (!error.retriable) throw error;
+      return false;
+    });
+  return until(`${groupId} has read ${events} events`, isDoneOrBusy, { ms: 600_000, every: 100 });
 }
