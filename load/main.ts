@@ -1,73 +1,53 @@
-// `npm run load`: what an event costs, and how long it takes, beside what it is compared with in the same run.
-import { readFile, writeFile } from 'node:fs/promises';
-import { parseArgs } from 'node:util';
-import { dispatchNames, dispatchRows } from './dispatch.ts';
-import { ingestNames, ingestRows } from './ingest.ts';
-import { latencyNames, latencyRow } from './latency.ts';
-import { memoryNames, memoryRow } from './memory.ts';
-import { type Peer, startPeer } from './peer.ts';
-import { rememberedNames, rememberedRow } from './remembered.ts';
-import { type Row, setting, tableOf, writeSection } from './report.ts';
-import { startRig } from './rig.ts';
+// `npm run load`: what an event costs, as one table. `npm run load -- NAME`: one measurement. `npm run load -- help`: their names.
+import { filters } from './dispatch/filters.ts';
+import { order } from './dispatch/order.ts';
+import { down } from './faults/down.ts';
+import { hostile } from './faults/hostile.ts';
+import { outage } from './faults/outage.ts';
+import { poison } from './faults/poison.ts';
+import { stall } from './faults/stall.ts';
+import { scale } from './growth/scale.ts';
+import { soak } from './growth/soak.ts';
+import type { Run } from './run.ts';
+import { streams } from './streams/streams.ts';
+import { dispatch, ingest, table } from './table.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    /** Of the usual number of events. */
-    scale: { type: 'string', default: '1' },
-    /** A row, or the beginning of the names of several. */
-    only: { type: 'string', multiple: true },
-    json: { type: 'boolean', default: false },
-    /** A file whose table is renewed. */
-    results: { type: 'string' },
-    /** `log.kafka.client` */
-    client: { type: 'string', default: 'kafkajs' },
-    /** The program that load/peer is built to. */
-    peer: { type: 'string' },
-    /** That Redis remembers when its memory is measured. */
-    ids: { type: 'string', default: '1000000' },
-    /** A folder for CPU profiles of the gateway and the dispatcher. */
-    profile: { type: 'string' },
-  },
-});
-const [rounds, scale] = [Number(options.rounds), Number(options.scale)];
-const node = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`];
-const names = [...ingestNames, ...latencyNames, ...dispatchNames, ...rememberedNames, ...memoryNames];
-const wanted = names.filter((name) => options.only?.some((one) => name.startsWith(one)) ?? true);
-if (wanted.length === 0) {
-  console.error(`no such row; there are: ${names.join(', ')}`);
-  process.exit(1);
+const runs: Record<string, Run> = {
+  ingest,
+  dispatch,
+  streams,
+  filters,
+  outage,
+  stall,
+  order,
+  down,
+  poison,
+  soak,
+  scale,
+  hostile,
+};
+
+// The programs that a measurement starts end with it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+const [first = '', ...rest] = process.argv.slice(2);
+if (['help', '--help', '-h'].includes(first)) console.log(help());
+else if (first === '' || first.startsWith('-')) await start(table, process.argv.slice(2));
+else if (Object.hasOwn(runs, first)) await start(runs[first]!, rest);
+else {
+  console.error(`there is no measurement ${first}; there are:\n${help()}`);
+  process.exitCode = 1;
 }
-const wants = (name: string) => wanted.includes(name);
 
-const rows: Row[] = [];
-if ([...ingestNames, ...latencyNames].some(wants)) rows.push(...(await posted()));
-rows.push(...(await dispatchRows({ rounds, scale, node, wants })));
-if (rememberedNames.some(wants)) rows.push(await rememberedRow(Number(options.ids)));
-if (memoryNames.some(wants)) rows.push(await memoryRow(node, options.client));
-
-const run = { ...setting(), client: options.client, rounds: String(rounds) };
-const text = `${Object.entries(run)
-  .map(([name, value]) => `${name} ${value}`)
-  .join(', ')}.\n\n${tableOf(rows)}`;
-if (options.results !== undefined) {
-  const before = await readFile(options.results, 'utf8');
-  await writeFile(options.results, writeSection(before, options.client, text));
+async function start(run: Run, args: string[]): Promise<void> {
+  if (!(await run.start(args))) process.exitCode = 1;
 }
-console.log(options.json ? JSON.stringify({ ...run, rows }, null, 2) : `\n${text}`);
 
-async function posted(): Promise<Row[]> {
-  const rig = await startRig(node, '', 0, options.client);
-  let peer: Peer | null = null;
-  try {
-    if (options.peer === undefined) console.error('no --peer: its rows are left out');
-    else peer = await startPeer(options.peer, rig);
-    const driver = options.client === 'kafkajs' ? 'kafkajs' : 'other';
-    const found = await ingestRows({ rig, rounds, scale, peer, driver, wants });
-    if (latencyNames.some(wants)) found.push(await latencyRow({ rig, rounds, seconds: 10 * scale }));
-    return found;
-  } finally {
-    await peer?.stop();
-    await rig.stop();
-  }
+function help(): string {
+  const lines = Object.entries({ '': table, ...runs }).map(([name, { about, options }]) => {
+    const flags = Object.entries(options).map(([flag, { default: value }]) =>
+      value === undefined || value === false ? `--${flag}` : `--${flag} ${value}`,
+    );
+    return `${(name || '(none)').padEnd(9)} ${about}\n${' '.repeat(10)}${flags.join(' ')}`;
+  });
+  return `npm run load -- NAME --option value\n\n${lines.join('\n')}`;
 }

@@ -1,24 +1,24 @@
 import { execFileSync } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
 
-/** One figure beside what it is compared with. */
+/** One figure, and the figure it is compared with. */
 export interface Row {
   name: string;
   unit: string;
   /** Median of the rounds. */
   value: number;
-  /** What `value` is divided by, median of the rounds; null when the target is a figure of its own. */
+  /** The figure that `value` is compared with, median of the rounds; null when the target stands alone. */
   against: { name: string; value: number } | null;
-  /** `value` by that, median of the rounds' own ratios. */
+  /** `value` divided by it, median of the rounds' own ratios. */
   ratio: number | null;
-  /** The ratio, or the value where there is none, must not be more. */
+  /** The most that the ratio may be, or the value where there is no ratio. */
   target: number;
   holds: boolean;
   /** Further figures, by name with unit. */
   more: Record<string, number>;
 }
 
-/** Makes a row of what was measured in each round. `pairs`: value, and what it is compared with. */
+/** Makes a row of the figures of all rounds. `pairs`: the value of each round, and the one it is compared with. */
 export function rowOf(
   name: string,
   unit: string,
@@ -38,13 +38,13 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** The value that a share `q` of all are not above. */
+/** The value that a share `q` of all values does not exceed; 0 without values. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;
 }
 
-/** On what and from what the figures are. */
+/** The machine and the commit of the figures. */
 export function setting(): Record<string, string> {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
   return {
@@ -76,7 +76,7 @@ function cellsOf({ name, unit, value, against, ratio, target, holds, more }: Row
   ];
 }
 
-/** Lines of cells, the first one the head, as a Markdown table with columns of one width. */
+/** Lines of cells as a Markdown table with even columns. The first line is the head. */
 export function markdown(lines: readonly string[][]): string {
   const widths = lines[0]!.map((_, i) => Math.max(3, ...lines.map((line) => line[i]!.length)));
   const text = (line: readonly string[]) =>
@@ -89,7 +89,7 @@ export function short(figure: number): string {
   return figure >= 100 ? Math.round(figure).toLocaleString('en') : figure.toFixed(figure < 10 ? 2 : 1);
 }
 
-/** A document in which what is between the marks of a section is `text`. Throws when it has no such section. */
+/** Replaces the text between the marks of a section of a document. Throws when there is no such section. */
 export function writeSection(document: string, name: string, text: string): string {
   const [from, to] = [`<!-- ${name} -->`, `<!-- end of ${name} -->`];
   const [start, end] = [document.indexOf(from), document.indexOf(to)];

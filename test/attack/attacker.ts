@@ -2,7 +2,7 @@
 import { attackOf } from './attacks.ts';
 import { inTurn, type Wire } from './senders.ts';
 
-/** What the attacker is asked, and answers. */
+/** Messages to the attacker's process and from it. */
 export type Order =
   | { say: 'prepare'; attack: string; routes: string[] }
   | { say: 'attack'; seconds: number; port: number; addresses: string[]; alone: boolean };

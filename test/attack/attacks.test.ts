@@ -13,7 +13,7 @@ const onKafka = ['br that inflates to 8 MiB', 'JSON of empty objects', 'Segment 
 /** One process for all attacks on a project. */
 function withstand(some: Attack[], stores: Stores = {}): void {
   for (const [project, attacks] of Map.groupBy(some, ({ project }) => project ?? 'full')) {
-    // What is measured is read from /proc.
+    // The figures are read from /proc.
     describe.skipIf(process.platform !== 'linux')(`on a ${project} config`, () => {
       let stage: Stage;
       beforeAll(async () => {

@@ -4,7 +4,7 @@ import * as routes from './routes.ts';
 import { deaf, flood, hold, type Sender } from './senders.ts';
 import * as wire from './wire.ts';
 
-/** What a stranger does. All attacks are data: who runs one gives it the time and the routes. */
+/** An attack of a stranger. Attacks are data: the caller gives the time and the routes. */
 export interface Attack {
   name: string;
   /** The project that is attacked; default `full`. */

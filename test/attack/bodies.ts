@@ -1,7 +1,7 @@
 import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import type { Route } from './routes.ts';
 
-/** What a request carries. */
+/** The body of a request, and its headers. */
 export interface Body {
   bytes: Buffer;
   type?: string;
@@ -98,7 +98,7 @@ const values = (value: string, size: number) =>
 
 type Make = (route: Route, salt: string) => Body;
 
-/** The most events of the most values, as plain JSON or as a Segment batch, whose items grow by what is added to them. */
+/** As many events with as many values as fit, as plain JSON or as a Segment batch, whose items grow when they are stored. */
 export const emptyObjects: Make = (route, salt) =>
   compressed(
     batchOf(
@@ -199,7 +199,7 @@ export const refused: Make = () => text(`[${'{"type":7,"a":[0,0,0,0]},'.repeat(2
 export const noise: Make = () => ({ bytes: Buffer.alloc(MIB - 1, 0xff) });
 export const small: Make = (route, salt) => text(eventOf(route, salt, '1'));
 
-/** What comes behind it keeps the ratio of a compressed body small. */
+/** Padding that keeps the ratio of a compressed body small. */
 const padding = () => Buffer.from(crypto.getRandomValues(new Uint8Array(24 * KIB)));
 /** A CBOR head of a major type with a length of 32 bits. */
 function cborHead(major: number, length: number): Buffer {

@@ -14,7 +14,7 @@ export interface Sample {
 }
 
 export interface GoodClient {
-  /** What was sent between two times; resolves when all of it is answered. */
+  /** Requests sent between two times. Resolves when all of them are answered. */
   samples(from: number, to: number): Promise<{ requests: Sample[]; livez: Sample[] }>;
   stop(): Promise<void>;
 }

@@ -198,7 +198,7 @@ it('a process without file descriptors says so, keeps its schemas, and comes bac
     process.on('SIGUSR2', () => {
       step++;
       if (step === 1) take(3);
-      // What the closing of connections gives back is taken too.
+      // Descriptors that closed connections give back are taken too.
       else if (step === 2) timer = setInterval(take, 10, 0);
       else {
         clearInterval(timer);

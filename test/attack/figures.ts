@@ -1,7 +1,7 @@
 import type { Statuses } from './attacker.ts';
 import type { Sample } from './client.ts';
 
-/** What the good client and the probe saw in some time. */
+/** Measurements of the good client and the probe over some time. */
 export interface Seen {
   requests: number;
   p50: number;
@@ -17,7 +17,7 @@ export interface Seen {
   loop: number | null;
 }
 
-/** What one attack did. */
+/** The effects of one attack. */
 export interface Figures extends Seen {
   attack: string;
   seconds: number;
@@ -31,7 +31,7 @@ export interface Figures extends Seen {
   died: string | null;
   /** Milliseconds until all was as before; null when it was not within the limit. */
   recovered: number | null;
-  /** What was not as before in the end. */
+  /** Everything that was not as before in the end. */
   left: string[];
 }
 
@@ -66,7 +66,7 @@ export function timesOf({ attack, p50, p99, livez, loop, recovered }: Figures): 
   return `${attack}: p50 ${ms(p50)} ms, p99 ${ms(p99)} ms, /livez ${ms(livez)} ms, event loop ${ms(loop)} ms, as before after ${ms(recovered)} ms`;
 }
 
-/** All figures of an attack, for whoever must find out why it is not held off. */
+/** All figures of an attack, to find out why it is not held off. */
 export function described(figures: Figures, quiet: Seen | null): string {
   const { statuses, left } = figures;
   const without = (value: number | null | undefined) =>

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeProject, type Postern, type Project, startPostern } from '../e2e/postern.ts';
 import { deviceHeaders, githubHeaders, hmac, type Sent } from '../gateway/signing.ts';
 
-/** What the function was called with, event by event. */
+/** The calls of the function, event by event. */
 interface Call {
   headers: IncomingHttpHeaders;
   body: string;
@@ -109,7 +109,7 @@ it('no function sees an event inside an event that was let in for another', asyn
     const body = JSON.stringify(inner);
     const hub = { ...githubHeaders('gh', body, 'push', 'd-1'), 'content-type': datacontenttype };
     expect(await post('/webhooks/hub', body, hub)).toBe(415);
-    // As a header it names structured mode: what is inside is what is judged, and it is no type that the source takes.
+    // As a header it names structured mode. So the event inside is judged, whose type the source does not take.
     const type = { 'content-type': datacontenttype };
     expect([415, 422]).toContain(await post('/events/web', body, binary('outer', 'page.view', type)));
   }

@@ -1,7 +1,7 @@
 import type { Attack } from './attacks.ts';
 import type { Figures, Seen } from './figures.ts';
 
-/** What the gateway promises while it is attacked. */
+/** The gateway's promises while it is attacked. */
 const MOST_MIB = 512;
 const TIMES_SLOWER = 5;
 const SLOWEST_MS = 1000;
@@ -12,7 +12,7 @@ const FLOOR_MS = 100;
 /** Replies that say that there is no room; `none` is a connection that was closed. */
 const NO_ROOM = new Set(['408', '429', '503', 'none']);
 
-/** Which promises an attack broke. Times are judged where it is known how they are without an attack. */
+/** The promises that an attack broke. Times are judged where those without an attack are known. */
 export function judge(attack: Attack, figures: Figures, quiet: Seen | null): string[] {
   const { died, left, memory, failed, requests, livezFailed } = figures;
   const faults: string[] = [];
@@ -26,7 +26,7 @@ export function judge(attack: Attack, figures: Figures, quiet: Seen | null): str
   return [...faults, ...wrongReplies(attack, figures)];
 }
 
-/** Which times are over their bounds. Another program on the machine may be the cause. */
+/** The times that are over their bounds. Another program on the machine may be the cause. */
 function* slowness({ p99, livez, alone }: Figures, quiet: Seen): Iterable<string> {
   const slow = Math.min(SLOWEST_MS, Math.max(FLOOR_MS, TIMES_SLOWER * quiet.p99));
   if (p99 > slow) yield `the good client's p99 is ${p99.toFixed(0)} ms, over ${slow.toFixed(0)}`;

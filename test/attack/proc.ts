@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
-/** What Linux tells of a process and its sockets. */
+/** Figures of a process and its sockets, from Linux. */
 
 /** MiB of memory that a process had at most since `resetPeak`; null when it is no more. */
 export function peakMemory(pid: number): number | null {

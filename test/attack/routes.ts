@@ -5,7 +5,7 @@ export interface Route {
   /** As figures call it. */
   name: string;
   path: string;
-  /** What bodies look like there. */
+  /** The shape of its bodies. */
   takes: 'events' | 'segment' | 'webhook';
   headers: Record<string, string>;
   /** Whether the attacker may come in; a success is a fault where not. */

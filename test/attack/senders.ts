@@ -8,7 +8,7 @@ export interface Wire {
   bytes: Buffer;
 }
 
-/** What a sender is given. */
+/** The surroundings of a sender. */
 interface Field {
   port: number;
   /** The addresses that it comes from, in turn. */
@@ -93,7 +93,7 @@ export const inTurn: Sender = async (wires, field) => {
 
 interface Hold {
   connections: number;
-  /** What follows the beginning, again and again. */
+  /** Bytes that follow the beginning, again and again. */
   chunk?: Buffer;
   /** Milliseconds between two chunks. */
   every?: number;

@@ -158,7 +158,7 @@ export class Stage {
     const left: string[] = [];
     const sockets = ownedSockets(this.#project.port, this.#addresses);
     if (sockets > 0) left.push(`${sockets} sockets of the attacker`);
-    // What is in work for the good client at that moment is a few bytes.
+    // The good client has a few bytes in work at any moment.
     if (buffered === null || buffered > 1000) left.push(`${buffered ?? 'unknown'} bytes held`);
     if (ready !== 200) left.push(`/readyz says ${ready}`);
     if (served !== 202) left.push(`the attacker's own address is answered ${served}`);

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
 import { kafkaClient } from '../e2e/kafka-reader.ts';
+import { until } from '../services/until.ts';
 
 /** Runs `use` with an admin of its own. `brokers`: host:port, with commas between. */
 export async function withAdmin<T>(brokers: string, use: (admin: Admin) => Promise<T>): Promise<T> {
@@ -21,17 +21,14 @@ export async function makeTopics(brokers: string, topics: readonly string[]): Pr
   await whole(brokers, topics, 1);
 }
 
-/** Waits until each partition of the topics has so many replicas in sync, its leader among them. */
+/** Waits until each partition of the topics has a leader, and this number of replicas in sync. */
 export async function whole(brokers: string, topics: readonly string[], replicas: number): Promise<void> {
-  const until = Date.now() + 120_000;
-  for (;;) {
+  const isWhole = async () => {
     const found = await withAdmin(brokers, async (admin) => {
       const { topics: all } = await admin.fetchTopicMetadata({ topics: [...topics] });
       return all.flatMap(({ partitions }) => partitions);
     }).catch(() => []);
-    const isWhole = ({ leader, isr }: (typeof found)[number]) => leader >= 0 && isr.length >= replicas;
-    if (found.length > 0 && found.every(isWhole)) return;
-    if (Date.now() > until) throw new Error(`not whole: ${topics}: ${JSON.stringify(found)}`);
-    await sleep(200);
-  }
+    return found.length > 0 && found.every(({ leader, isr }) => leader >= 0 && isr.length >= replicas);
+  };
+  await until(`${topics} have ${replicas} replicas in sync`, isWhole, { ms: 120_000, every: 200 });
 }

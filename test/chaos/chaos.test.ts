@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { copySource } from './copy.ts';
 import { mutants } from './mutants.ts';
@@ -41,7 +43,9 @@ describe('the books can fail', () => {
 
   it.each(mutants)('the fault can be put in: $name', async ({ change }) => {
     const copy = await copySource([change]);
+    const text = await readFile(join(dirname(copy.main), change.file), 'utf8');
     await copy.remove();
+    expect(text).toContain(change.to);
   });
 
   it('does not take a fault that is no longer there to put in', async () => {

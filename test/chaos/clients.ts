@@ -42,8 +42,8 @@ interface Listed {
 }
 
 /**
- * Starts to send: each client sends a batch, and again what was not answered or answered `retry`, to any gateway,
- * until it is settled. Some of what is settled is sent again all the same.
+ * Starts to send. Each client sends a batch to a gateway, and sends the events without an answer, or with the answer
+ * `retry`, to any gateway again until all are settled. Some settled events are sent again on purpose.
  */
 export function startClients({ gateways, source, first, random, rate }: ClientsOptions): Clients {
   const attempts = new Map<number, Attempt[]>();

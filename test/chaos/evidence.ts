@@ -5,13 +5,13 @@ import type { Copy } from './ledger.ts';
 import type { Platform } from './platform.ts';
 import type { Stage } from './stage.ts';
 
-/** What Kafka holds after a run. */
+/** The contents of Kafka after a run. */
 export interface Evidence {
   /** By id. */
   copies: Map<string, Copy[]>;
-  /** By id: how many records of rejected events. */
+  /** Number of records of rejected events, by id. */
   kept: Map<string, number>;
-  /** By subscription and id: how many dead letters. */
+  /** Number of dead letters, by subscription and id. */
   dead: Map<string, Map<string, number>>;
 }
 
@@ -47,9 +47,9 @@ async function count(
   return counts;
 }
 
-/** Waits until the spools are empty and every group has read all there is; what is not within `ms` is returned. */
+/** Waits until the spools are empty and every group has read everything. Returns what is left after `ms` milliseconds. */
 export async function drain(stage: Stage<Platform>, ms: number): Promise<string[]> {
-  const until = Date.now() + ms;
+  const ends = Date.now() + ms;
   const admin = kafkaClient(stage.platform.brokers).admin();
   await admin.connect();
   try {
@@ -65,7 +65,7 @@ export async function drain(stage: Stage<Platform>, ms: number): Promise<string[
         if (typeof behind === 'string') left.push(`subscription ${name}: ${behind}`);
         else if (behind > 0) left.push(`subscription ${name} is ${behind} events behind`);
       }
-      if (left.length === 0 || Date.now() > until) return left;
+      if (left.length === 0 || Date.now() > ends) return left;
       await sleep(300);
     }
   } finally {

@@ -1,4 +1,4 @@
-/** What a client heard of one event in one request; `none`: no answer came. */
+/** The verdict on one event that a client got for one request. `none`: no answer came. */
 export type Heard = 'accepted' | 'duplicate' | 'rejected' | 'retry' | 'none';
 
 /** Times are milliseconds since 1970. */
@@ -15,9 +15,9 @@ export interface Attempt {
 export interface Copy {
   /** When it was sent to the log. */
   time: number;
-  /** Whether it says of itself that it may be there twice. */
+  /** Whether its header says that it may be there twice. */
   unchecked: boolean;
-  /** Whether its value is what the client sent. */
+  /** Whether its value has the bytes that the client sent. */
   intact: boolean;
 }
 
@@ -32,7 +32,7 @@ export interface Story {
   kept: number;
 }
 
-/** A fault that was put in; from when it began until it was over. */
+/** A fault that was put in, from its beginning to its end. */
 export interface Trouble {
   what:
     | 'gateway killed'
@@ -42,9 +42,9 @@ export interface Trouble {
     | 'redis emptied'
     | 'redis evicts'
     | 'redis failed over';
-  /** Which one was killed. */
+  /** Number of the killed one. */
   gateway?: number;
-  /** The only one that it concerns; else all. */
+  /** The only topic that it concerns. Absent: all. */
   topic?: string;
   from: number;
   to: number;
@@ -92,11 +92,11 @@ const CONFIRM_MS = 2_000;
 /** An append that began in a fault of the log may fail that long after it. */
 const APPEND_MS = 15_000;
 
-/** Sorts one id by what was heard of it and what is stored. */
+/** Judges one id by the answers that clients heard and the records that are stored. */
 export function judge(story: Story, all: readonly Trouble[]): Judgement {
   const { valid, attempts, copies, kept, topic } = story;
   const troubles = all.filter((trouble) => trouble.topic === undefined || trouble.topic === topic);
-  // What was stored before its topic was deleted is gone, and its id stays known.
+  // Records that were stored before their topic was deleted are gone, and their ids stay known.
   const deletable = attempts.filter((attempt) => wasDeleted(attempt, troubles));
   const lasting = attempts.filter((attempt) => !deletable.includes(attempt));
   const count = (heard: Heard, among = attempts) => among.filter((attempt) => attempt.heard === heard).length;
@@ -182,7 +182,7 @@ function causeOf(
       // Claims are dropped, too, so that of two at once both are stored.
       if (copy.time >= from && before.some(({ time }) => time <= to + CONFIRM_MS)) return what;
     } else if (what === 'redis failed over') {
-      // What was not confirmed, or not replicated when it began, is not known afterwards.
+      // Ids that were not confirmed, or not replicated when it began, are forgotten.
       if (copy.time >= from && before.some(({ time }) => time >= from - CONFIRM_MS && time <= to))
         return what;
     }
@@ -199,7 +199,7 @@ function confirmedBy({ end }: Attempt, troubles: readonly Trouble[]): number {
   return time;
 }
 
-/** What became of the stored events of one subscription. */
+/** Judges the deliveries of one subscription. */
 export interface Deliveries {
   /** Ids that are stored and wanted. */
   wanted: ReadonlySet<string>;

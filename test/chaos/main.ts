@@ -18,7 +18,7 @@ const { values: options } = parseArgs({
     events: { type: 'string', default: '3000' },
     rate: { type: 'string', default: '800' },
     seed: { type: 'string' },
-    /** What appends to Kafka: `log.kafka.client`. */
+    /** `log.kafka.client` */
     client: { type: 'string', default: 'kafkajs' },
     /** Instead of scenarios: are faults found that are put into copies of the program? */
     prove: { type: 'boolean', default: false },

@@ -7,7 +7,7 @@ export interface Mutant {
   change: Change;
   /** The scenario that must find it. */
   scenario: string;
-  /** What the books must say, at least. */
+  /** An outcome that the books must name. */
   breaks: Outcome | 'undelivered';
 }
 

@@ -4,7 +4,7 @@ import type { Platform } from './platform.ts';
 import { type Result, runScenario } from './run.ts';
 import { scenarioOf } from './scenarios.ts';
 
-/** Runs a mutant through its scenario, with so many rounds or those of the short form. */
+/** Runs a mutant through its scenario, with these rounds or those of the short form. */
 export async function tryMutant(
   platform: Platform,
   mutant: Mutant,

@@ -24,7 +24,7 @@ export interface RunOptions {
   platform: Platform;
   scenario: Scenario<Platform>;
   seed: number;
-  /** The run goes on until so many events were sent, so long and so many rounds of faults have passed. */
+  /** The run ends when this number of events was sent, `lasting` has passed, and all rounds of faults are done. */
   events: number;
   /** Milliseconds. */
   lasting: number;
@@ -36,7 +36,7 @@ export interface RunOptions {
   main?: string;
 }
 
-/** What a run has shown. */
+/** The result of a run. */
 export interface Result {
   scenario: string;
   seed: number;

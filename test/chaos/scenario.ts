@@ -20,3 +20,13 @@ export interface Scenario<P extends Platform = SinglePlatform> {
   /** One round of faults, beside the load; all is healed when it resolves. */
   round(stage: Stage<P>, random: Random): Promise<void>;
 }
+
+/** The same scenario where events are refused while Redis is away. */
+export function refusing<P extends Platform>(scenario: Scenario<P>): Scenario<P> {
+  return {
+    ...scenario,
+    name: `${scenario.name}-refuse`,
+    about: `${scenario.name} with outage: refuse`,
+    outage: 'refuse',
+  };
+}

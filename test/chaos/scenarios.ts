@@ -1,5 +1,5 @@
 import type { Platform } from './platform.ts';
-import type { Scenario } from './scenario.ts';
+import { refusing, type Scenario } from './scenario.ts';
 import { brokersOne, brokersTwo, leadersMove, metadataStale } from './scenarios/brokers.ts';
 import { deadLetterAway, dispatcherKill, functionDown, rebalance } from './scenarios/dispatchers.ts';
 import { everything, everythingSpool } from './scenarios/everything.ts';
@@ -13,17 +13,10 @@ import {
   kafkaUnready,
 } from './scenarios/kafka.ts';
 import { producerFatal } from './scenarios/producer.ts';
-import {
-  redisNetwork,
-  redisNetworkRefuse,
-  redisRestart,
-  redisRestartRefuse,
-  redisStall,
-  redisStallRefuse,
-} from './scenarios/redis.ts';
-import { clusterFailover, clusterFailoverRefuse, clusterSlots } from './scenarios/redis-cluster.ts';
-import { redisEviction, redisMemory, redisMemoryRefuse, redisScripts } from './scenarios/redis-memory.ts';
-import { redisReadonly, sentinelFailover, sentinelFailoverRefuse } from './scenarios/redis-sentinel.ts';
+import { redisNetwork, redisRestart, redisStall } from './scenarios/redis.ts';
+import { clusterFailover, clusterSlots } from './scenarios/redis-cluster.ts';
+import { redisEviction, redisMemory, redisScripts } from './scenarios/redis-memory.ts';
+import { redisReadonly, sentinelFailover } from './scenarios/redis-sentinel.ts';
 import { topicDeleted, topicMissing, topicRefused } from './scenarios/topics.ts';
 
 /** All of them, in the order of the journey. */
@@ -31,20 +24,20 @@ export const scenarios: readonly Scenario<Platform>[] = [
   gatewayKill,
   gatewayTerm,
   redisRestart,
-  redisRestartRefuse,
+  refusing(redisRestart),
   redisStall,
-  redisStallRefuse,
+  refusing(redisStall),
   redisNetwork,
-  redisNetworkRefuse,
+  refusing(redisNetwork),
   redisEviction,
   redisMemory,
-  redisMemoryRefuse,
+  refusing(redisMemory),
   redisScripts,
   redisReadonly,
   sentinelFailover,
-  sentinelFailoverRefuse,
+  refusing(sentinelFailover),
   clusterFailover,
-  clusterFailoverRefuse,
+  refusing(clusterFailover),
   clusterSlots,
   kafkaRestart,
   kafkaStall,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeProject, type Postern, type Project, startPostern } from '../e2e/postern.ts';
+import { until } from '../services/until.ts';
 import { makeTopics } from './admin.ts';
 import { configOf } from './config.ts';
 import { FIRST_OF_SIDE, isLaneB, isSide, schema } from './events.ts';
@@ -63,7 +64,7 @@ export interface Stage<P extends Platform = SinglePlatform> {
   readonly dispatchers: readonly Member[];
   readonly fn: TestFunction;
   readonly troubles: Trouble[];
-  /** What was done, for people. */
+  /** The faults that were put in, by name, with their number. */
   readonly faults: Map<string, number>;
   /** Processes that did not end as they should. */
   readonly badEnds: string[];
@@ -191,9 +192,8 @@ function memberOf(project: Project, role: string, main: string | undefined, badE
 
 /** Resolves when it says that it is ready. */
 export async function ready(member: Member): Promise<void> {
-  const until = Date.now() + 60_000;
-  while ((await fetch(`${member.admin}/readyz`)).status !== 200) {
-    if (Date.now() > until) throw new Error(`not ready:\n${member.output().slice(-4000)}`);
-    await sleep(50);
-  }
+  const isReady = async () => (await fetch(`${member.admin}/readyz`)).status === 200;
+  await until('a process is ready', isReady).catch((cause) => {
+    throw new Error(`not ready:\n${member.output().slice(-4000)}`, { cause });
+  });
 }

@@ -69,7 +69,7 @@ function bundled(documents: unknown[]): string[] {
 const printed = (text: string, env: Record<string, string> = {}) =>
   JSON.stringify(readConfig(text, env, { file: 'p.yaml' }).problems);
 
-test('no problem repeats a secret, in whatever shape and place it stands', { timeout: 120_000 }, () => {
+test('no problem repeats a secret, in whatever shape and place it stands', { tags: ['slow'] }, () => {
   const secret = 'S3cr3t-0f-The-House';
   const digits = 84_172_635_490;
   // The functions of workflows have the shape of those of subscriptions: one of each kind will do.

@@ -202,7 +202,7 @@ export function dedupeStoreContract(name: string, make: () => Promise<StoreUnder
 
     test('may be closed twice', async () => {
       await store.close();
-      await store.close();
+      await expect(store.close()).resolves.toBeUndefined();
     });
   });
 }

@@ -225,9 +225,9 @@ export function eventLogContract(
     test('may be closed and stopped twice', async () => {
       const { consumption } = await collect(log, group, [a]);
       await consumption.stop();
-      await consumption.stop();
+      await expect(consumption.stop()).resolves.toBeUndefined();
       await log.close();
-      await log.close();
+      await expect(log.close()).resolves.toBeUndefined();
     });
   });
 }

@@ -29,7 +29,7 @@ async function picky() {
 const keysOf = async (count: number) =>
   new Set((await rig.read('mail.dead', count)).map(({ headers }) => Buffer.from(headers.ce_id!).toString()));
 
-describe('a function that answers is not down', () => {
+describe('a function that answers is not down', { tags: ['slow'] }, () => {
   test('2,500 bad events of one request end as dead letters, and good ones beside them come in time', async () => {
     const { target, taken } = await picky();
     const sent = new Map<string, number>();
@@ -129,7 +129,7 @@ describe('a function that answers is not down', () => {
   );
 });
 
-describe('a function that is down for all events', () => {
+describe('a function that is down for all events', { tags: ['slow'] }, () => {
   test('for longer than their attempts take gets all of every key, in order', async () => {
     let isUp = false;
     const taken: string[] = [];

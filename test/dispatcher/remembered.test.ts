@@ -48,7 +48,7 @@ function bound(real: Awaited<ReturnType<EventLog['consume']>>) {
   };
 }
 
-const start = (config: SubscriptionConfig, log = rig.log, using = store): Promise<Dispatcher> =>
+const start = (config: SubscriptionConfig, log: EventLog = rig.log, using = store): Promise<Dispatcher> =>
   rig.start([{ ...config, dedupe: 60_000 }], log, { remember: () => using });
 const refused = async () => {
   throw new StoreUnavailable('gone');

@@ -265,7 +265,7 @@ describe('a subscription with a reply topic', () => {
           ...more,
         })
         .end();
-  const start = (config: SubscriptionConfig, log = rig.log) => rig.start([config], log);
+  const start = (config: SubscriptionConfig, log: EventLog = rig.log) => rig.start([config], log);
 
   it('has an event done when its reply is stored, and not before', async () => {
     const target = await rig.function(answering());

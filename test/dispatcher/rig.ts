@@ -11,6 +11,7 @@ import {
   startDispatcher,
 } from '../../src/dispatcher/subscriptions.ts';
 import type { Consumption, EventLog, LogRecord, StoredRecord } from '../../src/ports/event-log.ts';
+import type { LogReader } from '../../src/ports/log-reader.ts';
 import type {
   BreakerFact,
   DeliveryFact,
@@ -19,13 +20,11 @@ import type {
   Report,
   UnrememberedFact,
 } from '../../src/ports/report.ts';
-import { Collector } from '../contracts/collector.ts';
+import { awaitRecords } from '../contracts/read-topic.ts';
+import { within } from '../services/until.ts';
 import { bodyOf, httpFunction, type TestServer } from './functions.ts';
 
-/** Milliseconds. */
-const LIMIT_MS = 60_000;
-
-/** Something to await: `until` resolves as soon as its condition holds after a change. */
+/** Something to await: `until` resolves as soon as its condition holds after a change, and rejects after a minute. */
 export class Changes {
   #waiting: { holds: () => boolean; resolve: () => void }[] = [];
 
@@ -35,15 +34,10 @@ export class Changes {
     for (const { resolve } of met) resolve();
   }
 
-  /** Rejects after a minute with the text of the condition. */
-  async until(holds: () => boolean): Promise<void> {
-    if (holds()) return;
-    // Made here, so that its stack has the line of the test.
-    const late = new Error(`waited ${LIMIT_MS / 1000} s in vain for: ${holds}`);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.push({ holds, resolve });
-    const timer = setTimeout(reject, LIMIT_MS, late);
-    await promise.finally(() => clearTimeout(timer));
+  until(holds: () => boolean): Promise<void> {
+    if (holds()) return Promise.resolve();
+    const met = new Promise<void>((resolve) => this.#waiting.push({ holds, resolve }));
+    return within(String(holds), met);
   }
 }
 
@@ -108,7 +102,7 @@ export class TestFunction extends Changes {
 /** A log in a folder of its own, and everything that must be closed at the end. */
 export class Rig {
   readonly facts = new Facts();
-  log!: EventLog;
+  log!: EventLog & LogReader;
   #path = '';
   readonly #functions: TestFunction[] = [];
   readonly #dispatchers: Dispatcher[] = [];
@@ -152,17 +146,12 @@ export class Rig {
     if (verdicts.some((verdict) => verdict !== 'stored')) throw new Error(`not stored: ${verdicts}`);
   }
 
-  /** All records of a topic, read by a group of their own; waits until there are `count`. */
+  /** All records of a topic, as soon as there are `count`. */
   async read(topic: string, count: number): Promise<StoredRecord[]> {
-    const collector = new Collector();
-    const group = `reader-${topic}-${performance.now()}`;
-    const consumption = await this.log.consume({ group, topics: [topic], from: 'earliest' }, collector);
-    await collector.values(count);
-    await consumption.stop();
-    return collector.seen;
+    return awaitRecords(this.log, topic, count);
   }
 
-  #openLog(): EventLog {
+  #openLog(): EventLog & LogReader {
     return sqliteEventLog({
       path: this.#path,
       retention: { age: 60_000_000, size: 2 ** 40 },

@@ -1,33 +1,32 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { listen } from '../../src/adapters/runtime/listen.ts';
 import { nodePlatform } from '../../src/adapters/runtime/node-platform.ts';
 import { readConfig } from '../../src/config/read.ts';
 import { makeGateway } from '../../src/gateway/app.ts';
-import { startChromium } from '../services/chromium.ts';
 import { type RedisServer, startRedis } from '../services/redis.ts';
+import { BrowserRig } from './browser-rig.ts';
 import { answeredOf } from './counters.ts';
 import { ask, showImage } from './in-page.ts';
 import { readTopic } from './kafka-reader.ts';
-import { type Pages, startPages } from './pages.ts';
-import { makeProject, type Postern, type Project, startPostern } from './postern.ts';
+import type { Pages } from './pages.ts';
+import type { Postern } from './postern.ts';
 
 const brokers = inject('kafkaBrokers');
 const prefix = `replies-${crypto.randomUUID().slice(0, 8)}`;
 
+let rig: BrowserRig;
 let pages: Pages;
 let redis: RedisServer;
-let project: Project;
 let postern: Postern;
-let browser: Browser;
-let context: BrowserContext;
 beforeAll(async () => {
-  [pages, redis] = await Promise.all([startPages(), startRedis()]);
-  const origins = `origins: ['${pages.origin}']`;
-  project = await makeProject({
-    yaml: `
+  redis = await startRedis();
+  rig = await BrowserRig.start((origin) => {
+    const origins = `origins: ['${origin}']`;
+    return {
+      yaml: `
 log: { kafka: { brokers: ['${brokers}'], create: {} } }
 dedupe: { redis: { url: '${redis.url}', timeout: 500ms }, outage: refuse }
 gateway:
@@ -38,24 +37,17 @@ sources:
   slow: { protocol: events, topic: ${prefix}.slow, id: [/id], rate: { events: 1 }, ${origins} }
   images: { protocol: events, topic: ${prefix}.images, id: [/id], keys: [pixel-key], ${origins} }
 `,
-    schemas: { view: { type: 'object', properties: { page: { type: 'string' } } } },
+      schemas: { view: { type: 'object', properties: { page: { type: 'string' } } } },
+    };
   });
-  [postern, browser] = await Promise.all([startPostern(project), startChromium()]);
-  context = await browser.newContext();
-  context.setDefaultTimeout(90_000);
+  ({ pages, postern } = rig);
 });
 afterAll(async () => {
-  await browser.close();
-  postern.kill('SIGKILL');
-  await postern.exited;
-  await Promise.all([project.remove(), redis.stop(), pages.close()]);
+  await rig.stop('SIGKILL');
+  await redis.stop();
 });
 
-async function open(url: string): Promise<Page> {
-  const page = await context.newPage();
-  await page.goto(url);
-  return page;
-}
+const open = (url: string): Promise<Page> => rig.open(url);
 
 describe('C17 what a page of a listed origin reads of each refusal', () => {
   let page: Page;

@@ -1,26 +1,19 @@
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import type { Browser, BrowserContext, Page, Request } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import { startChromium } from '../services/chromium.ts';
+import type { Page, Request } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { BrowserRig, closeAsPeopleDo } from './browser-rig.ts';
 import { acceptedOf } from './counters.ts';
 import { loadSdk, type SdkWindow, trackMany } from './in-page.ts';
 import { readTopic } from './kafka-reader.ts';
-import { type Pages, startPages } from './pages.ts';
-import { makeProject, type Postern, type Project, startPostern } from './postern.ts';
 
 const SOURCES = ['settings', 'inline', 'batching', 'rudder', 'beacon', 'killed-segment', 'killed-rudder'];
 
 const brokers = inject('kafkaBrokers');
 const prefix = `sdks-${crypto.randomUUID().slice(0, 8)}`;
 
-let pages: Pages;
-let project: Project;
-let postern: Postern;
-let browser: Browser;
-let context: BrowserContext;
+let rig: BrowserRig;
 beforeAll(async () => {
-  pages = await startPages();
   const entryPoints = [join(import.meta.dirname, 'page-sdks.ts')];
   const bundle = await build({
     entryPoints,
@@ -29,51 +22,31 @@ beforeAll(async () => {
     format: 'iife',
     platform: 'browser',
   });
-  pages.put('/sdks.js', bundle.outputFiles[0]!.text);
-  pages.put(
-    '/',
-    '<!doctype html><title>shop</title><link rel="icon" href="data:,"><script src="/sdks.js"></script>',
-  );
-  const sources = SOURCES.map(
-    (name) =>
-      `  ${name}: { protocol: segment, topic: ${prefix}.${name}, keys: [key-of-${name}], origins: ['${pages.origin}'] }`,
-  );
-  project = await makeProject({
+  const source = (name: string, origin: string) =>
+    `  ${name}: { protocol: segment, topic: ${prefix}.${name}, keys: [key-of-${name}], origins: ['${origin}'] }`;
+  rig = await BrowserRig.start((origin) => ({
     yaml: `
 log: { kafka: { brokers: ['${brokers}'], create: {} }, timeout: 4s }
 dedupe: { redis: { url: '${inject('redisUrl')}', prefix: '${prefix}:' }, lease: 5s }
 sources:
-${sources.join('\n')}
+${SOURCES.map((name) => source(name, origin)).join('\n')}
 `,
-  });
-  [postern, browser] = await Promise.all([startPostern(project), startChromium()]);
+  }));
+  rig.pages.put('/sdks.js', bundle.outputFiles[0]!.text);
+  rig.pages.put(
+    '/',
+    '<!doctype html><title>shop</title><link rel="icon" href="data:,"><script src="/sdks.js"></script>',
+  );
 });
-afterAll(async () => {
-  await browser.close();
-  postern.kill('SIGTERM');
-  expect(await postern.exited).toBe(0);
-  await project.remove();
-  await pages.close();
-});
-beforeEach(async () => {
-  context = await browser.newContext();
-  context.setDefaultTimeout(90_000);
-});
-afterEach(() => context.close());
+afterAll(async () => expect(await rig.stop()).toBe(0));
+beforeEach(() => rig.forget());
 
 type Options = Omit<Parameters<typeof loadSdk>[0], 'key' | 'url'>;
 
 async function openWith(source: string, options: Options): Promise<Page> {
-  const page = await context.newPage();
-  await page.goto(pages.origin);
-  await page.evaluate(loadSdk, { ...options, key: `key-of-${source}`, url: postern.url });
+  const page = await rig.open(rig.pages.origin);
+  await page.evaluate(loadSdk, { ...options, key: `key-of-${source}`, url: rig.postern.url });
   return page;
-}
-
-async function closeAsPeopleDo(page: Page): Promise<void> {
-  const closed = page.waitForEvent('close');
-  await page.close({ runBeforeUnload: true });
-  await closed;
 }
 
 interface Call {
@@ -84,7 +57,7 @@ interface Call {
   properties?: Record<string, unknown>;
 }
 
-/** What is stored of a source: the calls, each of which has its message id as the id of its record. */
+/** The stored calls of a source. Each has its message id as the id of its record. */
 async function callsIn(source: string): Promise<Call[]> {
   const records = await readTopic(brokers, `${prefix}.${source}`);
   return records.map(({ value, headers }) => {
@@ -94,7 +67,7 @@ async function callsIn(source: string): Promise<Call[]> {
   });
 }
 
-const stored = (source: string) => expect.poll(() => acceptedOf(postern.admin, source));
+const stored = (source: string) => expect.poll(() => acceptedOf(rig.postern.admin, source));
 
 /** Runs in a page: a visit. */
 async function visit(): Promise<void> {
@@ -118,14 +91,18 @@ async function expectVisit(source: string): Promise<void> {
 describe('analytics.js 2 of Segment', () => {
   it('loads its settings from the gateway, and sends page, identify and track', async () => {
     const page = await openWith('settings', { name: 'segment' });
-    const settings = page.waitForResponse(`${postern.url}/v1/projects/key-of-settings/settings`);
+    const settings = page.waitForResponse(`${rig.postern.url}/v1/projects/key-of-settings/settings`);
     await page.evaluate(visit);
     expect((await settings).status()).toBe(200);
     await expectVisit('settings');
   });
 
   it('sends with settings that the page brings', async () => {
-    const segment = { apiKey: 'key-of-inline', apiHost: `${new URL(postern.url).host}/v1`, protocol: 'http' };
+    const segment = {
+      apiKey: 'key-of-inline',
+      apiHost: `${new URL(rig.postern.url).host}/v1`,
+      protocol: 'http',
+    };
     const cdnSettings = { integrations: { 'Segment.io': segment } };
     const page = await openWith('inline', { name: 'segment', settings: { cdnSettings } });
     await page.evaluate(visit);
@@ -140,7 +117,7 @@ describe('analytics.js 2 of Segment', () => {
     await stored('batching').toBe(5);
     await page.evaluate(async () => {
       const { sdk } = globalThis as unknown as SdkWindow;
-      // What waits for the next batch counts as sent for the SDK.
+      // For the SDK an event that waits for the next batch counts as sent.
       for (const n of [5, 6, 7]) await sdk.track('Clicked', { n });
     });
     await closeAsPeopleDo(page);
@@ -180,12 +157,12 @@ describe.each(['segment', 'rudder'] as const)(
       const answered = page.waitForResponse((reply) => /\/v1\/t/.test(reply.url()) && reply.ok());
       await page.evaluate(trackMany, { from: 0, to: 40 });
       await answered;
-      postern.kill('SIGKILL');
-      await postern.exited;
+      rig.postern.kill('SIGKILL');
+      await rig.postern.exited;
       const missed = page.waitForEvent('requestfailed');
       await page.evaluate(trackMany, { from: 40, to: 60 });
       await missed;
-      postern = await startPostern(project);
+      await rig.restart();
       let calls: Call[] = [];
       await expect
         .poll(

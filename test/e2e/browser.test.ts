@@ -1,63 +1,36 @@
-import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import { startChromium } from '../services/chromium.ts';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { BrowserRig, closeAsPeopleDo } from './browser-rig.ts';
 import { acceptedOf, answeredOf } from './counters.ts';
 import { type PageWindow, sendKinds, sendOnHide } from './in-page.ts';
 import { readTopic } from './kafka-reader.ts';
-import { type Pages, startPages } from './pages.ts';
-import { makeProject, type Postern, type Project, startPostern } from './postern.ts';
+import type { Pages } from './pages.ts';
+import type { Postern } from './postern.ts';
 
 const brokers = inject('kafkaBrokers');
 const prefix = `browser-${crypto.randomUUID().slice(0, 8)}`;
 const SOURCES = ['closed', 'kinds', 'quota', 'kept', 'typed', 'sandbox'];
 
+let rig: BrowserRig;
 let pages: Pages;
-let project: Project;
 let postern: Postern;
-let browser: Browser;
-let context: BrowserContext;
 beforeAll(async () => {
-  pages = await startPages();
-  const sources = SOURCES.map(
-    (name) =>
-      `  ${name}: { protocol: events, topic: ${prefix}.${name}, id: [/id], origins: ['${pages.origin}'] }`,
-  );
-  project = await makeProject({
+  rig = await BrowserRig.start((origin) => ({
     yaml: `
 log: { kafka: { brokers: ['${brokers}'], create: {} } }
 dedupe: { redis: { url: '${inject('redisUrl')}', prefix: '${prefix}:' } }
 sources:
-${sources.join('\n')}
+${SOURCES.map((name) => `  ${name}: { protocol: events, topic: ${prefix}.${name}, id: [/id], origins: ['${origin}'] }`).join('\n')}
 `,
-  });
-  [postern, browser] = await Promise.all([startPostern(project), startChromium()]);
+  }));
+  ({ pages, postern } = rig);
 });
-afterAll(async () => {
-  await browser.close();
-  postern.kill('SIGTERM');
-  expect(await postern.exited).toBe(0);
-  await project.remove();
-  await pages.close();
-});
-beforeEach(async () => {
-  context = await browser.newContext();
-  context.setDefaultTimeout(90_000);
-});
-afterEach(() => context.close());
+afterAll(async () => expect(await rig.stop()).toBe(0));
+beforeEach(() => rig.forget());
 
-async function open(url: string): Promise<Page> {
-  const page = await context.newPage();
-  await page.goto(url);
-  return page;
-}
+const open = (url: string): Promise<Page> => rig.open(url);
 
-async function closeAsPeopleDo(page: Page): Promise<void> {
-  const closed = page.waitForEvent('close');
-  await page.close({ runBeforeUnload: true });
-  await closed;
-}
-
-/** What a page that is gone has left in its storage. */
+/** The ids that a closed page has left in its storage. */
 async function leftBy(name: string): Promise<string[]> {
   const page = await open(`${pages.origin}/later`);
   await page.waitForFunction((key) => localStorage.getItem(key) !== null, name);
@@ -161,7 +134,7 @@ describe('kinds of bodies, and who sends them', () => {
 
   it('C16 asks for a preflight once, with the headers of SDKs', async () => {
     const page = await open(pages.origin);
-    const client = await context.newCDPSession(page);
+    const client = await rig.context.newCDPSession(page);
     await client.send('Network.enable');
     const asked: string[] = [];
     client.on('Network.requestWillBeSent', ({ request }) => {

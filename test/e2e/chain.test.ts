@@ -10,6 +10,7 @@ import { CloudEvent, HTTP } from 'cloudevents';
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import type { RecordedSpan } from '../adapters/telemetry/recording-provider.ts';
 import { freePort } from '../services/free-port.ts';
+import { within } from '../services/until.ts';
 import { kafkaClient, readTopic } from './kafka-reader.ts';
 import { makeProject, type Postern, startPostern } from './postern.ts';
 
@@ -64,10 +65,11 @@ async function startFramework(): Promise<string> {
   });
   endings.push(() => child.kill('SIGKILL'));
   const url = `http://127.0.0.1:${port}/`;
-  await new Promise<void>((resolve, reject) => {
+  const listening = new Promise<void>((resolve, reject) => {
     child.stdout.on('data', (text: Buffer) => text.includes('URL:') && resolve());
     child.once('exit', (code) => reject(new Error(`the framework ended with ${code}`)));
   });
+  await within('the framework listens', listening);
   return url;
 }
 
@@ -405,7 +407,7 @@ describe('a reply', () => {
       left = calls;
       begin();
       expect(await dispatcher.exited).toBe('SIGKILL');
-      // What is committed has its reply.
+      // A committed event has its reply.
       const done = new Set(await ids('struck.out'));
       const ends = await positions('struck', 'struck');
       const passed = (await readTopic(brokers, `${prefix}.struck`)).filter(

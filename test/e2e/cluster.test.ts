@@ -1,6 +1,7 @@
 import kafkajs from 'kafkajs';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest';
 import { type Kafka, startKafka, startKafkaCluster } from '../services/kafka.ts';
+import { until } from '../services/until.ts';
 import { kafkaClient, readTopic } from './kafka-reader.ts';
 import { makeProject, type Postern, type Project, startPostern } from './postern.ts';
 
@@ -48,7 +49,12 @@ sources: { s: { topic: ${prefix}, id: [/id], key: /id } }`);
     let next = 0;
     /** A careful client: sends an id again until it is taken. */
     const deliver = async (id: string): Promise<void> => {
-      while ((await send('s', id)) !== 202) refused.add(id);
+      const isTaken = async () => {
+        const status = await send('s', id);
+        if (status !== 202) refused.add(id);
+        return status === 202;
+      };
+      await until(`${id} is taken`, isTaken, { ms: 120_000, every: 0 });
       acknowledged.push(id);
     };
     const some = (count: number) => Promise.all(Array.from({ length: count }, () => deliver(`e-${next++}`)));
@@ -74,7 +80,7 @@ sources: { s: { topic: ${prefix}, id: [/id], key: /id } }`);
       stored.set(String(key), (stored.get(String(key)) ?? 0) + 1);
     }
     expect(acknowledged.filter((id) => !stored.has(id))).toEqual([]);
-    // What was answered 503 may have been stored all the same, and then is there twice.
+    // An event that was answered 503 may have been stored all the same. Then it is there twice.
     const twice = [...stored].filter(([id, copies]) => copies > 1 && !refused.has(id));
     expect(twice).toEqual([]);
   }, 180_000);

@@ -53,7 +53,7 @@ describe('postern dev', () => {
     postern.kill('SIGTERM');
     expect(await postern.exited).toBe(0);
     expect(printed().map((line) => line.split(' ')[4])).toEqual(['dev-1:1:', 'dev-1:3:']);
-    // What was delivered is not delivered again by the next start.
+    // The next start does not deliver the same events again.
     const again = await startPostern(project, { command: ['dev'] });
     const reply = await fetch(`${again.url}/events/sensors`, {
       method: 'POST',

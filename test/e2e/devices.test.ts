@@ -167,7 +167,7 @@ describe('telegraf', () => {
     const duplicates = () => counterOf(postern.admin, 'events_total', 'source="metrics",verdict="duplicate"');
     await expect.poll(duplicates).toBeGreaterThan(0);
 
-    // What is between append and confirm at a kill may be stored twice, as the promise says: none is.
+    // An event between append and confirm at a kill may be stored twice, as the promise says, so none may be there now.
     proxy.mode = 'closed';
     await expect.poll(() => proxy.busy).toBe(0);
     await expect.poll(claimed).toEqual([]);

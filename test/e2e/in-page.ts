@@ -1,6 +1,6 @@
 /** Functions that tests run inside a page: they may use nothing but their argument and the page. */
 
-/** What scripts of pages use of the browser: the rest of the code has no types of the DOM. */
+/** The parts of the browser that scripts of pages use. The rest of the code has no types of the DOM. */
 export interface PageWindow {
   addEventListener(event: 'pagehide', listener: () => void): void;
   navigator: { sendBeacon(url: string, body: string | Blob | FormData | URLSearchParams): boolean };
@@ -57,7 +57,7 @@ interface Asked {
   headers?: Record<string, string>;
 }
 
-/** What a script can see of a reply. */
+/** The parts of a reply that a script can see. */
 export async function ask({ url, body, headers = {} }: Asked) {
   const reply = await fetch(url, { method: 'POST', credentials: 'include', body, headers });
   const { type, status, detail } = (await reply.json()) as Record<string, unknown>;
@@ -72,7 +72,7 @@ export async function ask({ url, body, headers = {} }: Asked) {
   };
 }
 
-/** Which event an image of this address fires. */
+/** Resolves with the event that an image of this address fires. */
 export function showImage({ url, policy }: { url: string; policy: string }): Promise<'load' | 'error'> {
   const { Image } = globalThis as unknown as PageWindow;
   return new Promise((resolve) => {
@@ -84,14 +84,14 @@ export function showImage({ url, policy }: { url: string; policy: string }): Pro
   });
 }
 
-/** What both SDKs have; `done` is called when a call is sent, or is in the queue. */
+/** The common part of both SDKs. `done` is called when a call is sent, or is in the queue. */
 interface Sdk {
   page(category: string, name: string, properties: object, options: object, done: () => void): unknown;
   identify(user: string, traits: object, options: object, done: () => void): unknown;
   track(event: string, properties: object, options?: object, done?: () => void): unknown;
 }
 
-/** What the bundle of SDKs puts into a page; `sdk` is the one that was loaded. */
+/** The globals that the bundle of SDKs puts into a page. `sdk` is the one that was loaded. */
 export interface SdkWindow {
   AnalyticsBrowser: { load(settings: object, options: object): Sdk };
   RudderAnalytics: new () => Sdk & { load(key: string, url: string, options: object): void };

@@ -1,4 +1,5 @@
 import kafkajs from 'kafkajs';
+import { within } from '../services/until.ts';
 
 export interface ReadRecord {
   topic: string;
@@ -43,10 +44,7 @@ export async function readTopic(brokers: string, topic: string): Promise<ReadRec
   });
   await consumer.connect();
   await consumer.subscribe({ topics: [topic], fromBeginning: true });
-  let done: () => void = () => {};
-  const finished = new Promise<void>((resolve) => {
-    done = resolve;
-  });
+  const finished = Promise.withResolvers<void>();
   await consumer.run({
     autoCommit: false,
     eachBatch: async ({ batch, resolveOffset }) => {
@@ -64,10 +62,9 @@ export async function readTopic(brokers: string, topic: string): Promise<ReadRec
         });
         resolveOffset(message.offset);
       }
-      if (records.length >= total) done();
+      if (records.length >= total) finished.resolve();
     },
   });
-  await finished;
-  await consumer.disconnect();
+  await within(`${total} records of ${topic}`, finished.promise).finally(() => consumer.disconnect());
   return records;
 }

@@ -51,7 +51,7 @@ afterAll(async () => {
   await admin.disconnect();
 });
 
-/** What the metric says, and what anybody says who counts from the group's committed offset. */
+/** The lag by our metric, and by the group's committed offset, as an autoscaler counts it. */
 async function lags(): Promise<{ ours: number; theirs: number }> {
   const labels = `subscription="${topic}",topic="${topic}",partition="0"`;
   const [group] = await admin.fetchOffsets({ groupId: `postern.${topic}`, topics: [topic] });

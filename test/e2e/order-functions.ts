@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What a function did under one idempotency key. */
+/** The effect of a function under one idempotency key. */
 interface Entry {
-  /** What it answered, and answers again. */
+  /** The answer, also to the next call. */
   status: number;
   body: object;
   /** Effects; more than one would be a broken promise. */
@@ -30,12 +30,12 @@ function random(seed: number): () => number {
 
 /**
  * Functions of an order: `/reserve`, `/charge`, `/ship`, and `/release`, `/refund`, `/recall` that undo them. They keep
- * their own books by idempotency key, as functions that move money should: a key has its effect once, what was undone
- * is not done later, and to undo what was not done is no mistake.
+ * books by idempotency key, as functions that move money should: a key has its effect once, a step that was undone is
+ * not done later, and undoing a step that was not done succeeds.
  */
 export class OrderFunctions {
   readonly entries = new Map<string, Entry>();
-  /** Orders by what is in effect. */
+  /** Orders whose steps are in effect. */
   readonly reserved = new Set<string>();
   readonly charged = new Map<string, number>();
   readonly shipped = new Set<string>();
@@ -73,14 +73,14 @@ export class OrderFunctions {
     try {
       for await (const chunk of request) chunks.push(chunk as Buffer);
     } catch {
-      // Whoever called was killed: it never came to us.
+      // The caller was killed before its request was whole.
       return;
     }
     const step = request.url!.slice(1);
     const key = String(request.headers['idempotency-key']);
     const call = JSON.parse(Buffer.concat(chunks).toString()) as Call;
     const luck = this.#random();
-    // So that there is always something on its way when a dispatcher is killed.
+    // A call takes some time, so that one is always on its way when a dispatcher is killed.
     await sleep(2 + 10 * this.#random());
     if (luck < this.#flaky / 2) {
       this.flaked++;

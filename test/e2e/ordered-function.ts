@@ -5,17 +5,17 @@ import type { AddressInfo } from 'node:net';
 export interface OrderedOptions {
   /** Milliseconds of a call. */
   ms: number;
-  /** Part of the calls that fail. */
+  /** Share of the calls that fail. */
   failing: number;
 }
 
-/** A function that notes the successes of each key in their order; the ids of events are `{key}/{number}`. */
+/** A function that keeps the numbers that succeeded, in order, for each key. Ids of events are `{key}/{number}`. */
 export class OrderedFunction {
   readonly #options: OrderedOptions;
   readonly successes = new Map<string, number[]>();
   delivered = 0;
   failed = 0;
-  /** How often a call began while another one of its key was on its way. */
+  /** Calls that began while another call of the same key was in work. */
   met = 0;
   /** Milliseconds of all calls together. */
   busy = 0;
@@ -70,10 +70,10 @@ export class OrderedFunction {
 }
 
 /**
- * What is wrong with the successes of a key whose events are 0, 1, 2 and so on; null when they are in order. The
- * first success of each event must come after that of the one before. Whoever takes a partition over begins at
- * the committed offset, so that a run of them may come again: only then, at most `takeovers` times, and in order
- * as well.
+ * Says how the successes of a key are out of order, whose events are 0, 1, 2 and so on; null when they are in order.
+ * The first success of each event must come after the first one of the event before. A dispatcher that takes a
+ * partition over begins at the committed offset, so that some events may come again, in order as well: at most
+ * `takeovers` times.
  */
 export function disorder(successes: readonly number[], takeovers: number): string | null {
   let next = 0;

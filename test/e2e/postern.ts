@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../services/free-port.ts';
+import { until } from '../services/until.ts';
 
 /** A real `postern` process. */
 export interface Postern {
@@ -51,7 +51,10 @@ export async function makeProject(options: PosternOptions) {
 
 export type Project = Awaited<ReturnType<typeof makeProject>>;
 
-/** Starts `postern serve` (or another command) on a project; resolves when its /readyz says so, or with `early` when it listens. `main` is another program than ours; `files` is how many file descriptors it may have. */
+/**
+ * Starts `postern serve` (or another command) on a project. Resolves when its /readyz answers 200, or with `early` when it
+ * listens. `main`: another program in place of ours; `files`: the most file descriptors that it may have.
+ */
 export async function startPostern(
   project: Project,
   options: Pick<PosternOptions, 'command' | 'node'> & { early?: boolean; main?: string; files?: number } = {},
@@ -77,20 +80,18 @@ export async function startPostern(
   const exited = once(child, 'exit').then(
     ([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null,
   );
-  await new Promise<void>((resolve, reject) => {
-    let isReady = false;
-    const onData = (bytes: Buffer) => {
-      output += bytes.toString();
-      if (isReady || !output.includes('"msg":"ready"')) return;
-      isReady = true;
-      resolve();
-    };
-    child.stdout.on('data', onData);
-    child.stderr.on('data', onData);
-    void exited.then((code) => reject(new Error(`postern ended with ${code}:\n${output}`)));
-  });
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (bytes: Buffer) => (output += bytes.toString()));
   const admin = `http://127.0.0.1:${project.adminPort}`;
-  while (!options.early && (await fetch(`${admin}/readyz`)).status !== 200) await sleep(20);
+  const isReady = async () => {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`postern ended with ${await exited}:\n${output}`);
+    if (!output.includes('"msg":"ready"')) return false;
+    return options.early === true || (await fetch(`${admin}/readyz`)).status === 200;
+  };
+  await until('postern is ready', isReady, { every: 20 }).catch((error: Error) => {
+    throw new Error(`${error.message}\n${output.slice(-4000)}`, { cause: error });
+  });
   return {
     url: `http://127.0.0.1:${project.port}`,
     admin,

@@ -103,7 +103,7 @@ async function lag(postern: Postern): Promise<number> {
   return values.length < PARTITIONS ? Number.NaN : values.reduce((sum, value) => sum + value, 0);
 }
 
-/** Which of the records' deliveries Redis remembers now. */
+/** The records whose deliveries Redis remembers now. */
 async function remembered(records: ReadRecord[], group: string): Promise<Set<string>> {
   const failures: Error[] = [];
   const store = redisDedupeStore({

@@ -3,11 +3,12 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { until } from '../services/until.ts';
 import { readTopic } from './kafka-reader.ts';
 import { makeProject, type Postern, type Project, startPostern } from './postern.ts';
 
 const CONNECTIONS = 50;
-/** Of each connection; all together send 500 requests a second. */
+/** Between two requests of a connection: all together send 500 a second. */
 const PAUSE_MS = 100;
 const REPLACEMENTS = 10;
 /** How long a load balancer goes on sending to a process that says it is not ready. */
@@ -54,8 +55,11 @@ async function start(project: Project): Promise<Postern> {
 /** Ends a process while requests still come; resolves with what it answered to one after it was not ready any more. */
 async function replace({ port }: Project, old: Postern): Promise<Response> {
   old.kill('SIGTERM');
-  while ((await fetch(`${old.admin}/readyz`)).ok) await sleep(10);
+  await until('the old process is not ready', async () => !(await fetch(`${old.admin}/readyz`)).ok, {
+    every: 10,
+  });
   const late = await post(old.url, crypto.randomUUID());
+  // The balancer learns of it late, and sends to the old process meanwhile.
   await sleep(REMOVAL_MS);
   endpoints.splice(endpoints.indexOf(port), 1);
   expect(await old.exited).toBe(0);

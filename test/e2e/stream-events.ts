@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { expectedWindows, lineOf, type Seen } from '../streams/reference.ts';
 import { kafkaClient, type ReadRecord, readTopic } from './kafka-reader.ts';
 
-/** Milliseconds that events are out of order at the most. */
+/** The most that an event is out of order, in milliseconds. */
 const LATENESS = 30_000;
 
 export interface StreamEvent {
@@ -13,7 +14,7 @@ export interface StreamEvent {
   total: number;
 }
 
-/** Events of `keys` keys over two hours that end now, in an order that is off by less than the lateness. */
+/** Events of `keys` keys over the last two hours, out of order by less than the lateness. */
 export function makeEvents(count: number, keys: number, now = Date.now()): StreamEvent[] {
   const [from, step] = [now - 7_500_000, 7_200_000 / count];
   return Array.from({ length: count }, (_, i) => ({
@@ -58,7 +59,7 @@ export async function produce(
   });
 }
 
-/** One event for each partition whose time ends all windows. */
+/** Appends to each partition an event so late that all windows end. */
 export async function produceEnd(
   brokers: string,
   topic: string,
@@ -91,7 +92,7 @@ async function withProducer(
   }
 }
 
-/** What is in a topic as the reference takes it; `by`: the key, or the member `user`. */
+/** Records as the reference takes them, grouped by the record's key or by the member `user`. */
 export function seenOf(
   records: readonly Pick<ReadRecord, 'key' | 'value' | 'headers'>[],
   by: 'key' | 'user',
@@ -109,13 +110,13 @@ export function seenOf(
 
 export type Kind = Parameters<typeof expectedWindows>[1];
 
-/** Windows as lines, those that are expected of the events in a topic. */
+/** The windows that these events must make, as lines. */
 export function expectedLines(events: Seen[], kind: Kind): string[] {
   return expectedWindows(events, kind).map(lineOf).sort();
 }
 
-/** Windows that were told of, as lines; of those with one id only the first. Throws when two with one id differ. */
-export function toldLines(records: readonly Pick<ReadRecord, 'value' | 'headers'>[]): string[] {
+/** The windows of emitted events, as lines, once per id. Throws when two events of one id differ. */
+export function emittedLines(records: readonly Pick<ReadRecord, 'value' | 'headers'>[]): string[] {
   const byId = new Map<string, string>();
   for (const { value, headers } of records) {
     const id = headers.ce_id!;
@@ -131,12 +132,17 @@ export function toldLines(records: readonly Pick<ReadRecord, 'value' | 'headers'
     .sort();
 }
 
-/** Reads a topic again and again until it tells of so many windows, or the time (ms) is over. */
-export async function told(brokers: string, topic: string, count: number, ms: number): Promise<string[]> {
-  const until = Date.now() + ms;
+/** Reads a topic until it has `count` windows. Resolves with those that it has then, or after `ms` milliseconds. */
+export async function awaitEmitted(
+  brokers: string,
+  topic: string,
+  count: number,
+  ms: number,
+): Promise<string[]> {
+  const ends = Date.now() + ms;
   for (;;) {
-    const lines = toldLines(await readTopic(brokers, topic));
-    if (lines.length >= count || Date.now() > until) return lines;
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const lines = emittedLines(await readTopic(brokers, topic));
+    if (lines.length >= count || Date.now() > ends) return lines;
+    await sleep(1_000);
   }
 }

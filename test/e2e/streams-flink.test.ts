@@ -4,14 +4,14 @@ import { counterOf } from './counters.ts';
 import { kafkaClient, readTopic } from './kafka-reader.ts';
 import { makeProject, runPostern, startPostern } from './postern.ts';
 import {
+  awaitEmitted,
+  emittedLines,
   expectedLines,
   type Kind,
   makeEvents,
   produce,
   produceEnd,
   seenOf,
-  told,
-  toldLines,
 } from './stream-events.ts';
 
 const brokers = inject('kafkaBrokers');
@@ -79,15 +79,15 @@ streams:${Object.entries(kinds)
   for (const [name, { kind, by }] of Object.entries(kinds)) {
     const expected = expectedLines(seenOf(records, by), kind);
     expect(
-      await told(brokers, `${prefix}.${name}.flink`, expected.length, 60_000),
+      await awaitEmitted(brokers, `${prefix}.${name}.flink`, expected.length, 60_000),
       `${name}: ${flink.output()}`,
     ).toEqual(expected);
-    await told(brokers, `${prefix}.${name}.ours`, expected.length, 60_000);
+    await awaitEmitted(brokers, `${prefix}.${name}.ours`, expected.length, 60_000);
     const [theirs, own] = await Promise.all([
       readTopic(brokers, `${prefix}.${name}.flink`),
       readTopic(brokers, `${prefix}.${name}.ours`),
     ]);
-    expect(toldLines(own)).toEqual(expected);
+    expect(emittedLines(own)).toEqual(expected);
     const ids = (all: typeof own) =>
       new Set(all.map(({ headers }) => headers.ce_id).filter((id) => !id?.includes('/end/')));
     expect(ids(theirs)).toEqual(ids(own));

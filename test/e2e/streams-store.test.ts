@@ -8,7 +8,7 @@ import { type RedisServer, startRedis } from '../services/redis.ts';
 import { counterOf } from './counters.ts';
 import { readTopic } from './kafka-reader.ts';
 import { makeProject, type Postern, type Project, startPostern } from './postern.ts';
-import { expectedLines, makeEvents, produce, produceEnd, seenOf, toldLines } from './stream-events.ts';
+import { emittedLines, expectedLines, makeEvents, produce, produceEnd, seenOf } from './stream-events.ts';
 
 const brokers = inject('kafkaBrokers');
 const PARTITIONS = 3;
@@ -75,7 +75,7 @@ streams:
     const expected = expectedLines(seenOf(await readTopic(brokers, `${name}.orders`), 'key'), {
       tumbling: 120_000,
     });
-    return { expected, found: toldLines(await readTopic(brokers, `${name}.windows`)) };
+    return { expected, found: emittedLines(await readTopic(brokers, `${name}.windows`)) };
   };
 
   test('and comes back with its data: the windows are exact', async () => {
@@ -112,7 +112,7 @@ streams:
   });
 });
 
-test('on SQLite each window is told of exactly, over kills of the only process', {
+test('on SQLite each window is emitted exactly, over kills of the only process', {
   timeout: 240_000,
 }, async () => {
   const EVENTS = 20_000;
@@ -163,7 +163,7 @@ streams:${Object.entries(kinds)
     postern = await start(project, 'gateway,dispatcher');
   }
   await post([{ id: 'end', key: 'end', user: 'end', total: 0, time: new Date().toISOString() }]);
-  // The end of what is behind the by-key topic is a mark that comes a second later.
+  // Streams behind the by-key topic end by a mark that comes a second later.
   const emitted = (name: string) => counterOf(postern.admin, 'stream_watermark_seconds', `stream="${name}"`);
   for (const name of Object.keys(kinds)) {
     await expect.poll(() => emitted(name), { timeout: 60_000 }).toBeLessThan(600);
@@ -194,7 +194,7 @@ streams:${Object.entries(kinds)
   expect(orders.length).toBe(EVENTS + 1);
   for (const [name, [, key, kind]] of Object.entries(kinds)) {
     const expected = expectedLines(seenOf(orders, key === '' ? 'key' : 'user'), kind);
-    expect(toldLines(await read(`${name}.windows`)), name).toEqual(expected);
+    expect(emittedLines(await read(`${name}.windows`)), name).toEqual(expected);
     expect(await read(`${name}.late`)).toEqual([]);
   }
   await log.close();

@@ -78,7 +78,7 @@ async function list(postern: Postern, name: string): Promise<Listed[]> {
 const priceOf = (id: string) => 10 + (Number(id.split('-')[1]) % 90);
 const isRefused = (id: string) => Number(id.split('-')[1]) % 10 === 3;
 
-/** What is in effect is what was shipped, and nothing was done twice. */
+/** Exactly the shipped orders are in effect, and nothing was done twice. */
 function balance(functions: OrderFunctions, ids: string[]): void {
   const shipped = ids.filter((id) => !isRefused(id)).sort();
   expect([...functions.shipped].sort()).toEqual(shipped);

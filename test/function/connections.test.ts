@@ -44,7 +44,9 @@ test('C52 a server that closes idle connections while we call costs no event an 
   for (const reason of rig.facts.reasons('retry')) expect(reason).toBe('stale_connection');
 });
 
-test('C53 thousands of answers that nobody reads leave no connection and no memory behind', async () => {
+test('C53 thousands of answers that nobody reads leave no connection and no memory behind', {
+  tags: ['slow'],
+}, async () => {
   const PLACES = 8;
   const large = Buffer.alloc(1_000_000, 'x');
   const kinds = ['error', 'chunked', 'nothing', 'gzip', 'headers', 'fine', 'event', 'list'];

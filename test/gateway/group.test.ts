@@ -204,7 +204,7 @@ describe('the commit group', () => {
     const openDone = groups.submit([open]);
     await Promise.all([slowDone, openDone]);
     expect([slow.verdict, open.verdict]).toEqual(['retry', 'retry']);
-    expect(calls.filter((call) => call === 'claim 1').length).toBeGreaterThan(1);
+    await expect.poll(() => calls.filter((call) => call === 'claim 1').length).toBeGreaterThan(1);
     hold.open();
     await groups.idle();
     // The append came through after all: the resend is a duplicate of what is in the log, not a second record.

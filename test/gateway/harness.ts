@@ -14,6 +14,7 @@ import type { EventLog, StoredRecord } from '../../src/ports/event-log.ts';
 import type { GroupFact, Report, RequestFact } from '../../src/ports/report.ts';
 import type { Tracing } from '../../src/ports/tracing.ts';
 import { compileSchemas } from '../../src/schema/compile.ts';
+import { readTopic } from '../contracts/read-topic.ts';
 
 /** Config from YAML; throws with the problems when it has errors. */
 function configOf(text: string): Config {
@@ -116,39 +117,4 @@ export async function startGateway(options: HarnessOptions): Promise<Harness> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-let readers = 0;
-
-/** Reads a topic up to its present end with a group of its own. */
-async function readTopic(log: EventLog, topic: string): Promise<StoredRecord[]> {
-  // A last record of ours marks the end, so that an empty topic can be told from a slow one.
-  const mark = `end-${readers++}`;
-  const records: StoredRecord[] = [];
-  let done: () => void = () => {};
-  const ended = new Promise<void>((resolve) => {
-    done = resolve;
-  });
-  const isMark = (record: StoredRecord) =>
-    record.key !== null && Buffer.from(record.key).toString().startsWith('end-');
-  const reader = await log.consume(
-    { group: mark, topics: [topic], from: 'earliest' },
-    {
-      assigned() {},
-      records(_partition, batch) {
-        for (const record of batch) {
-          if (!isMark(record)) records.push(record);
-          else if (Buffer.from(record.key!).toString() === mark) done();
-        }
-      },
-      async revoked() {},
-      failed(error) {
-        throw error;
-      },
-    },
-  );
-  await log.append([{ topic, key: mark, value: null, headers: {} }]);
-  await ended;
-  await reader.stop();
-  return records;
 }

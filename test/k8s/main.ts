@@ -48,7 +48,7 @@ try {
       console.log(await stage.kubectl('get', 'pods'));
       const args = ['-l', 'app.kubernetes.io/name=postern', '--tail=2000', '--prefix'];
       const lines = (await stage.kubectl('logs', ...args)).split('\n');
-      // What was stored is told for each group; it would hide the rest.
+      // The log has a line for each stored group, which would hide the rest.
       console.log(lines.filter((line) => !line.includes('"msg":"group"')).join('\n'));
     }
   }

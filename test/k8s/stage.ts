@@ -7,7 +7,7 @@ import { load, services } from './manifests.ts';
 
 const CHART = join(import.meta.dirname, '../../helm');
 
-/** What a part of the test has. */
+/** Given to each part of the test. */
 export interface Setting {
   stage: Stage;
   cluster: Cluster;
@@ -170,7 +170,7 @@ export class LoadPod {
     this.#name = name;
   }
 
-  /** What comes now is counted for this phase. */
+  /** Counts all following requests for this phase. */
   async phase(name: string): Promise<void> {
     await this.#write('phase', name);
   }

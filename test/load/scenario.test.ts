@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import { runScenario, type Scenario } from '../../load/scenario.ts';
+import { runScenario, type Scenario } from '../../load/client/scenario.ts';
 
 const scenario: Scenario = { name: 'test', kind: 'iot', batch: 1, connections: 4, requests: 60 };
 
@@ -50,7 +50,7 @@ describe('the load generator', () => {
     await expect(runScenario(url, scenario, 'run', 'ok')).rejects.toThrow(/1 unexpected bodies/);
   });
 
-  it('C66 fails when the server freezes', async () => {
+  it('C66 fails when the server freezes', { tags: ['slow'] }, async () => {
     const url = await serve((n) => [n < 20 ? 202 : 0, 'ok']);
     await expect(runScenario(url, { ...scenario, requests: 24 }, 'run')).rejects.toThrow(/timeouts/);
   });

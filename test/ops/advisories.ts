@@ -6,12 +6,12 @@ export interface Advisory {
   note: string;
 }
 
-/** What counts of a package-lock.json. */
+/** The parts of a package-lock.json that are read here. */
 export interface Lock {
   packages: Record<string, { version?: string; dev?: boolean; devOptional?: boolean }>;
 }
 
-/** What `npm ci --omit=dev` installs: names and versions, each once. */
+/** The packages that `npm ci --omit=dev` installs: names and versions, each once. */
 export function shipped({ packages }: Lock): { name: string; version: string }[] {
   const found = new Map<string, { name: string; version: string }>();
   for (const [path, { version, dev, devOptional }] of Object.entries(packages)) {
@@ -22,7 +22,7 @@ export function shipped({ packages }: Lock): { name: string; version: string }[]
   return [...found.values()];
 }
 
-/** The advisories that hold for what is shipped, one line each. */
+/** The advisories that concern a shipped package, one line each. */
 export function concerned(lock: Lock, advisories: readonly Advisory[]): string[] {
   return shipped(lock).flatMap(({ name, version }) =>
     advisories

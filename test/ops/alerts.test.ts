@@ -20,7 +20,7 @@ const MINUTES = 45;
 const GATEWAY = 'job="postern-gateway",instance="g:8081"';
 const DISPATCHER = 'job="postern-dispatcher",instance="d:8081"';
 
-/** What Prometheus has of a gateway and a dispatcher that are well: some errors are no reason to call anybody. */
+/** Series of a healthy gateway and dispatcher. Their few errors are no reason for an alert. */
 const HEALTHY: Series = {
   [`up{${GATEWAY}}`]: '1',
   [`up{${DISPATCHER}}`]: '1',

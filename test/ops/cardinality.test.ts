@@ -28,7 +28,7 @@ afterAll(async () => {
   await project.remove();
 });
 
-/** What one client sends: everything in it that it can choose is its own. Each tenth sends some of all kinds. */
+/** Requests of one client, which chooses every value that it can. Each tenth client sends all kinds. */
 async function sendAs(client: string, count: number): Promise<void> {
   const headers = {
     'user-agent': `agent-${client}`,

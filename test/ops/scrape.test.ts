@@ -21,7 +21,7 @@ const DASHBOARDS = [gatewayDashboard(), dispatcherDashboard()] as Dashboard[];
 /** Containers have a limit of memory; a process of a test has none. */
 const WITH_LIMIT = ['--import', 'data:text/javascript,process.constrainedMemory=()=>536870912'];
 const SECRET = 'a secret of hooks';
-/** What a function answers with: always the same event. */
+/** The answer of a function: always the same event. */
 const ANSWER = { 'ce-specversion': '1.0', 'ce-id': '1', 'ce-source': '/answers', 'ce-type': 'answer' };
 
 let kafka: Kafka;
@@ -225,7 +225,7 @@ test('Redis away and Kafka away are seen on the panels, and by the alerts', asyn
       labels: { alertname: string };
       annotations: Record<string, string>;
     }[];
-    // Prometheus puts what is wrong with a template in its place.
+    // Prometheus puts the error of a template in the place of its text.
     expect(JSON.stringify(found)).not.toMatch(/error (?:executing|expanding) template|no value/);
     return found.map(({ labels }) => labels.alertname);
   };

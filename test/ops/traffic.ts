@@ -31,6 +31,7 @@ export async function sendAll(gateway: string, secret: string, goesOn: () => boo
       post('/webhooks/hooks', `${hook} `, signed),
       post('/events/nobody', '{}'),
     ]);
+    // Some twenty rounds a second are enough to move every counter.
     await sleep(50);
   }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Project } from '../e2e/postern.ts';
 import { freePort } from '../services/free-port.ts';
+import { until } from '../services/until.ts';
 
 const run = promisify(execFile);
 const require = createRequire(import.meta.url);
@@ -49,10 +50,10 @@ export async function startWorker(bundle: Bundle, env: Record<string, string>): 
   process.once('exit', end);
   const exited = once(child, 'exit').then(() => process.off('exit', end));
   const url = `http://127.0.0.1:${port}`;
-  while (!(await answers(url))) {
+  await until('workerd answers', () => {
     if (child.exitCode !== null) throw new Error(`workerd ended with ${child.exitCode}:\n${output}`);
-    await new Promise((next) => setTimeout(next, 50));
-  }
+    return answers(url);
+  });
   return {
     url,
     output: () => output,

@@ -116,7 +116,7 @@ describe('values', () => {
     expect(check(unique, JSON.stringify([...many, { list: [7, 'x'], deep: { i: 7 } }]))).not.toBeNull();
   });
 
-  it('const and enum find exactly the equal values', () => {
+  it('const and enum find exactly the equal values', { tags: ['slow'] }, () => {
     const scalar = fc.constantFrom<unknown>(0, 1, '', '1', 'a', null, true, false);
     const value = fc.letrec((tie) => ({
       value: fc.oneof(

@@ -16,7 +16,12 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const put = (path: string, schema: unknown) => writeFile(join(folder, path), JSON.stringify(schema));
+/** Puts a whole file there at once: a watch may look at any moment. */
+async function put(path: string, schema: unknown): Promise<void> {
+  const part = join(folder, '.part');
+  await writeFile(part, JSON.stringify(schema));
+  await rename(part, join(folder, path));
+}
 
 /** Hands out what a watch reports, one after the other. */
 function reports() {

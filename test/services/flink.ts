@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { until } from './until.ts';
 
 const FLINK = '2.2.0';
 const CONNECTOR = '5.0.0-2.2';
@@ -30,15 +31,13 @@ export async function startFlink(sql: string): Promise<FlinkJob> {
   const end = () => child.kill('SIGKILL');
   process.once('exit', end);
   let output = '';
-  await new Promise<void>((resolve, reject) => {
-    const onData = (bytes: Buffer) => {
-      output = (output + bytes).slice(-20_000);
-      if (/^running$/m.test(output)) resolve();
-    };
-    child.stdout!.on('data', onData);
-    child.stderr!.on('data', onData);
-    child.once('exit', (code) => reject(new Error(`Flink ended with ${code}:\n${output}`)));
-  });
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.on('data', (bytes: Buffer) => (output = (output + bytes).slice(-20_000)));
+  const isRunning = () => {
+    if (child.exitCode !== null) throw new Error(`Flink ended with ${child.exitCode}:\n${output}`);
+    return /^running$/m.test(output);
+  };
+  await until('Flink runs the statements', isRunning, { ms: 180_000 });
   return {
     output: () => output,
     async stop() {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './free-port.ts';
+import { within } from './until.ts';
 
 /** A function in Google's Functions Framework, in a process of its own. */
 export interface FrameworkFunction {
@@ -41,13 +42,14 @@ ${code}`,
   child.stderr.on('data', (bytes: Buffer) => {
     output += bytes;
   });
-  await new Promise<void>((resolve, reject) => {
+  const listening = new Promise<void>((resolve, reject) => {
     createInterface(child.stdout).on('line', (line) => {
       if (line.startsWith('said ')) heard(JSON.parse(line.slice('said '.length)));
       else if (line.startsWith('URL:')) resolve();
     });
     void exited.then(() => reject(new Error(`the framework ended:\n${output}`)));
   });
+  await within('the framework listens', listening);
   return {
     url: `http://127.0.0.1:${port}/`,
     async close() {

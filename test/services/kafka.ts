@@ -5,9 +5,9 @@ import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { freePort } from './free-port.ts';
+import { until } from './until.ts';
 
 const VERSION = '4.3.1';
 const run = promisify(execFile);
@@ -211,13 +211,13 @@ ${dependency('org.slf4j', 'slf4j-simple', '1.7.36')}
 
 /** Waits until the broker answers a metadata request that names a broker. */
 async function ready(child: ChildProcess, port: number, output: string): Promise<void> {
-  const until = Date.now() + 120_000;
-  while (!(await answers(port))) {
-    if (child.exitCode !== null || child.signalCode !== null || Date.now() > until) {
-      throw new Error(`Kafka did not start:\n${(await readFile(output, 'utf8')).slice(-4000)}`);
-    }
-    await sleep(100);
-  }
+  const isReady = () => {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error('Kafka ended');
+    return answers(port);
+  };
+  await until('Kafka answers', isReady, { ms: 120_000 }).catch(async (cause) => {
+    throw new Error(`Kafka did not start:\n${(await readFile(output, 'utf8')).slice(-4000)}`, { cause });
+  });
 }
 
 function answers(port: number): Promise<boolean> {

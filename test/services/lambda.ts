@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './free-port.ts';
 import { buildGo } from './go.ts';
+import { until } from './until.ts';
 
-/** What a record tells the function to do; without `do`, nothing. */
+/** A record, which says what the function does; without `do`: nothing. */
 export interface Did {
   do?: 'fail' | 'fail once' | 'error' | 'exit' | 'hang' | 'long' | 'reply';
   /** The answer, of `reply`. */
@@ -39,7 +39,7 @@ export interface LambdaEmulator {
   readonly endpoint: string;
   /** The records so far, in the order in which they came. */
   seen(): Promise<Seen[]>;
-  /** What the emulator and the function printed. */
+  /** Output of the emulator and the function. */
   output(): string;
   stop(): Promise<void>;
 }
@@ -76,10 +76,10 @@ export async function startLambda(language: 'go' | 'node'): Promise<LambdaEmulat
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => (output += bytes));
   const endpoint = `http://127.0.0.1:${port}`;
-  while (!(await fetch(endpoint).catch(() => null))) {
+  await until('the emulator of Lambda answers', async () => {
     if (child.exitCode !== null) throw new Error(`the emulator ended with ${child.exitCode}:\n${output}`);
-    await sleep(20);
-  }
+    return (await fetch(endpoint).catch(() => null)) !== null;
+  });
   return {
     endpoint,
     seen: async () =>

@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { freePort } from './free-port.ts';
+import { until } from './until.ts';
 
 const run = promisify(execFile);
 
@@ -61,10 +61,10 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Prome
   child.stderr.on('data', (bytes) => (output += bytes));
   const url = `http://127.0.0.1:${port}`;
   const isReady = () => fetch(`${url}/-/ready`).then(({ ok }) => ok);
-  while (!(await isReady().catch(() => false))) {
+  await until('Prometheus is ready', () => {
     if (child.exitCode !== null) throw new Error(`Prometheus ended with ${child.exitCode}:\n${output}`);
-    await sleep(50);
-  }
+    return isReady().catch(() => false);
+  });
   const api = async (path: string) => {
     const reply = (await (await fetch(`${url}/api/v1/${path}`)).json()) as {
       data: Record<string, unknown>;
@@ -123,7 +123,7 @@ async function fetchPrograms(root: string): Promise<void> {
     });
     const [file] = (await readdir(folder)).filter((name) => name.endsWith('.deb'));
     await run('dpkg-deb', ['-x', file!, 'root'], { cwd: folder });
-    // Whoever is first wins: another test file may be doing the same.
+    // Another test file may be doing the same: the first one wins.
     await rename(join(folder, 'root'), root).catch((error) => {
       if (!existsSync(root)) throw error;
     });

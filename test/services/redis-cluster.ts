@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { freePort } from './free-port.ts';
 import { type RedisServer, spawnRedis, startRedis } from './redis.ts';
+import { until } from './until.ts';
 
 /** Three primaries and three replicas of a Redis Cluster on the loopback. */
 export interface RedisCluster {
@@ -25,7 +26,7 @@ export async function startRedisCluster(): Promise<RedisCluster> {
     await Promise.all(servers.map((server) => server.stop()));
   };
   const whole = async () => {
-    for (const { port } of servers) while (!(await isWhole(port)));
+    for (const { port } of servers) await until(`the cluster is whole for node ${port}`, () => isWhole(port));
   };
   const nodes = servers.map(({ port }) => ({ host: '127.0.0.1', port }));
   try {

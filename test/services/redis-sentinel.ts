@@ -1,5 +1,6 @@
 import { type RedisServer, startRedis } from './redis.ts';
 import { redisCli } from './redis-cluster.ts';
+import { until } from './until.ts';
 
 /** A primary, its replica, and three sentinels that watch them, all on the loopback and with passwords. */
 export interface RedisSentinel {
@@ -46,12 +47,14 @@ export async function startRedisSentinel(): Promise<RedisSentinel> {
     ];
     const sentinels: RedisServer[] = [];
     for (let i = 0; i < 3; i++) sentinels.push(await start({ sentinel: lines }));
-    for (const sentinel of sentinels) {
-      let known = '';
-      while (!/num-slaves\s+1\s[\s\S]*num-other-sentinels\s+2\s/.test(known))
-        known = await ask(sentinel, 'master', name);
-    }
-    while (!(await cli(replica.port, 'info', 'replication')).includes('master_link_status:up'));
+    const known = /num-slaves\s+1\s[\s\S]*num-other-sentinels\s+2\s/;
+    for (const sentinel of sentinels)
+      await until('the sentinels know each other', async () =>
+        known.test(await ask(sentinel, 'master', name)),
+      );
+    await until('the replica follows the primary', async () =>
+      (await cli(replica.port, 'info', 'replication')).includes('master_link_status:up'),
+    );
     return {
       servers: [primary, replica],
       nodes: sentinels.map(({ port }) => ({ host: '127.0.0.1', port })),

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort } from './free-port.ts';
+import { within } from './until.ts';
 
 const run = promisify(execFile);
 
@@ -44,7 +45,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
     ];
     const start = async () => {
       const child = await spawnRedis('redis-server', args);
-      const output = await ready(child);
+      const output = await within('redis-server is ready', ready(child));
       return output === null ? child : output;
     };
     const child = await start();
@@ -155,7 +156,7 @@ async function fetchServer(root: string): Promise<void> {
     await run('apt-get', ['download', ...names], { cwd: folder });
     const files = (await readdir(folder)).filter((name) => name.endsWith('.deb'));
     for (const file of files) await run('dpkg-deb', ['-x', file, 'root'], { cwd: folder });
-    // Whoever is first wins: another test file may be doing the same.
+    // Another test file may be doing the same: the first one wins.
     await rename(join(folder, 'root'), root).catch((error) => {
       if (!existsSync(root)) throw error;
     });

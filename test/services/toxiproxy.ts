@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './free-port.ts';
 import { buildGo } from './go.ts';
+import { until } from './until.ts';
 
-/** What Toxiproxy does to the bytes of a connection; one without a stream is in both directions. */
+/** A fault that Toxiproxy puts into a connection; without a stream: in both directions. */
 export interface Toxic {
   type: 'latency' | 'bandwidth' | 'slow_close' | 'timeout' | 'reset_peer' | 'slicer' | 'limit_data';
   /** To the server, or from it. */
@@ -46,10 +46,10 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
     if (!reply.ok) throw new Error(`Toxiproxy: ${method} ${path}: ${reply.status} ${text}`);
     return JSON.parse(text || 'null') as unknown;
   };
-  while (!(await call('GET', '/proxies').catch(() => null))) {
+  await until('Toxiproxy answers', async () => {
     if (child.exitCode !== null) throw new Error(`Toxiproxy ended with ${child.exitCode}`);
-    await sleep(20);
-  }
+    return (await call('GET', '/proxies').catch(() => null)) !== null;
+  });
   return {
     proxy: async (name, listen, target) => {
       const path = `/proxies/${name}`;

@@ -22,9 +22,11 @@ let clients: Client[] = [];
 /** Answers that `/slow` waits for. */
 let answers: ((response: Response) => void)[] = [];
 let mostSlow = 0;
+/** Requests to `/body` that are in work. */
+let bodies = 0;
 
 async function start(limits: Partial<ConnectionLimits> = {}): Promise<void> {
-  mostSlow = 0;
+  [mostSlow, bodies] = [0, 0];
   listener = await listen({
     address: { host: '127.0.0.1', port: 0 },
     keepAlive: 60_000,
@@ -39,6 +41,7 @@ async function start(limits: Partial<ConnectionLimits> = {}): Promise<void> {
       }
       if (pathname === '/large') return new Response(Buffer.alloc(64_000_000));
       if (pathname === '/body') {
+        bodies++;
         for await (const _ of incoming);
       }
       return new Response(pathname.slice(1));
@@ -72,8 +75,8 @@ async function served(address?: string): Promise<Client> {
 }
 
 const heard = (one: Client, text: string) =>
-  expect.poll(one.text, { timeout: 5000, interval: 5, message: `hears ${text}` }).toContain(text);
-const size = (count: number, ms = 5000) =>
+  expect.poll(one.text, { timeout: 10_000, interval: 5, message: `hears ${text}` }).toContain(text);
+const size = (count: number, ms = 10_000) =>
   expect
     .poll(() => listener.size(), { timeout: ms, interval: 10, message: `${count} connections` })
     .toBe(count);
@@ -98,7 +101,7 @@ describe('time', () => {
     for (const one of halves)
       expect(one.text()).toMatch(/^HTTP\/1\.1 408 [\s\S]*body_timeout[\s\S]* within 300 ms/);
     expect(again.text()).toMatch(/^HTTP\/1\.1 200 [\s\S]*HTTP\/1\.1 408 /);
-    await size(1, 3000);
+    await size(1);
     expect(isOpen(idle)).toBe(true);
     idle.socket.write(GET.replace('quick', 'later'));
     await heard(idle, 'later');
@@ -112,15 +115,13 @@ describe('time', () => {
     await size(0);
   });
 
-  it('a malformed head is answered, and its connection is gone within two seconds', async () => {
+  it('a malformed head is answered, and its connection ends though the client keeps it', async () => {
     await start();
     const bad = await client('HELLO\r\n\r\n');
     await bad.ended;
-    const answered = performance.now();
     expect(bad.text()).toMatch(/^HTTP\/1\.1 400 [\s\S]*bad_request/);
     bad.socket.write('x'.repeat(1000));
-    await size(0, 2000);
-    expect(performance.now() - answered).toBeLessThan(2000);
+    await size(0);
   });
 
   it('the last answer of a connection ends it for both sides', async () => {
@@ -129,22 +130,24 @@ describe('time', () => {
     const unread = await client(`POST /quick HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf`);
     await Promise.all([last.ended, unread.ended]);
     for (const one of [last, unread]) expect(one.text()).toMatch(/^HTTP\/1\.1 200 /);
-    await size(0, 2000);
+    await size(0);
   });
 
-  it('a client that does not take its answer loses its connection within 20 seconds, a slow one does not', async () => {
+  it('a client that does not take its answer loses its connection within 20 seconds, a slow one does not', {
+    tags: ['slow'],
+  }, async () => {
     await start();
     const LARGE = 'GET /large HTTP/1.1\r\nhost: x\r\n\r\n';
     const [stuck, slow] = [await client(LARGE), await client(LARGE)];
     stuck.socket.pause();
     slow.socket.pause();
-    // A little of it now and then.
+    // The slow one reads for 5 ms in each half second.
     const sip = setInterval(() => {
       slow.socket.resume();
       setTimeout(() => slow.socket.pause(), 5);
     }, 500);
     const started = performance.now();
-    await size(1, 25_000);
+    await size(1, 40_000);
     clearInterval(sip);
     expect(performance.now() - started).toBeGreaterThan(9_000);
     slow.socket.resume();
@@ -171,6 +174,7 @@ describe('one connection with many requests', () => {
     await start();
     const one = await client(`${SLOW}${SLOW}HELLO\r\n\r\n`);
     await expect.poll(() => answers.length).toBe(2);
+    // Nothing may come yet, and no event tells that nothing comes.
     await sleep(100);
     expect(one.text()).toBe('');
     for (const answer of answers.splice(0)) answer(new Response('answered'));
@@ -180,7 +184,7 @@ describe('one connection with many requests', () => {
       '200',
       '400',
     ]);
-    await size(0, 2000);
+    await size(0);
   });
 
   it('is ended when more wait than there is room for', async () => {
@@ -228,7 +232,7 @@ describe('when there is no place', () => {
     const refused = await client(GET);
     await refused.ended;
     expect(refused.text()).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1[\s\S]*overloaded/);
-    await size(6, 2000);
+    await size(6);
     for (const answer of answers.splice(0)) answer(new Response('answered'));
     await heard(working, 'answered');
   });
@@ -263,13 +267,14 @@ describe('when there is no place', () => {
         client('POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf', '127.0.0.2'),
       ),
     );
-    await sleep(200);
+    await expect.poll(() => bodies, { message: 'all five are in work' }).toBe(5);
     const early = await client(GET, '127.0.0.3');
     await early.ended;
     expect(early.text()).toContain(' 503 ');
+    // A request may take two seconds to come, and no event tells that they have passed.
     await sleep(2200);
     expect((await served('127.0.0.3')).text()).toContain(' 200 ');
-    expect(stuck.filter(isOpen)).toHaveLength(4);
+    await expect.poll(() => stuck.filter(isOpen).length).toBe(4);
   });
 });
 
@@ -292,17 +297,19 @@ describe('closing', () => {
     const times = Promise.all([at(silent[0]!), at(silent[1]!), at(idle), at(body)]);
     const closed = listener.close({ idle: 1500, stalled: 2500 });
     const [first, second, third, fourth] = await times;
-    for (const time of [first, second]) expect(time).toSatisfy((ms) => ms > 900 && ms < 1400);
-    expect(third).toSatisfy((ms) => ms > 1400 && ms < 2400);
-    expect(fourth).toSatisfy((ms) => ms > 2400 && ms < 4000);
-    await size(1, 1000);
+    // Not before their time; on a busy machine later than that.
+    for (const time of [first, second]) expect(time).toBeGreaterThan(900);
+    expect(third).toBeGreaterThan(1400);
+    expect(fourth).toBeGreaterThan(2400);
+    await size(1);
     answers.shift()!(new Response('answered'));
     await heard(working, 'answered');
-    await Promise.race([
-      closed,
-      sleep(2000).then(() => {
-        throw new Error('it is not closed after the last answer');
-      }),
-    ]);
+    let isClosed = false;
+    void closed.then(() => {
+      isClosed = true;
+    });
+    await expect
+      .poll(() => isClosed, { timeout: 10_000, message: 'closed after the last answer' })
+      .toBe(true);
   });
 });

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { sqliteEventLog } from '../../../src/adapters/sqlite/event-log.ts';
 import type { EventLog } from '../../../src/ports/event-log.ts';
+import type { LogReader } from '../../../src/ports/log-reader.ts';
 import { Collector, collect, record, text } from '../../contracts/collector.ts';
 import { eventLogContract } from '../../contracts/event-log.ts';
 import { keepAll, makeFolder, openLog } from './setting.ts';
@@ -22,7 +23,7 @@ eventLogContract('SQLite', async () => {
 
 describe('sqliteEventLog', () => {
   let path: string;
-  let log: EventLog;
+  let log: EventLog & LogReader;
   let errors: Error[];
 
   const open = (retention = keepAll) =>
@@ -165,7 +166,9 @@ describe('sqliteEventLog', () => {
     expect(collector.seen.at(-1)!.offset).toBe(20);
   });
 
-  test('C30 has all that it acknowledged, and no group in part, however it is killed', async () => {
+  test('C30 has all that it acknowledged, and no group in part, however it is killed', {
+    tags: ['slow'],
+  }, async () => {
     await log.close();
     for (let round = 0; round < 8; round++) {
       const writer = await startWriter(path);

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { copyFileSync, mkdirSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,8 +7,10 @@ import { sqliteEventLog } from '../../../src/adapters/sqlite/event-log.ts';
 import { Spool, type SpoolOptions } from '../../../src/adapters/sqlite/spool.ts';
 import { SpoolFile } from '../../../src/adapters/sqlite/spool-file.ts';
 import type { AppendVerdict, EventLog, LogRecord } from '../../../src/ports/event-log.ts';
+import type { LogReader } from '../../../src/ports/log-reader.ts';
 import { appenderContract } from '../../contracts/appender.ts';
-import { collect, text } from '../../contracts/collector.ts';
+import { text } from '../../contracts/collector.ts';
+import { readTopic } from '../../contracts/read-topic.ts';
 import { makeFolder, onError, openLog } from './setting.ts';
 
 const record = (value: string, key: string | null = null): LogRecord => ({
@@ -21,7 +22,7 @@ const record = (value: string, key: string | null = null): LogRecord => ({
 
 describe('the spool', () => {
   let folder: string;
-  let log: EventLog;
+  let log: EventLog & LogReader;
   /** What the log does with the next appends: take them, refuse them, or answer when `answer` is called. */
   let mode: 'take' | 'refuse' | 'hang' | 'too_large';
   let answer: () => void;
@@ -59,14 +60,7 @@ describe('the spool', () => {
       ...options,
     });
   };
-  const records = async (topic = 't') => {
-    // A last record of ours marks the end.
-    await log.append([{ topic, key: null, value: Buffer.from('end'), headers: {} }]);
-    const { collector, consumption } = await collect(log, randomUUID(), [topic]);
-    await collector.until(() => collector.seen.some((one) => text(one) === 'end'));
-    await consumption.stop();
-    return collector.seen.filter((one) => text(one) !== 'end');
-  };
+  const records = (topic = 't') => readTopic(log, topic);
   const read = async () => (await records()).map(text);
   const emptied = () => vi.waitFor(() => expect(spool.events).toBe(0), { timeout: 10_000, interval: 10 });
 

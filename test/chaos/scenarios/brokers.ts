@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../services/until.ts';
 import { whole, withAdmin } from '../admin.ts';
 import type { BrokersPlatform } from '../platforms.ts';
 import type { Random } from '../random.ts';
@@ -123,11 +124,10 @@ async function assign(
       replicas: replicasOf(partition),
     }));
     await admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment }] });
-    for (;;) {
+    await until('the partitions have moved', async () => {
       const { topics: moving } = await admin.listPartitionReassignments({});
-      if (moving.length === 0) return;
-      await sleep(100);
-    }
+      return moving.length === 0;
+    });
   });
 }
 

@@ -81,7 +81,8 @@ export const deadLetterAway: Scenario = {
         if (random.chance(0.5)) {
           await dispatcher.end('SIGKILL');
           await dispatcher.start();
-          await sleep(500);
+          // The new process meets the events that have no dead letter yet.
+          await ready(dispatcher);
         }
         await setWritable(stage, dead, true);
       },

@@ -10,7 +10,7 @@ import type { Stage } from '../stage.ts';
 export const producerFatal: Scenario = {
   name: 'producer-fatal',
   about:
-    'somebody else writes with a later epoch of a gateway’s producer: all its appends to the partition fail',
+    'another client writes with a later epoch of a gateway’s producer: all its appends to the partition fail',
   rounds: 4,
   round: (stage, random) =>
     stage.fault(
@@ -27,13 +27,13 @@ interface Producer {
   producerEpoch: number;
 }
 
-/** What kafkajs does not name of a broker. */
+/** Methods of a broker that kafkajs' types lack. */
 interface Broker {
   fetch(request: object): Promise<{ responses: { partitions: object[] }[] }>;
   produce(request: object): Promise<unknown>;
 }
 
-/** Takes over from whoever wrote to a partition last. */
+/** Takes the identity of the producer that wrote to a partition last. */
 async function fence({ platform, topic }: Stage, partition: number): Promise<void> {
   const client = kafkaClient(kafkaConfig(platform.brokers), () => {}, { retries: 1 });
   const cluster = fetchCluster(client);

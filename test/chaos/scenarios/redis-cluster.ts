@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { redisCli } from '../../services/redis-cluster.ts';
 import type { ClusterPlatform } from '../platforms.ts';
 import type { Random } from '../random.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
+import { failOver } from './redis-failover.ts';
 
 type Nodes = Stage<ClusterPlatform>;
 
@@ -12,16 +12,7 @@ export const clusterFailover: Scenario<ClusterPlatform> = {
   about: 'a primary of Redis Cluster is killed, hangs, or is relieved by command; its replica takes over',
   platform: 'cluster',
   rounds: 2,
-  round: (stage, random) => failOver(stage, random),
-};
-
-export const clusterFailoverRefuse: Scenario<ClusterPlatform> = {
-  name: 'cluster-failover-refuse',
-  about: 'the same with outage: refuse',
-  platform: 'cluster',
-  outage: 'refuse',
-  rounds: 2,
-  round: (stage, random) => failOver(stage, random),
+  round: failOverCluster,
 };
 
 export const clusterSlots: Scenario<ClusterPlatform> = {
@@ -50,31 +41,19 @@ export const clusterSlots: Scenario<ClusterPlatform> = {
   },
 };
 
-async function failOver(stage: Nodes, random: Random): Promise<void> {
+async function failOverCluster(stage: Nodes, random: Random): Promise<void> {
   const { cluster } = stage.platform;
-  const how = random.pick(['SIGKILL', 'SIGSTOP', 'command'] as const);
   const { id, port } = random.pick(await primaries(stage));
-  const old = cluster.servers.find((server) => server.port === port)!;
   const next = (await nodes(stage, port)).find(({ primary }) => primary === id)!;
-  const from = Date.now();
-  await stage.fault(
-    `cluster fails over, ${how}`,
-    'redis',
-    random.between(0, 2_000),
-    async () => {
-      if (how === 'command') await cluster.cli(next.port, 'cluster', 'failover');
-      else old.kill(how);
-      while (!(await cluster.cli(next.port, 'info', 'replication')).includes('role:master')) await sleep(50);
-    },
-    async () => {
-      if (how === 'SIGSTOP') old.kill('SIGCONT');
-      if (how === 'SIGKILL') await old.restart();
-      // Until then it takes itself for the primary, and so may a client.
-      while (!(await cluster.cli(port, 'info', 'replication')).includes('role:slave')) await sleep(50);
-      stage.troubles.push({ what: 'redis failed over', from, to: Date.now() });
-      await cluster.whole();
-    },
-  );
+  const replication = (of: number) => cluster.cli(of, 'info', 'replication');
+  await failOver(stage, random, {
+    name: 'cluster fails over',
+    old: cluster.servers.find((server) => server.port === port)!,
+    command: () => cluster.cli(next.port, 'cluster', 'failover'),
+    hasTakenOver: async () => (await replication(next.port)).includes('role:master'),
+    replication: () => replication(port),
+    healed: () => cluster.whole(),
+  });
 }
 
 interface Node {
@@ -82,7 +61,7 @@ interface Node {
   port: number;
   /** Whose replica it is; null for primaries. */
   primary: string | null;
-  /** How many it has. */
+  /** Number of its slots. */
   slots: number;
 }
 
@@ -91,7 +70,7 @@ async function primaries(stage: Nodes): Promise<Node[]> {
   return all.filter(({ primary, slots }) => primary === null && slots > 0);
 }
 
-/** As the one at a port knows them. */
+/** The nodes as the one at port `asked` knows them. */
 async function nodes({ platform }: Nodes, asked: number): Promise<Node[]> {
   const lines = (await platform.cluster.cli(asked, 'cluster', 'nodes')).trim().split('\n');
   return lines.map((line) => {

@@ -47,14 +47,6 @@ export const redisMemory: Scenario = {
   round: (stage, random) => fill(stage, random),
 };
 
-export const redisMemoryRefuse: Scenario = {
-  name: 'redis-memory-refuse',
-  about: 'the same with outage: refuse',
-  outage: 'refuse',
-  rounds: 3,
-  round: (stage, random) => fill(stage, random),
-};
-
 /** At once, or after some more ids. */
 async function fill(stage: Stage, random: Random): Promise<void> {
   const room = random.pick([0, random.between(10_000, 100_000)]);

@@ -1,51 +1,36 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startRedis } from '../../services/redis.ts';
+import { until } from '../../services/until.ts';
 import type { SentinelPlatform } from '../platforms.ts';
 import type { Random } from '../random.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
+import { failOver } from './redis-failover.ts';
 
 export const sentinelFailover: Scenario<SentinelPlatform> = {
   name: 'sentinel-failover',
   about: 'the primary is killed, hangs, or is relieved by command; the sentinels choose its replica',
   platform: 'sentinel',
   rounds: 2,
-  round: (stage, random) => failOver(stage, random),
+  round: failOverSentinel,
 };
 
-export const sentinelFailoverRefuse: Scenario<SentinelPlatform> = {
-  name: 'sentinel-failover-refuse',
-  about: 'the same with outage: refuse',
-  platform: 'sentinel',
-  outage: 'refuse',
-  rounds: 2,
-  round: (stage, random) => failOver(stage, random),
-};
-
-async function failOver(stage: Stage<SentinelPlatform>, random: Random): Promise<void> {
+async function failOverSentinel(stage: Stage<SentinelPlatform>, random: Random): Promise<void> {
   const { cli, name, sentinels, sentinelPassword, primary, servers } = stage.platform.sentinel;
-  const [old, how] = [await primary(), random.pick(['SIGKILL', 'SIGSTOP', 'command'] as const)];
+  const old = await primary();
   const next = servers.find((server) => server !== old)!;
-  const roleOf = async (port: number) => /role:(\w+)/.exec(await cli(port, 'info', 'replication'))?.[1];
-  const from = Date.now();
-  await stage.fault(
-    `sentinels fail over, ${how}`,
-    'redis',
-    random.between(0, 2_000),
-    async () => {
-      if (how !== 'command') old.kill(how);
-      else await cli(sentinels[0]!.port, '-a', sentinelPassword, 'sentinel', 'failover', name);
-      while ((await primary()) === old || (await roleOf(next.port)) !== 'master') await sleep(50);
-    },
-    async () => {
-      if (how === 'SIGSTOP') old.kill('SIGCONT');
-      if (how === 'SIGKILL') await old.restart();
-      // Until then it takes itself for the primary, and so may a client.
-      while ((await roleOf(old.port)) !== 'slave') await sleep(50);
-      stage.troubles.push({ what: 'redis failed over', from, to: Date.now() });
-      while (!(await cli(old.port, 'info', 'replication')).includes('master_link_status:up')) await sleep(50);
-    },
-  );
+  const replication = (port: number) => cli(port, 'info', 'replication');
+  await failOver(stage, random, {
+    name: 'sentinels fail over',
+    old,
+    command: () => cli(sentinels[0]!.port, '-a', sentinelPassword, 'sentinel', 'failover', name),
+    hasTakenOver: async () =>
+      (await primary()) !== old && (await replication(next.port)).includes('role:master'),
+    replication: () => replication(old.port),
+    healed: () =>
+      until('the old primary follows the new one', async () =>
+        (await replication(old.port)).includes('master_link_status:up'),
+      ),
+  });
 }
 
 export const redisReadonly: Scenario = {
@@ -56,7 +41,9 @@ export const redisReadonly: Scenario = {
     const { redisCli, redisPort } = stage.platform;
     const other = await startRedis({ args: ['--replicaof', `127.0.0.1 ${redisPort}`] });
     const at = ['-p', String(other.port)];
-    while (!(await redisCli(...at, 'info', 'replication')).includes('master_link_status:up')) await sleep(20);
+    const follows = async (...of: string[]) =>
+      (await redisCli(...of, 'info', 'replication')).includes('master_link_status:up');
+    await until('the other server follows Redis', () => follows(...at));
     const from = Date.now();
     await stage.fault(
       'redis demoted',
@@ -67,7 +54,7 @@ export const redisReadonly: Scenario = {
         await redisCli('replicaof', '127.0.0.1', String(other.port));
       },
       async () => {
-        while (!(await redisCli('info', 'replication')).includes('master_link_status:up')) await sleep(20);
+        await until('Redis follows the other server', () => follows());
         await redisCli('replicaof', 'no', 'one');
         stage.troubles.push({ what: 'redis failed over', from, to: Date.now() });
         await other.stop();

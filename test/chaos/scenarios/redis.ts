@@ -10,14 +10,6 @@ export const redisRestart: Scenario = {
   round: (stage, random) => replace(stage, random),
 };
 
-export const redisRestartRefuse: Scenario = {
-  name: 'redis-restart-refuse',
-  about: 'Redis is killed and comes back empty; meanwhile events are refused (outage: refuse)',
-  outage: 'refuse',
-  rounds: 2,
-  round: (stage, random) => replace(stage, random),
-};
-
 async function replace(stage: Stage, random: Random): Promise<void> {
   const from = Date.now();
   const { platform } = stage;
@@ -39,14 +31,6 @@ export const redisStall: Scenario = {
   round: (stage, random) => stall(stage, random),
 };
 
-export const redisStallRefuse: Scenario = {
-  name: 'redis-stall-refuse',
-  about: 'Redis hangs (SIGSTOP); meanwhile events are refused (outage: refuse)',
-  outage: 'refuse',
-  rounds: 3,
-  round: (stage, random) => stall(stage, random),
-};
-
 function stall(stage: Stage, random: Random): Promise<void> {
   const { platform } = stage;
   return stage.fault(
@@ -61,14 +45,6 @@ function stall(stage: Stage, random: Random): Promise<void> {
 export const redisNetwork: Scenario = {
   name: 'redis-network',
   about: 'bytes to Redis or from it vanish, are late, or connections are reset or refused',
-  rounds: 4,
-  round: (stage, random) => network(stage, random),
-};
-
-export const redisNetworkRefuse: Scenario = {
-  name: 'redis-network-refuse',
-  about: 'the same with outage: refuse',
-  outage: 'refuse',
   rounds: 4,
   round: (stage, random) => network(stage, random),
 };

@@ -67,7 +67,7 @@ export const topicRefused: Scenario = {
       principal: 'User:ANONYMOUS',
       host: '*',
     };
-    // What is not denied is allowed only as long as there is no rule at all.
+    // Once there is a rule, only what a rule allows is allowed.
     const acl = [
       { ...of, operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW },
       { ...of, operation: AclOperationTypes.WRITE, permissionType: AclPermissionTypes.DENY },

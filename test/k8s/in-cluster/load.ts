@@ -1,5 +1,5 @@
 // Runs in a pod: sends events at a rate over kept connections until the file `stop` is there, then balances the books.
-// What becomes of each request is counted for the phase that the file `phase` names.
+// Counts the outcome of each request for the phase that the file `phase` names.
 import { existsSync, readFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';

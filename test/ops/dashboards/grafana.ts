@@ -1,4 +1,4 @@
-/** What Grafana is told about one panel, without its place. */
+/** A panel for Grafana, without its place. */
 export interface Panel {
   title: string;
   description: string;
@@ -105,7 +105,7 @@ function variable(name: string, query: string): object {
     sort: 1,
     multi: true,
     includeAll: true,
-    // Also what has no such label.
+    // Series without the label are among them.
     allValue: '.*',
     current: { text: ['All'], value: ['$__all'] },
   };

@@ -27,7 +27,7 @@ const messages = fc.array(
 );
 
 describe('the decoding of record batches', () => {
-  it('finds what kafkajs finds, wherever the batch begins', async () => {
+  it('finds what kafkajs finds, wherever the batch begins', { tags: ['slow'] }, async () => {
     await fc.assert(
       fc.asyncProperty(messages, fc.bigInt(0n, 2n ** 52n), fc.nat(9), async (list, first, before) => {
         const batch = batchOf(list);
