@@ -114,11 +114,18 @@ export class Connections {
     const connection = new Connection(socket, group);
     (socket as Owned)[CONNECTION] = connection;
     socket.once('close', () => this.#forget(connection));
-    const isOver = !group.exempt && group.members.length >= this.#limits.perAddress;
-    const fits =
-      (!isOver && this.#groups.size < this.#total) || this.#evict(isOver ? group : null, connection.since);
+    const hasPlace = this.#makePlace(group, connection.since);
     this.#groups.add(connection);
-    if (!fits) this.#leave(connection, this.#full);
+    if (!hasPlace) this.#leave(connection, this.#full);
+  }
+
+  /** Ends connections until there is a place for one more of the group. False when not enough may be ended. */
+  #makePlace(group: Group, now: number): boolean {
+    for (;;) {
+      const isOver = !group.exempt && group.members.length >= this.#limits.perAddress;
+      if (!isOver && this.#groups.size < this.#total) return true;
+      if (!this.#evict(isOver ? group : null, now)) return false;
+    }
   }
 
   #evict(group: Group | null, now: number): boolean {
