@@ -80,7 +80,11 @@ export class RequestError extends Error {
   reason?: string;
 
   constructor(code: ErrorCode, detail: string, headers: Record<string, string> = {}) {
+    // Nobody reads where a refusal was made, and to find out costs ten times the rest of it.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(detail);
+    Error.stackTraceLimit = stackTraceLimit;
     this.code = code;
     this.headers = headers;
   }

@@ -155,13 +155,19 @@ export class Connections {
   #release(connection: Connection): void {
     connection.running--;
     if (connection.place < 0 || connection.rank === LEAVING || this.#leaveAnswered(connection)) return;
-    const next = this.#pipelining.next(connection);
-    if (next !== undefined) this.#run(connection, ...next);
+    // Not at once: a thousand that are answered without any wait would hold up all else.
+    if (this.#pipelining.hasWaiting(connection)) setImmediate(() => this.#runNext(connection));
     else if (connection.running === 0) {
       const now = performance.now();
       this.#groups.move(connection, IDLE, now);
       if (this.#closing !== null && isOver(connection, this.#closing, now)) this.#drop(connection);
     }
+  }
+
+  #runNext(connection: Connection): void {
+    if (connection.place < 0 || connection.rank === LEAVING) return;
+    const next = this.#pipelining.next(connection);
+    if (next !== undefined) this.#run(connection, ...next);
   }
 
   /** Gives the last answer once those before it are out. */

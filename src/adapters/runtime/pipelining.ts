@@ -34,6 +34,10 @@ export class Pipelining {
     return true;
   }
 
+  hasWaiting({ waiting }: Connection): boolean {
+    return waiting !== null && waiting.length > 0;
+  }
+
   /** The next request that waited; reading goes on after the last one. */
   next({ waiting, socket }: Connection): [IncomingMessage, ServerResponse] | undefined {
     const next = waiting?.shift();

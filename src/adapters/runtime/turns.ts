@@ -2,10 +2,12 @@ import { setImmediate as nextRound } from 'node:timers/promises';
 
 /** Milliseconds of work in one round of the event loop after which more of it waits. */
 const ROUND_MS = 10;
-/** Milliseconds of waiting work that is done at once. */
+/** Milliseconds of waiting work that is done at once, at least. */
 const SHARE_MS = 2;
-/** Rounds between two such shares: in each the loop accepts one connection, and reads what has come. */
+/** Rounds between two such shares, at most: in each the loop accepts one connection, and reads what has come. */
 const ROUNDS = 4;
+/** Milliseconds after which no further round is waited for. */
+const ROUNDS_MS = 8;
 
 /**
  * Shares the event loop out among clients. What comes first in a round of the loop works at once; when the round has
@@ -48,13 +50,19 @@ export class Turns {
   async #serve(): Promise<void> {
     this.#serving = true;
     while (this.#waiting > 0) {
-      for (let i = 0; i < ROUNDS; i++) await nextRound();
-      const started = performance.now();
+      const before = performance.now();
+      let started = before;
+      for (let i = 0; i < ROUNDS && started - before < ROUNDS_MS; i++) {
+        await nextRound();
+        started = performance.now();
+      }
+      // Where very much is to be read, work gets as much time as reading.
+      const share = Math.max(SHARE_MS, Math.min(started - before, ROUND_MS));
       do {
         this.#give();
         // What was resolved does its work before this goes on.
         for (let i = 0; i < 4; i++) await null;
-      } while (this.#waiting > 0 && performance.now() - started < SHARE_MS);
+      } while (this.#waiting > 0 && performance.now() - started < share);
     }
     this.#serving = false;
   }
