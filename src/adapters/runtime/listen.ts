@@ -7,12 +7,15 @@ import { StartError } from '../../core/lifecycle.ts';
 import type { CloseTimes } from './closing.ts';
 import { type ConnectionLimits, Connections } from './connections.ts';
 import type { NodeEnv } from './node-platform.ts';
+import { openPort } from './open-port.ts';
 
 export interface ListenOptions {
   address: Address;
   fetch(request: Request, env: NodeEnv): Response | Promise<Response>;
   /** Milliseconds that an idle connection is kept; longer than a load balancer keeps its own. */
   keepAlive: number;
+  /** Listening sockets of the port. */
+  sockets: number;
   connections: ConnectionLimits;
   /** Header fields that are refused with 431 rather than dropped in silence. */
   maxHeaders: number;
@@ -35,6 +38,8 @@ const LINGER_MS = 2000;
 const LINGER_BYTES = 32 * 1024 * 1024;
 /** Bytes of the request line and all header fields. */
 const MAX_HEAD = 32 * 1024;
+/** Of each connection: the operating system asks clients that are silent whether they are there. */
+const SOCKET = { keepAlive: true, keepAliveInitialDelay: 30_000 };
 
 /** Serves a fetch handler over HTTP/1.1. Rejects when the address can't be had. */
 export async function listen(options: ListenOptions): Promise<Listener> {
@@ -60,8 +65,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     requestTimeout: 0,
     connectionsCheckingInterval: 1000,
     maxHeaderSize: MAX_HEAD,
-    keepAliveInitialDelay: 30_000,
-    keepAlive: true,
+    ...SOCKET,
   });
   // One more than is allowed, so that the excess is seen.
   server.maxHeadersCount = options.maxHeaders + 1;
@@ -70,21 +74,22 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     if (error.code === 'ECONNRESET') socket.destroy();
     else connections.refuse(socket as Socket, lastAnswer(...headFault(error.code, options)));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      const { host, port } = options.address;
-      reject(new StartError(`cannot listen on ${host}:${port}: ${error.message}`));
-    });
-    server.listen(options.address.port, options.address.host, () => {
-      server.removeAllListeners('error');
-      resolve();
-    });
+  const more = await openPort(server, {
+    address: options.address,
+    sockets: options.sockets,
+    socket: SOCKET,
+  }).catch((error: Error) => {
+    const { host, port } = options.address;
+    throw new StartError(`cannot listen on ${host}:${port}: ${error.message}`);
   });
   return {
     port: (server.address() as AddressInfo).port,
     size: () => connections.size,
     resize: (total) => connections.resize(total),
-    close: (times = { idle: 0, stalled: 0 }) => connections.close(times),
+    async close(times = { idle: 0, stalled: 0 }) {
+      const closed = more.map((one) => new Promise((resolve) => one.close(resolve)));
+      await Promise.all([connections.close(times), ...closed]);
+    },
     destroy: () => connections.destroy(),
   };
 }
