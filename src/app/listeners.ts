@@ -20,6 +20,8 @@ const DRAIN_MS = 1000;
 const IDLE_MS = 5000;
 /** Connections that are accepted even with very few file descriptors. */
 const MIN_CONNECTIONS = 8;
+/** Listening sockets of the public port. Under attack, more than these made no difference. */
+const SOCKETS = 16;
 /** Connections of the admin port, which has few clients. */
 const ADMIN = { total: 256, perAddress: 128 };
 
@@ -54,6 +56,7 @@ export function makeListeners(config: Config, logger: Logger): Listeners {
         : limits.connectionsPerAddress;
       ingest = await listen({
         address: config.gateway.listen,
+        sockets: SOCKETS,
         ...common,
         connections: { headTime: limits.headTime, total, perAddress, isExempt: makeAddressTest(proxies) },
         fetch,

@@ -1,6 +1,17 @@
 import { addPlaced, removePlaced } from '../../core/placed.ts';
 import { BUSY, type Connection, type Group, IDLE, LEAVING, type Rank, SILENT } from './connection.ts';
 
+export interface ConnectionLimits {
+  /** Milliseconds in which a head must have come, from its first byte or from the connect. */
+  headTime: number;
+  /** At once, all together. */
+  total: number;
+  /** Of one address; IPv6 counts by its /64. */
+  perAddress: number;
+  /** Whether an address stands for many clients and has no cap of its own. */
+  isExempt(address: string): boolean;
+}
+
 const RANKS: Rank[] = [LEAVING, SILENT, IDLE, BUSY];
 
 /** A group with nobody in it yet. */

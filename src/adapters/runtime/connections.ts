@@ -3,19 +3,8 @@ import { Server as NetServer, type Socket } from 'node:net';
 import { addressGroup } from '../../core/address.ts';
 import { type CloseDeadlines, type CloseTimes, closeDeadlines, isOver } from './closing.ts';
 import { BUSY, Connection, type Group, IDLE, LEAVING } from './connection.ts';
-import { ConnectionGroups, newGroup } from './connection-groups.ts';
+import { ConnectionGroups, type ConnectionLimits, newGroup } from './connection-groups.ts';
 import { Pipelining } from './pipelining.ts';
-
-export interface ConnectionLimits {
-  /** Milliseconds in which a head must have come, from its first byte or from the connect. */
-  headTime: number;
-  /** At once, all together. */
-  total: number;
-  /** Of one address; IPv6 counts by its /64. */
-  perAddress: number;
-  /** Whether an address stands for many clients and has no cap of its own. */
-  isExempt(address: string): boolean;
-}
 
 const SWEEP_MS = 500;
 /** Between a last answer and the end of its connection: time to read it before what is unread makes a reset. */

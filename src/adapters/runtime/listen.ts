@@ -5,7 +5,8 @@ import type { Address } from '../../config/values/address.ts';
 import { type ErrorCode, problemText } from '../../core/errors.ts';
 import { StartError } from '../../core/lifecycle.ts';
 import type { CloseTimes } from './closing.ts';
-import { type ConnectionLimits, Connections } from './connections.ts';
+import type { ConnectionLimits } from './connection-groups.ts';
+import { Connections } from './connections.ts';
 import type { NodeEnv } from './node-platform.ts';
 import { openPort } from './open-port.ts';
 
@@ -14,8 +15,8 @@ export interface ListenOptions {
   fetch(request: Request, env: NodeEnv): Response | Promise<Response>;
   /** Milliseconds that an idle connection is kept; longer than a load balancer keeps its own. */
   keepAlive: number;
-  /** Listening sockets of the port. */
-  sockets: number;
+  /** Listening sockets of the port. Default: 1. */
+  sockets?: number;
   connections: ConnectionLimits;
   /** Header fields that are refused with 431 rather than dropped in silence. */
   maxHeaders: number;
@@ -76,7 +77,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   });
   const more = await openPort(server, {
     address: options.address,
-    sockets: options.sockets,
+    sockets: options.sockets ?? 1,
     socket: SOCKET,
   }).catch((error: Error) => {
     const { host, port } = options.address;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ConnectionLimits } from '../../../src/adapters/runtime/connections.ts';
+import type { ConnectionLimits } from '../../../src/adapters/runtime/connection-groups.ts';
 import { type Listener, listen } from '../../../src/adapters/runtime/listen.ts';
 
 const HEAD = 'GET /quick HTTP/1.1\r\nhost: x\r\n';
