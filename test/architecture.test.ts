@@ -5,14 +5,27 @@ import { expect, test } from 'vitest';
 const SRC = join(import.meta.dirname, '..', 'src');
 /** Lines of a file, as a rule. */
 const LONGEST_FILE = 200;
-/** Files that are longer, with the reason: each is one idea that reads worse in two. */
-const LONGER: Record<string, { lines: number; reason: string }> = {};
-/** Libraries of whose private parts we know: imported in one place only, where the reason stands. */
+/** Files that are longer, and why: each holds one idea that reads worse in two files. */
+const LONGER: Record<string, string> = {
+  'dispatcher/breaker.ts': 'one state machine',
+  'dispatcher/deliver.ts': 'the life of one call',
+  'dispatcher/remembered.ts': 'one queue of deliveries between two stores',
+  'dispatcher/run.ts': 'wires the parts of a subscription together',
+  'gateway/formats/cbor-text.ts': 'one walk over the items of CBOR',
+  'schema/emit.ts': 'one recursive rewriting of a schema',
+  'schema/pattern/syntax.ts': 'one parser',
+  'streams/partition-state.ts': 'one state and all that changes it',
+  'streams/stage.ts': 'wires the steps of a stream together',
+  'workflows/run.ts': 'wires the parts of a workflow together',
+};
+const LONGEST_OF_ALL = 250;
+/** Libraries of whose private parts we know. Only one place imports these; the reason stands there. */
 const FENCES: { library: RegExp; place: RegExp }[] = [
   { library: /^kafkajs(\/|$)/, place: /^adapters\/kafka\/kafkajs\// },
   { library: /^@platformatic\/kafka(\/|$)/, place: /^adapters\/kafka\/platformatic\// },
-  { library: /^ajv(\/|$)/, place: /^schema\/engine\.ts$/ },
-  { library: /^re2js(\/|$)/, place: /^schema\/pattern\/re2\.ts$/ },
+  // What lies below `refs` are the meta-schemas of the standard.
+  { library: /^ajv\/(?!dist\/refs\/)/, place: /^schema\/engine\.ts$/ },
+  { library: /^re2js(\/|$)/, place: /^schema\/pattern\/linear\.ts$/ },
 ];
 /** The two entries; nothing else stands at the top. */
 const ENTRIES = ['main.ts', 'edge.ts'];
@@ -198,7 +211,9 @@ test('what also runs at the edge loads nothing of Node', () => {
 
 test(`no file has more than ${LONGEST_FILE} lines, but those that say why`, () => {
   const lines = sources.map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }));
-  const long = lines.filter((file) => file.lines > (LONGER[file.path]?.lines ?? LONGEST_FILE));
+  const long = lines.filter(
+    (file) => file.lines > (LONGER[file.path] === undefined ? LONGEST_FILE : LONGEST_OF_ALL),
+  );
   expect(long).toEqual([]);
   const needless = Object.keys(LONGER).filter(
     (path) => !lines.some((file) => file.path === path && file.lines > LONGEST_FILE),

@@ -5,18 +5,18 @@ import { RequestError } from '../core/errors.ts';
 import { RELAY_MARK } from '../ports/relay.ts';
 import { guardSources } from './admission/admit.ts';
 import { makeCors } from './admission/cors.ts';
-import { consent } from './admission/handshake.ts';
 import { headOf } from './body/head.ts';
 import { internal, Journey, type JourneyOptions } from './journey.ts';
+import { RequestMemory } from './memory/request-memory.ts';
 import { makeOpenApiPage, type OpenApiPage } from './openapi/page.ts';
 import { NO_VERDICTS } from './outcome.ts';
+import { consent } from './protocols/handshake.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { problemReply, type Reply } from './reply.ts';
-import { Room } from './room.ts';
 import type { Route } from './route.ts';
 import { makeRoutes } from './routes.ts';
 
-export interface HttpOptions extends Omit<JourneyOptions, 'limits' | 'room'> {
+export interface HttpOptions extends Omit<JourneyOptions, 'limits' | 'memory'> {
   config: Pick<Config, 'gateway' | 'sources'>;
 }
 
@@ -31,10 +31,10 @@ export interface Http {
 export function makeHttp(options: HttpOptions): Http {
   const { config, platform, report, limiter } = options;
   const { limits } = config.gateway;
-  const room = new Room(limits);
+  const memory = new RequestMemory(limits);
   const sources = guardSources(config, platform);
   const cors = makeCors(config.gateway.cors, config.sources.values());
-  const journey = new Journey({ ...options, limits, room });
+  const journey = new Journey({ ...options, limits, memory });
   const app = new Hono();
   let stopping = false;
 
@@ -115,7 +115,7 @@ export function makeHttp(options: HttpOptions): Http {
 
   return {
     app,
-    bufferedBytes: () => room.bytes,
+    bufferedBytes: () => memory.bytes,
     beginStop() {
       stopping = true;
     },

@@ -45,7 +45,7 @@ export class Journey {
   async run(c: Context, protocol: Protocol): Promise<Answered> {
     const { platform, report, tracing } = this.#options;
     const started = performance.now();
-    const state: RequestState = { guarded: null, admission: null, hold: null, span: null, sent: null };
+    const state: RequestState = { guarded: null, admission: null, reservation: null, span: null, sent: null };
     let verdicts = NO_VERDICTS;
     let fault: RequestError | null = null;
     let reply: Reply;
@@ -63,7 +63,7 @@ export class Journey {
       reply = problemReply(fault);
     }
     const signature = state.signature ?? fault?.reason;
-    state.hold?.leave();
+    state.reservation?.release();
     const { guarded, admission } = state;
     const fact: RequestFact = {
       kind: 'request',

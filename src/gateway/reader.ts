@@ -20,21 +20,22 @@ import { checkHead, type Head } from './body/head.ts';
 import type { DecodeContext, Source } from './formats/source.ts';
 import { idempotencyKeyOf, unsignedIdempotencyKey } from './formats/transport.ts';
 import { judgeAll } from './judge.ts';
+import type { RequestMemory } from './memory/request-memory.ts';
+import type { Reservation } from './memory/reservation.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import type { Limiter } from './rate/limiter.ts';
 import { ReceiptClock } from './receipt-clock.ts';
 import type { Reply } from './reply.ts';
-import type { Hold, Room } from './room.ts';
 import type { Signed } from './signature/check.ts';
 
 export interface ReaderOptions {
   limits: Limits;
-  room: Room;
+  memory: RequestMemory;
   schemas: () => SchemaSet;
   limiter: Limiter | null;
   /** Null when records get no address. */
   clientAddress: ((origin: Origin) => string | null) | null;
-  /** The group of clients whose share of the room a request takes; null when it is not known. */
+  /** The group of clients whose quota a request takes from; null when it is not known. */
   clientGroup: (origin: Origin) => string | null;
   platform: Platform;
 }
@@ -53,7 +54,7 @@ export interface IncomingRequest {
 export interface RequestState {
   guarded: GuardedSource | null;
   admission: Admission | null;
-  hold: Hold | null;
+  reservation: Reservation | null;
   span: Span | null;
   /** The body as sent. */
   sent: Uint8Array | null;
@@ -75,7 +76,7 @@ export class RequestReader {
 
   /** The judged events of a request, or the reply to one that holds no events. Rejects with RequestError. */
   async read(request: IncomingRequest, state: RequestState): Promise<IncomingEvent[] | Reply> {
-    const { platform, limits, room, limiter } = this.#options;
+    const { platform, limits, memory, limiter } = this.#options;
     const { c, head, protocol } = request;
     const guarded = protocol.sourceOf(head);
     state.guarded = guarded;
@@ -87,9 +88,9 @@ export class RequestReader {
     const coding = checkHead(head, platform.headerCount(c.req.raw, c.env), limits, platform.codings);
     const origin = { peer: platform.peer(c.req.raw, c.env), header: head.header };
     const client = this.#options.clientGroup(origin);
-    const hold = room.enter(vouchedFor(guarded), client);
-    state.hold = hold;
-    const sent = await platform.readBody(c.req.raw, c.env, this.#bodyLimits, hold);
+    const reservation = memory.reserve(vouchedFor(guarded), client);
+    state.reservation = reservation;
+    const sent = await platform.readBody(c.req.raw, c.env, this.#bodyLimits, reservation);
     state.sent = sent;
     const wait = platform.enter(client);
     if (wait !== null) await wait;
@@ -98,7 +99,7 @@ export class RequestReader {
     if (signed !== null) state.signature = `secret-${signed.secret + 1}`;
     const early = withDevice(state.admission, signed);
     state.admission = early;
-    if (early !== null) room.admit(hold, early.guarded.source.name);
+    if (early !== null) memory.admit(reservation, early.guarded.source.name);
     const body = coding === null ? sent : await this.#inflate(request, coding, sent, state);
     const context = (source: Source) => this.#context(source, head, signed, state);
     const decoded = readBody({ body, admission: early, signed, context });
@@ -108,7 +109,7 @@ export class RequestReader {
       state.guarded = admission.guarded;
       state.admission = admission;
       this.#checkOriginAndRate(admission, head);
-      room.admit(hold, admission.guarded.source.name);
+      memory.admit(reservation, admission.guarded.source.name);
     }
     const judging = judgeAll(decoded.events, {
       source: admission.guarded.source,
@@ -143,11 +144,11 @@ export class RequestReader {
     request: IncomingRequest,
     coding: Coding,
     sent: Uint8Array,
-    { admission, hold }: RequestState,
+    { admission, reservation }: RequestState,
   ): Promise<Uint8Array> {
     if (sent.length === 0) return sent;
     if (admission === null) throw keyNotInHead();
-    const growth = inflatedGrowth(coding, sent, this.#options.limits, hold!);
+    const growth = inflatedGrowth(coding, sent, this.#options.limits, reservation!);
     return this.#options.platform.inflate(coding, sent, (bytes) => {
       this.#checkClient(request);
       growth(bytes);
@@ -166,7 +167,7 @@ export class RequestReader {
       digests: platform,
       receivedAt: this.#clock.now(),
       header,
-      grow: (bytes) => state.hold!.grow(bytes),
+      grow: (bytes) => state.reservation!.grow(bytes),
       idempotencyKey: signed === null ? idempotencyKeyOf(key, limits.id) : null,
       trace: state.span?.headers ?? traceHeaders(header('traceparent'), header('tracestate')),
     };

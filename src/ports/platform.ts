@@ -40,9 +40,9 @@ export interface RequestHeaders {
 interface RequestConnection {
   /**
    * Reads the request's body. Rejects with a RequestError: `body_too_large` as soon as there are more than `limit`
-   * bytes, `body_timeout`, `body_aborted`, or the error that `grow` throws. Sets `hold.stop` while it reads.
+   * bytes, `body_timeout`, `body_aborted`, or the error that `grow` throws. Sets `memory.stop` while it reads.
    */
-  readBody(request: Request, env: unknown, limits: BodyLimits, hold: BodyHold): Promise<Uint8Array>;
+  readBody(request: Request, env: unknown, limits: BodyLimits, memory: BodyMemory): Promise<Uint8Array>;
   /** Address of the other end of the connection, without a port; undefined when unknown. */
   peer(request: Request, env: unknown): string | undefined;
   /** Whether the client has gone, so that nobody waits for the reply. */
@@ -59,7 +59,7 @@ export interface BodyLimits {
 }
 
 /** The memory that a request holds while its body is read. */
-export interface BodyHold {
+export interface BodyMemory {
   /** Gets the size of bytes before they are kept. Throws RequestError `overloaded`. */
   grow(bytes: number): void;
   /** Ends the reading from outside; the reading then rejects with this error. Null while no body is read. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../../core/errors.ts';
-import type { BodyHold, BodyLimits } from '../../ports/platform.ts';
+import type { BodyLimits, BodyMemory } from '../../ports/platform.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import { slowness } from './slowness.ts';
 
@@ -11,11 +11,12 @@ const BLOCK = 16 * 1024;
 export function readNodeBody(
   incoming: IncomingMessage,
   limits: BodyLimits,
-  hold: BodyHold,
+  memory: BodyMemory,
   readings: Deadlines,
 ): Promise<Uint8Array> {
+  // Closures on purpose: with an object of a class in their place, garbage collection took three times as long.
   return new Promise((resolve, reject) => {
-    const collected = new Collected(incoming, limits.limit, hold);
+    const collected = new Collected(incoming, limits.limit, memory);
     const started = performance.now();
     let settled = false;
     const reading: Timed = {
@@ -25,12 +26,12 @@ export function readNodeBody(
         fail(new RequestError('body_timeout', slowness(collected.size, now - started, limits)!)),
     };
     readings.add(reading);
-    hold.stop = fail;
+    memory.stop = fail;
 
     function fail(error: RequestError): void {
       if (settled) return;
       settled = true;
-      hold.stop = null;
+      memory.stop = null;
       readings.delete(reading);
       collected.drop();
       incoming.off('data', onData);
@@ -50,7 +51,7 @@ export function readNodeBody(
     incoming.on('end', () => {
       if (settled) return;
       settled = true;
-      hold.stop = null;
+      memory.stop = null;
       readings.delete(reading);
       resolve(collected.bytes());
     });
@@ -72,12 +73,12 @@ class Collected {
   #block: Buffer = EMPTY;
   readonly #incoming: IncomingMessage;
   readonly #limit: number;
-  readonly #hold: BodyHold;
+  readonly #memory: BodyMemory;
 
-  constructor(incoming: IncomingMessage, limit: number, hold: BodyHold) {
+  constructor(incoming: IncomingMessage, limit: number, memory: BodyMemory) {
     this.#incoming = incoming;
     this.#limit = limit;
-    this.#hold = hold;
+    this.#memory = memory;
   }
 
   /** Throws RequestError `body_too_large`, or what `grow` throws. */
@@ -86,7 +87,7 @@ class Collected {
     if (size > this.#limit)
       throw new RequestError('body_too_large', `body has more than ${this.#limit} bytes`);
     if (this.size === 0) {
-      this.#hold.grow(size);
+      this.#memory.grow(size);
       this.#block = chunk;
     } else {
       if (size > this.#block.length) this.#extend(size);
@@ -107,7 +108,7 @@ class Collected {
     const announced = Number(this.#incoming.headers['content-length'] ?? this.#limit);
     const most = Math.min(announced, this.#limit);
     const length = Math.max(size, Math.min(most, Math.max(BLOCK, 2 * size)));
-    this.#hold.grow(length - this.#block.length);
+    this.#memory.grow(length - this.#block.length);
     const block = Buffer.allocUnsafeSlow(length);
     this.#block.copy(block, 0, 0, this.size);
     this.#block = block;

@@ -26,10 +26,10 @@ export function nodePlatform(): Platform & { stop(): void } {
     checksum: (bytes) => crc32(bytes),
     codings: ['gzip', 'deflate', 'br', 'zstd'],
     inflate: makeInflate(),
-    readBody(_request, env, limits, hold) {
+    readBody(_request, env, limits, memory) {
       const { incoming, outgoing } = env as NodeEnv;
       if (incoming.headers.expect !== undefined) outgoing.writeContinue();
-      return readNodeBody(incoming, limits, hold, readings);
+      return readNodeBody(incoming, limits, memory, readings);
     },
     header: (_request, env, name) => (env as NodeEnv).incoming.headers[name] as string | undefined,
     peer: (_request, env) => (env as NodeEnv).incoming.socket.remoteAddress,

@@ -1,7 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { toBase64, toHex } from '../../core/encoding.ts';
 import { RequestError } from '../../core/errors.ts';
-import type { BodyHold, BodyLimits, Coding, Platform } from '../../ports/platform.ts';
+import type { BodyLimits, BodyMemory, Coding, Platform } from '../../ports/platform.ts';
 import { slowness } from './slowness.ts';
 
 /** The platform on runtimes that have web APIs only, such as Workers. */
@@ -14,7 +14,7 @@ export function webPlatform(): Platform {
     checksum: makeCrc32(),
     codings: ['gzip', 'deflate'],
     inflate,
-    readBody: (request, _env, limits, hold) => readBody(request, limits, hold),
+    readBody: (request, _env, limits, memory) => readBody(request, limits, memory),
     header: (request, _env, name) => request.headers.get(name) ?? undefined,
     // Known from headers only, which the origin reads.
     peer: () => undefined,
@@ -41,7 +41,7 @@ function makeCrc32(): (bytes: Uint8Array) => number {
   };
 }
 
-async function readBody(request: Request, limits: BodyLimits, hold: BodyHold): Promise<Uint8Array> {
+async function readBody(request: Request, limits: BodyLimits, memory: BodyMemory): Promise<Uint8Array> {
   if (request.body === null) return new Uint8Array(0);
   const reader = request.body.getReader();
   const begun = Date.now();
@@ -52,14 +52,14 @@ async function readBody(request: Request, limits: BodyLimits, hold: BodyHold): P
       const slow = slowness(size, Date.now() - begun, limits);
       if (slow !== null) reject(new RequestError('body_timeout', slow));
     }, 250);
-    hold.stop = reject;
+    memory.stop = reject;
   });
   try {
     const take = (bytes: number) => {
       size += bytes;
       if (size > limits.limit)
         throw new RequestError('body_too_large', `body has more than ${limits.limit} bytes`);
-      hold.grow(bytes);
+      memory.grow(bytes);
     };
     return await collect(() => Promise.race([reader.read(), stopped]), take);
   } catch (error) {
@@ -68,7 +68,7 @@ async function readBody(request: Request, limits: BodyLimits, hold: BodyHold): P
     throw new RequestError('body_aborted', 'the connection ended before the body did');
   } finally {
     clearInterval(timer);
-    hold.stop = null;
+    memory.stop = null;
   }
 }
 

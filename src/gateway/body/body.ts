@@ -45,7 +45,7 @@ export function inflatedGrowth(
   coding: Coding,
   sent: Uint8Array,
   { decompressed }: Limits,
-  hold: { grow(bytes: number): void },
+  reservation: { grow(bytes: number): void },
 ): (bytes: number) => void {
   let size = 0;
   const most = Math.max(FREE, sent.length * MAX_RATIO[coding]);
@@ -55,7 +55,7 @@ export function inflatedGrowth(
       throw tooLarge(`body has more than ${decompressed} bytes after content-encoding ${coding}`);
     if (size > most)
       throw tooLarge(`body grows more than ${MAX_RATIO[coding]} times by content-encoding ${coding}`);
-    hold.grow(bytes);
+    reservation.grow(bytes);
   };
 }
 

@@ -1,10 +1,10 @@
 import type { Rate } from '../../config/source/types.ts';
 import { RequestError } from '../../core/errors.ts';
 import type { Digests } from '../../ports/platform.ts';
+import { admit } from '../admission/admit.ts';
 import type { Head } from '../body/head.ts';
-import type { Protocol } from '../protocols/protocol.ts';
 import type { Reply } from '../reply.ts';
-import { admit } from './admit.ts';
+import type { Protocol } from './protocol.ts';
 
 /** A DNS name (CloudEvents webhook section 4.1.1). Some senders add a port, or send `*`. */
 const ORIGIN = /^[A-Za-z0-9_.:*-]{1,253}$/;
