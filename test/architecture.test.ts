@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
 
@@ -266,4 +266,12 @@ test('only the entries and the commands read the environment', () => {
   expect(readers.map(({ path }) => path).filter((path) => !['entry', 'cli'].includes(layerOf(path)))).toEqual(
     [],
   );
+});
+
+test('the places that docs/contribute/architecture.md names are there', () => {
+  const root = join(SRC, '..');
+  const text = readFileSync(join(root, 'docs/contribute/architecture.md'), 'utf8');
+  const named = [...text.matchAll(/`((?:src|test)\/[^`]+)`/g)].map((match) => match[1]!);
+  expect(named.length).toBeGreaterThan(12);
+  expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
 });
