@@ -24,6 +24,7 @@ export class Connections {
   readonly #full: string;
   readonly #groups = new ConnectionGroups();
   readonly #pipelining = new Pipelining();
+  readonly #sweeping: NodeJS.Timeout;
   #closing: CloseDeadlines | null = null;
   readonly #released: (this: ServerResponse) => void;
 
@@ -44,8 +45,7 @@ export class Connections {
     server.on('checkContinue', take);
     // What else is expected needs no answer of its own, and Node's would go out past all limits.
     server.on('checkExpectation', take);
-    const sweep = setInterval(() => this.#sweep(performance.now()), SWEEP_MS).unref();
-    server.on('close', () => clearInterval(sweep));
+    this.#sweeping = setInterval(() => this.#sweep(performance.now()), SWEEP_MS).unref();
   }
 
   get size(): number {
@@ -70,21 +70,25 @@ export class Connections {
     }
   }
 
-  /** Stops accepting; resolves when the last request is answered and all connections are closed. */
-  close(times: CloseTimes): Promise<void> {
+  /**
+   * Stops accepting; resolves when the last request is answered and all connections are closed. `further`: the servers
+   * that hand their connections to this one.
+   */
+  async close(times: CloseTimes, further: readonly NetServer[]): Promise<void> {
     const now = performance.now();
     this.#closing = closeDeadlines(times, now);
     // A timer may come a moment early.
     const timers = Object.values(this.#closing).map((at) =>
       setTimeout(() => this.#sweep(performance.now()), at - now + 2),
     );
-    return new Promise((resolve) => {
+    const closed = [this.#server, ...further].map(
       // The HTTP server's own would begin with the idle connections, and no longer look at the time of heads.
-      NetServer.prototype.close.call(this.#server, () => {
-        for (const timer of timers) clearTimeout(timer);
-        resolve();
-      });
-    });
+      (one) => new Promise((resolve) => NetServer.prototype.close.call(one, resolve)),
+    );
+    // A server without connections closes at once, while those of the others still need the sweep.
+    await Promise.all(closed);
+    for (const timer of timers) clearTimeout(timer);
+    clearInterval(this.#sweeping);
   }
 
   /** Ends all that is there. */

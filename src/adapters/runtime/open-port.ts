@@ -38,7 +38,12 @@ export async function openPort(server: Server, options: PortOptions): Promise<Se
     // As an HTTP server's own: a client that has ended its half still gets its answer.
     createServer({ ...socket, allowHalfOpen: true, noDelay: true }, (one) => server.emit('connection', one)),
   );
-  await Promise.all(more.map((one) => listen(one, shared)));
+  try {
+    await Promise.all(more.map((one) => listen(one, shared)));
+  } catch (error) {
+    for (const one of [server, ...more]) one.close();
+    throw error;
+  }
   return more;
 }
 

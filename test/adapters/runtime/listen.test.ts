@@ -25,10 +25,11 @@ let mostSlow = 0;
 /** Requests to `/body` that are in work. */
 let bodies = 0;
 
-async function start(limits: Partial<ConnectionLimits> = {}): Promise<void> {
+async function start(limits: Partial<ConnectionLimits> = {}, sockets = 1): Promise<void> {
   [mostSlow, bodies] = [0, 0];
   listener = await listen({
     address: { host: '127.0.0.1', port: 0 },
+    sockets,
     keepAlive: 60_000,
     maxHeaders: 100,
     connections: { headTime: 60_000, total: 1000, perAddress: 1000, isExempt: () => false, ...limits },
@@ -314,5 +315,18 @@ describe('closing', () => {
     await expect
       .poll(() => isClosed, { timeout: 10_000, message: 'closed after the last answer' })
       .toBe(true);
+  });
+
+  it('ends an idle connection in its time, whichever of the sockets of the port it came by', async () => {
+    await start({}, 16);
+    // On Linux the first socket of the port has none or few of them. It must not be the only one that counts.
+    const idle = await served();
+    let isClosed = false;
+    void listener.close({ idle: 500, stalled: 1000 }).then(() => {
+      isClosed = true;
+    });
+    await idle.ended;
+    idle.socket.destroy();
+    await expect.poll(() => isClosed, { timeout: 5000, message: 'the port is closed' }).toBe(true);
   });
 });
