@@ -4,11 +4,11 @@ import { BUSY, type Connection, SILENT } from './connection.ts';
 export interface CloseTimes {
   /** Until an idle connection is closed: a request may be on its way on it. */
   idle: number;
-  /** Until one is closed whose request has not come whole, or whose answer is not read. */
+  /** Until a connection is closed whose request is incomplete, or whose answer is not read. */
   stalled: number;
 }
 
-/** The same as times on the clock of `performance.now()`, and that of connections which have sent no head yet. */
+/** The same as times of `performance.now()`; `silent` is for connections that have sent no head yet. */
 export interface CloseDeadlines extends CloseTimes {
   silent: number;
 }
@@ -20,7 +20,7 @@ export function closeDeadlines({ idle, stalled }: CloseTimes, now: number): Clos
   return { silent: now + Math.min(idle, SILENT_MS), idle: now + idle, stalled: now + stalled };
 }
 
-/** Whether a stop waits no longer for the connection. A request that has come whole is always answered. */
+/** Whether a stop waits no longer for the connection. A request that has arrived whole is always answered. */
 export function isOver(
   { rank, request, socket }: Connection,
   { silent, idle, stalled }: CloseDeadlines,

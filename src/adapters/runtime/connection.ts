@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** What a connection is doing, in the order in which connections give way to a new one. */
+/** States of a connection. A new connection makes the server close one of the lowest state. */
 export const LEAVING = 0;
-/** It has not sent a whole head yet. */
+/** No complete head has arrived yet. */
 export const SILENT = 1;
-/** All that it asked is answered. */
+/** All its requests are answered. */
 export const IDLE = 2;
 export const BUSY = 3;
 export type Rank = typeof LEAVING | typeof SILENT | typeof IDLE | typeof BUSY;
@@ -20,17 +20,17 @@ export interface Group {
   counts: number[];
 }
 
-/** After which a request that still comes may give way to a new connection. */
+/** Milliseconds after which a request that is still incomplete may be ended for a new connection. */
 const STUCK_MS = 2000;
-/** For which an answer may wait without one byte of it being taken; twice that when a part of it went at once. */
+/** Milliseconds that the client may read nothing of an answer; twice that when the system took a part of it at once. */
 const UNREAD_MS = 10_000;
 
-/** One client's connection, and what it has asked. */
+/** One client's connection and its requests. */
 export class Connection {
   rank: Rank = SILENT;
-  /** On the clock of `performance.now()`: when it came, or took its rank, or asked last. */
+  /** Time of `performance.now()` when it was accepted, got its rank, or sent its last request. */
   since = performance.now();
-  /** Where it is in its group; -1 when it is gone. */
+  /** Its index in its group; -1 when it is closed. */
   place = -1;
   readonly socket: Socket;
   readonly group: Group;
@@ -41,9 +41,9 @@ export class Connection {
   /** The newest at work. */
   request: IncomingMessage | null = null;
   response: ServerResponse | null = null;
-  /** The last answer, which goes out behind those of the requests before. */
+  /** The last answer. It is sent after those of the requests before. */
   refusal: string | null = null;
-  /** Whether bytes wait to be taken by the client, as last seen. */
+  /** Whether bytes waited for the client when `watchAnswer` looked last. */
   #blocked = false;
 
   constructor(socket: Socket, group: Group) {
@@ -51,12 +51,12 @@ export class Connection {
     this.group = group;
   }
 
-  /** That its request has not come whole, and should have. */
+  /** Whether its request is incomplete for too long. */
   isStuck(now: number): boolean {
     return this.request?.complete === false && now - this.since > STUCK_MS;
   }
 
-  /** Gives a client that does not take its answer a time for the next bytes; Node's own timer sees whether they go. */
+  /** Sets a time limit while the client reads no bytes of its answer. Node's socket timer counts it. */
   watchAnswer(): void {
     const blocked = this.socket.writableLength > 0;
     if (blocked === this.#blocked) return;

@@ -7,20 +7,20 @@ import { ConnectionGroups, type ConnectionLimits, newGroup } from './connection-
 import { Pipelining } from './pipelining.ts';
 
 const SWEEP_MS = 500;
-/** Between a last answer and the end of its connection: time to read it before what is unread makes a reset. */
+/** Milliseconds from the last answer to the end of its connection. Bytes that nobody read then cause a reset. */
 const LEAVE_MS = 1000;
 
 const CONNECTION = Symbol('connection');
 type Owned = Socket & { [CONNECTION]: Connection };
 
-/** Who is connected to a server: how many, for how long, and who goes when there is no place for another. */
+/** The connections of a server: how many there may be, how long each may stay, and which one is closed for a new one. */
 export class Connections {
-  /** As many may be there at once; who gives way is told in README.md. */
+  /** Most connections at once. README.md says which one is closed for a new one. */
   #total: number;
   readonly #server: Server;
   readonly #limits: ConnectionLimits;
   readonly #handler: RequestListener;
-  /** What a newcomer hears when all are at work. */
+  /** The answer to a new connection when no other one may be closed for it. */
   readonly #full: string;
   readonly #groups = new ConnectionGroups();
   readonly #pipelining = new Pipelining();
@@ -41,9 +41,9 @@ export class Connections {
     server.on('connection', (socket) => this.#admit(socket));
     const take: RequestListener = (request, response) => this.#take(request, response);
     server.on('request', take);
-    // Who asks first is told to go on only when the body is wanted.
+    // A client that sends `Expect: 100-continue` gets 100 only when its body is wanted.
     server.on('checkContinue', take);
-    // What else is expected needs no answer of its own, and Node's would go out past all limits.
+    // Another `Expect` is ignored: the answer that Node would give counts in no limit.
     server.on('checkExpectation', take);
     this.#sweeping = setInterval(() => this.#sweep(performance.now()), SWEEP_MS).unref();
   }
@@ -52,7 +52,7 @@ export class Connections {
     return this.#groups.size;
   }
 
-  /** Sets how many there may be, at most as many as the limits say; what is too much goes at once, as far as it may. */
+  /** Sets how many there may be, within the limits. Closes those beyond at once, except ones that may not be closed. */
   resize(total: number): void {
     this.#total = Math.min(total, this.#limits.total);
     const now = performance.now();
@@ -62,7 +62,7 @@ export class Connections {
   /** Ends a connection whose next request cannot be read; `text` is its last answer, when one can be given. */
   refuse(socket: Socket, text: string): void {
     const connection = (socket as Owned)[CONNECTION];
-    // Nobody waits for an answer who has not asked: it could be taken for that of what is on its way.
+    // A client that has sent nothing could take the answer for that of a request which is on its way.
     if (!socket.writable || socket.bytesRead === 0) socket.destroy();
     else if (connection.rank !== LEAVING && connection.refusal === null) {
       connection.refusal = text;
@@ -70,10 +70,7 @@ export class Connections {
     }
   }
 
-  /**
-   * Stops accepting; resolves when the last request is answered and all connections are closed. `further`: the servers
-   * that hand their connections to this one.
-   */
+  /** Stops accepting, on `further` servers too; resolves when each request is answered and all connections are closed. */
   async close(times: CloseTimes, further: readonly NetServer[]): Promise<void> {
     const now = performance.now();
     this.#closing = closeDeadlines(times, now);
@@ -91,7 +88,7 @@ export class Connections {
     clearInterval(this.#sweeping);
   }
 
-  /** Ends all that is there. */
+  /** Closes all connections at once. */
   destroy(): void {
     for (const { members } of this.#groups.all.values()) while (members.length > 0) this.#drop(members[0]!);
   }
@@ -112,7 +109,7 @@ export class Connections {
     if (!hasPlace) this.#leave(connection, this.#full);
   }
 
-  /** Ends connections until there is a place for one more of the group. False when not enough may be ended. */
+  /** Closes connections until one more of the group fits. False when too few may be closed. */
   #makePlace(group: Group, now: number): boolean {
     for (;;) {
       const isOver = !group.exempt && group.members.length >= this.#limits.perAddress;
@@ -148,7 +145,7 @@ export class Connections {
   #release(connection: Connection): void {
     connection.running--;
     if (connection.place < 0 || connection.rank === LEAVING || this.#leaveAnswered(connection)) return;
-    // Not at once: a thousand that are answered without any wait would hold up all else.
+    // Not at once: a thousand requests that need no wait would hold up all other work.
     if (this.#pipelining.hasWaiting(connection)) setImmediate(() => this.#runNext(connection));
     else if (connection.running === 0) {
       const now = performance.now();
@@ -167,7 +164,7 @@ export class Connections {
   #leaveAnswered(connection: Connection): boolean {
     const { refusal, running, waiting, request, response } = connection;
     if (refusal === null) return false;
-    // The fault is in this one when it has not come whole, and it may have been answered before.
+    // The fault is in the newest request when its body is incomplete. That request may already have its answer.
     const isUnread = running > 0 && request?.complete === false;
     if (running + (waiting?.length ?? 0) > (isUnread ? 1 : 0)) return false;
     this.#leave(connection, isUnread && response!.headersSent ? '' : refusal);

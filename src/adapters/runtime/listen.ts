@@ -92,7 +92,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
 }
 
-/** A path that leads elsewhere than it says: what guards paths in front of us would be led astray. */
+/** A path with a segment . or .. names another path: a proxy that checks paths could be misled. */
 const DOTS = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
 
 function hasDots(target: string): boolean {
@@ -100,7 +100,7 @@ function hasDots(target: string): boolean {
   return DOTS.test(target.split('?', 1)[0]!);
 }
 
-/** Requests of which no URL can be made: their target is none. */
+/** The answer to a request whose target is not a URL, or to a bug. */
 function unfit(error: unknown): Response {
   return error instanceof RequestError
     ? refusal(...BAD_HTTP)
@@ -115,7 +115,7 @@ function refusal(code: ErrorCode, detail: string): Response {
 const BAD_HTTP: [ErrorCode, string] = ['bad_request', 'the request is not well-formed HTTP/1.1'];
 const FULL: [ErrorCode, string] = ['overloaded', 'there are too many connections; try again'];
 
-/** What is wrong with a head that Node does not hand on, by Node's code. */
+/** The error of a head that Node refuses, by Node's code. */
 function headFault(
   code: string | undefined,
   { maxHeaders, connections }: ListenOptions,
@@ -127,7 +127,7 @@ function headFault(
   return BAD_HTTP;
 }
 
-/** The answer to what never reaches the app: malformed framing, too slow or too large a head, no place for a connection. */
+/** An answer without the app: the framing is malformed, the head too slow or too large, or there are too many connections. */
 function lastAnswer(code: ErrorCode, detail: string): string {
   const { status, title, text } = problemText(code, detail);
   const retry = status === 503 ? 'retry-after: 1\r\n' : '';

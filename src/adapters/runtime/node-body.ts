@@ -46,7 +46,7 @@ export function readNodeBody(
       }
     }
 
-    // They are left in place when the body has come: taking them off costs more than they do.
+    // The listeners stay when the body is complete: to remove them costs more than to keep them.
     incoming.on('data', onData);
     incoming.on('end', () => {
       if (settled) return;
@@ -59,14 +59,14 @@ export function readNodeBody(
       if (!settled) fail(new RequestError('body_aborted', 'the connection ended before the body did'));
     };
     incoming.on('close', onClose);
-    // It may have ended while its token was checked: nothing would be heard of it any more.
+    // The connection may have ended while the token was checked. Then no further event comes.
     if (incoming.destroyed) onClose();
   });
 }
 
 /**
- * The bytes that have come. A body in one chunk is taken as it is. More are copied together: a chunk of one byte,
- * kept for itself, takes a hundred times its size.
+ * The bytes so far. A body in one chunk is used as it is. Several chunks are copied together: a chunk of one byte that
+ * is kept by itself takes a hundred times its size.
  */
 class Collected {
   size = 0;

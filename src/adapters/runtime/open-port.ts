@@ -5,8 +5,8 @@ import type { Address } from '../../config/values/address.ts';
 export interface PortOptions {
   address: Address;
   /**
-   * Listening sockets of the port. Node accepts one connection of each in a round of its loop. Rounds get long under an
-   * attack, and behind one socket a client would wait for as many rounds as there are connections before its own.
+   * Listening sockets of the port. Node accepts one connection of each socket in a round of its loop. Rounds get long
+   * under an attack, and with one socket a client would wait for one round for each connection before its own.
    */
   sockets: number;
   /** Of each connection. */
@@ -47,7 +47,7 @@ export async function openPort(server: Server, options: PortOptions): Promise<Se
   return more;
 }
 
-/** A port that is shared is never in use: another program's would be taken too. So it is tried alone first. */
+/** Rejects when the port is in use. With `reusePort` the system would share another process's port instead. */
 async function probe(host: string, port: number): Promise<void> {
   const alone = createServer();
   await listen(alone, { host, port });

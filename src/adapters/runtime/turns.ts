@@ -4,15 +4,15 @@ import { setImmediate as nextRound } from 'node:timers/promises';
 const ROUND_MS = 10;
 /** Milliseconds of waiting work that is done at once, at least. */
 const SHARE_MS = 2;
-/** Rounds between two such shares, at most: in each the loop accepts one connection, and reads what has come. */
+/** Most rounds between two such shares. In each the loop accepts one connection of each socket, and reads. */
 const ROUNDS = 4;
 /** Milliseconds after which no further round is waited for. */
 const ROUNDS_MS = 8;
 
 /**
- * Shares the event loop out among clients. What comes first in a round of the loop works at once; when the round has
- * lasted for some time the rest waits, and of those who wait each client in its turn works on. So a client with
- * hundreds of requests holds up the others by a round or two, not by all of them.
+ * Shares the event loop out among clients. The first requests of a round of the loop work at once. When the round has
+ * lasted for some time, further requests wait, and the clients that wait take turns. So a client with hundreds of
+ * requests holds up the others by a round or two, not by all of its requests.
  */
 export class Turns {
   /** When the work of this round began; 0: it has not. */
@@ -56,11 +56,11 @@ export class Turns {
         await nextRound();
         started = performance.now();
       }
-      // Where very much is to be read, work gets as much time as reading.
+      // When reading takes long, work gets as much time as reading.
       const share = Math.max(SHARE_MS, Math.min(started - before, ROUND_MS));
       do {
         this.#give();
-        // What was resolved does its work before this goes on.
+        // Lets the request that was resolved do its work first.
         for (let i = 0; i < 4; i++) await null;
       } while (this.#waiting > 0 && performance.now() - started < share);
     }
