@@ -405,6 +405,11 @@ describe('an issuer, or who answers in its place, that sends too much', () => {
     expect(await causeOf()).toEqual(['keys_unavailable', 'KEY_SET_TOO_LARGE']);
   });
 
+  it.each(['{}', 'null', '{"keys":{}}'])('%s is no key set, and the log says so', async (text) => {
+    answer = (response) => response.end(text);
+    expect(await causeOf()).toEqual(['keys_unavailable', 'JWKSInvalid']);
+  });
+
   it('a body that comes too slowly ends with the time for it', { tags: ['slow'] }, async () => {
     answer = (response) => {
       response.writeHead(200);

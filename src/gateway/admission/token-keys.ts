@@ -73,8 +73,9 @@ async function fetchKeySet(url: URL): Promise<JSONWebKeySet> {
     await response.body?.cancel();
     throw refusal('KEY_SET_STATUS');
   }
+  // A document that is no key set is refused by jose, whose error says so in the log.
   const set = JSON.parse(await readText(response)) as JSONWebKeySet;
-  if (set.keys.length > MAX_KEYS) throw refusal('KEY_SET_TOO_LARGE');
+  if (Array.isArray(set?.keys) && set.keys.length > MAX_KEYS) throw refusal('KEY_SET_TOO_LARGE');
   return set;
 }
 
