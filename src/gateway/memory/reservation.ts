@@ -49,9 +49,9 @@ export class Reservation implements Placed {
     for (const quota of this.quotas)
       if (quota.bytes + bytes > quota.maxBytes) this.#lender.evict(quota, bytes, this);
     for (const quota of this.quotas) quota.bytes += bytes;
-    // A body that comes in one piece has no rate.
-    if (this.stop !== null && this.bytes > 0) this.#mark(wholeNow());
     this.bytes += bytes;
+    // A body that comes in one piece has no rate.
+    if (this.stop !== null && this.bytes > bytes) this.#mark(wholeNow());
   }
 
   /**
