@@ -84,7 +84,7 @@ export class RequestReader {
     const admitted = guarded === null ? null : admit(guarded, head, platform);
     state.admission = admitted instanceof Promise ? await admitted : admitted;
     if (state.admission !== null) this.#checkOriginAndRate(state.admission, head);
-    const readBody = protocol.open(head, guarded);
+    const decode = protocol.open(head, guarded);
     const coding = checkHead(head, platform.headerCount(c.req.raw, c.env), limits, platform.codings);
     const origin = { peer: platform.peer(c.req.raw, c.env), header: head.header };
     const client = this.#options.clientGroup(origin);
@@ -102,7 +102,7 @@ export class RequestReader {
     if (early !== null) memory.admit(reservation, early.guarded.source.name);
     const body = coding === null ? sent : await this.#inflate(request, coding, sent, state);
     const context = (source: Source) => this.#context(source, head, signed, state);
-    const decoded = readBody({ body, admission: early, signed, context });
+    const decoded = decode({ body, admission: early, signed, context });
     if (!('events' in decoded)) return decoded;
     const { admission } = decoded;
     if (early === null) {

@@ -22,10 +22,10 @@ export interface DecodedBody {
 }
 
 /**
- * Reads a body; finds an admission when there is none. A Reply answers a request that holds no events. Throws
+ * Decodes a body; finds an admission when there is none. A Reply answers a request that holds no events. Throws
  * RequestError when the body as a whole is wrong.
  */
-type ReadBody = (received: ReceivedBody) => DecodedBody | Reply;
+type DecodeBody = (received: ReceivedBody) => DecodedBody | Reply;
 
 /** How the requests of some paths are read and answered. */
 export interface Protocol {
@@ -35,6 +35,6 @@ export interface Protocol {
    * Checks the head of an admitted request; `guarded` is the source that its head names. Returns the function for its body.
    * Throws RequestError when the head alone is enough to refuse the request.
    */
-  open(head: Head, guarded: GuardedSource | null): ReadBody;
+  open(head: Head, guarded: GuardedSource | null): DecodeBody;
   reply(outcome: Outcome, head: Head, source: Source): Reply;
 }
