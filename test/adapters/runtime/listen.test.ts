@@ -91,6 +91,23 @@ afterEach(async () => {
   await listener.close();
 });
 
+describe('opening', () => {
+  it('a port in use is refused, though its sockets would let others share it', async () => {
+    await start({}, 16);
+    const { port } = listener;
+    const again = listen({
+      address: { host: '127.0.0.1', port },
+      sockets: 16,
+      keepAlive: 1000,
+      maxHeaders: 100,
+      connections: { headTime: 1000, total: 10, perAddress: 10, isExempt: () => false },
+      fetch: () => new Response(),
+    });
+    await expect(again).rejects.toThrow(`cannot listen on 127.0.0.1:${port}: `);
+    await served();
+  });
+});
+
 describe('time', () => {
   it('a head that does not come whole is answered 408, and its connection ends though the client keeps it', async () => {
     await start({ headTime: 300 });
