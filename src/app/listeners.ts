@@ -20,7 +20,7 @@ const DRAIN_MS = 1000;
 const IDLE_MS = 5000;
 /** Connections that are accepted even with very few file descriptors. */
 const MIN_CONNECTIONS = 8;
-/** Listening sockets of the public port. Under attack, more than these made no difference. */
+/** Listening sockets of the public port. In tests under attack more sockets did not help further. */
 const SOCKETS = 16;
 /** Connections of the admin port, which has few clients. */
 const ADMIN = { total: 256, perAddress: 128 };

@@ -49,7 +49,7 @@ export interface IncomingRequest {
 
 /**
  * What is known of a request so far, for its report and its release when a step throws. Only `RequestReader.read`
- * changes it.
+ * changes it; the caller sets `span` before.
  */
 export interface RequestState {
   guarded: GuardedSource | null;
