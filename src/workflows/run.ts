@@ -1,5 +1,6 @@
 import type { Holding } from '../consume/commits.ts';
 import { Idle } from '../consume/idle.ts';
+import { Outbox, type WriteOutcome } from '../consume/outbox.ts';
 import type { EventLog, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { actionsOf } from './actions.ts';
@@ -7,7 +8,6 @@ import { Calls } from './calls.ts';
 import { type Compiled, progressTopic } from './compile.ts';
 import { type InstanceReporter, makeInstanceReporter, reportChange } from './facts.ts';
 import { type Instance, Instances } from './instances.ts';
-import { Journal, type WriteOutcome } from './journal.ts';
 import { storeLetter } from './letter.ts';
 import type { Progress } from './progress.ts';
 import { GroupReader, type RecordHandler } from './reader.ts';
@@ -35,11 +35,11 @@ export class InstanceRunner implements RecordHandler {
   readonly #topic: string;
   readonly #reader: GroupReader;
   readonly #held = new Map<Holding, Instances>();
-  #journal: Journal;
+  #outbox: Outbox;
   #calls: Calls;
   #work: Work;
   readonly #reporter: InstanceReporter;
-  readonly #idle = new Idle(() => this.#calls.inflight === 0 && this.#journal.isIdle && this.#work.isIdle);
+  readonly #idle = new Idle(() => this.#calls.inflight === 0 && this.#outbox.isIdle && this.#work.isIdle);
   #closing = false;
   readonly #sweeper: NodeJS.Timeout;
 
@@ -51,14 +51,14 @@ export class InstanceRunner implements RecordHandler {
     const group = `postern.workflow.${name}`;
     this.#reader = new GroupReader({ log, group, topics: [this.#topic], random, handler: this });
     this.#reporter = makeInstanceReporter(options.report, name);
-    this.#journal = this.#makeJournal();
+    this.#outbox = this.#makeOutbox();
     this.#calls = this.#makeCalls();
     this.#work = this.#makeWork();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
   get problem(): string | null {
-    return this.#reader.problem ?? this.#journal.problem;
+    return this.#reader.problem ?? this.#outbox.problem;
   }
 
   get isFull(): boolean {
@@ -92,7 +92,7 @@ export class InstanceRunner implements RecordHandler {
     { state: { id }, partition }: Instance,
     progress: Exclude<Progress, { kind: 'started' | 'arrived' }>,
   ): Promise<WriteOutcome> {
-    return this.#journal.append(progressRecord(id, progress, this.#topic, partition));
+    return this.#outbox.append(progressRecord(id, progress, this.#topic, partition));
   }
 
   assigned(holdings: Holding[]): void {
@@ -119,16 +119,17 @@ export class InstanceRunner implements RecordHandler {
   forget(): void {
     for (const { tasks } of this.instances()) for (const task of tasks) task.drop();
     this.#held.clear();
-    this.#journal.close();
+    this.#outbox.drop();
     this.#calls.close();
-    this.#journal = this.#makeJournal();
+    this.#outbox = this.#makeOutbox();
     this.#calls = this.#makeCalls();
     this.#work = this.#makeWork();
     this.#closing = false;
   }
 
-  #makeJournal(): Journal {
-    return new Journal(this.#options.log, this.#options.random, this.#idle.changed);
+  #makeOutbox(): Outbox {
+    const { log, random } = this.#options;
+    return new Outbox({ log, random, changed: this.#idle.changed });
   }
 
   #makeCalls(): Calls {
@@ -139,7 +140,7 @@ export class InstanceRunner implements RecordHandler {
     return new Work({
       ...this.#options,
       calls: this.#calls,
-      journal: this.#journal,
+      outbox: this.#outbox,
       changed: this.#idle.changed,
     });
   }
@@ -170,11 +171,11 @@ export class InstanceRunner implements RecordHandler {
    * with a longer id, in the partition of that id.
    */
   async #rename(held: Instances, record: StoredRecord, id: string): Promise<void> {
-    let written = await this.#journal.append(startedRecord(record, id, this.#topic));
+    let written = await this.#outbox.append(startedRecord(record, id, this.#topic));
     if (written === 'too_large') {
       const { name, deadLetter } = this.#options.workflow.config;
       const failure = { step: null, reason: 'id_taken', detail: 'an event of another source has its id' };
-      written = await storeLetter(this.#journal, record, name, failure, deadLetter);
+      written = await storeLetter(this.#outbox, record, name, failure, deadLetter);
     }
     if (written === 'dropped') return;
     this.#reporter.report('id_taken');

@@ -2,10 +2,10 @@ import { cloudEvent } from '../cloudevents/record.ts';
 import type { Holding } from '../consume/commits.ts';
 import { Idle } from '../consume/idle.ts';
 import { Intake } from '../consume/intake.ts';
+import { Outbox } from '../consume/outbox.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { recordSize } from '../ports/record-size.ts';
 import { type Compiled, progressTopic } from './compile.ts';
-import { Journal } from './journal.ts';
 import { storeLetter } from './letter.ts';
 import { GroupReader, type RecordHandler } from './reader.ts';
 import { arrivedRecord, startedRecord } from './record.ts';
@@ -29,8 +29,8 @@ export class Starts implements RecordHandler {
   readonly #reader: GroupReader;
   readonly #intake: Intake;
   readonly #topic: string;
-  #journal: Journal;
-  readonly #idle = new Idle(() => this.#journal.isIdle);
+  #outbox: Outbox;
+  readonly #idle = new Idle(() => this.#outbox.isIdle);
   #closing = false;
   #check: NodeJS.Timeout | null = null;
 
@@ -47,11 +47,11 @@ export class Starts implements RecordHandler {
       handler: this,
     });
     this.#intake = new Intake(100, 5, 'none', this.#reader.commits);
-    this.#journal = this.#makeJournal();
+    this.#outbox = this.#makeOutbox();
   }
 
   get problem(): string | null {
-    return this.#reader.problem ?? this.#journal.problem;
+    return this.#reader.problem ?? this.#outbox.problem;
   }
 
   /** The partitions that are read here. */
@@ -88,14 +88,15 @@ export class Starts implements RecordHandler {
   forget(): void {
     if (this.#check !== null) clearTimeout(this.#check);
     this.#check = null;
-    this.#journal.close();
+    this.#outbox.drop();
     this.#intake.reset();
-    this.#journal = this.#makeJournal();
+    this.#outbox = this.#makeOutbox();
     this.#closing = false;
   }
 
-  #makeJournal(): Journal {
-    return new Journal(this.#options.log, this.#options.random, this.#idle.changed);
+  #makeOutbox(): Outbox {
+    const { log, random } = this.#options;
+    return new Outbox({ log, random, changed: this.#idle.changed });
   }
 
   /** The records for an event: one if it begins an instance, and one for each instance that waits for it. */
@@ -112,17 +113,17 @@ export class Starts implements RecordHandler {
   }
 
   async #store(holding: Holding, record: StoredRecord, made: LogRecord[]): Promise<void> {
-    const journal = this.#journal;
+    const outbox = this.#outbox;
     const size = recordSize(record);
     this.#intake.add(size);
-    const written = await Promise.all(made.map((one) => journal.append(one)));
+    const written = await Promise.all(made.map((one) => outbox.append(one)));
     if (written.includes('too_large')) {
       const { name, deadLetter } = this.#options.workflow.config;
       const failure = { step: null, reason: 'too_large', detail: `more than ${this.#topic} takes` };
       this.#options.tooLarge();
-      written.push(await storeLetter(journal, record, name, failure, deadLetter));
+      written.push(await storeLetter(outbox, record, name, failure, deadLetter));
     }
-    if (journal !== this.#journal) return;
+    if (outbox !== this.#outbox) return;
     this.#intake.settle(size);
     // An event that was dropped is read again.
     if (!written.includes('dropped')) this.#reader.commits.finish(holding, record.offset);
