@@ -1,8 +1,10 @@
 import type { Holding } from '../consume/commits.ts';
 import { Idle } from '../consume/idle.ts';
+import { Member, type Work } from '../consume/member.ts';
 import { Outbox, type WriteOutcome } from '../consume/outbox.ts';
 import type { EventLog, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
+import { ActionRunner } from './action-runner.ts';
 import { actionsOf } from './actions.ts';
 import { Calls } from './calls.ts';
 import { type Compiled, progressTopic } from './compile.ts';
@@ -10,10 +12,8 @@ import { type InstanceReporter, makeInstanceReporter, reportChange } from './fac
 import { type Instance, Instances } from './instances.ts';
 import { storeLetter } from './letter.ts';
 import type { Progress } from './progress.ts';
-import { GroupReader, type RecordHandler } from './reader.ts';
 import { longerId, progressRecord, readProgress, startedRecord } from './record.ts';
 import type { StepInvokers } from './step-invokers.ts';
-import { Work } from './work.ts';
 
 export interface InstanceRunnerOptions {
   workflow: Compiled;
@@ -30,17 +30,16 @@ const SWEEP_MS = 1_000;
 const MOST_WAITING = 2_000;
 
 /** Reads the progress of a workflow's instances, and carries out the actions that follow from it. */
-export class InstanceRunner implements RecordHandler {
+export class InstanceRunner implements Work {
   readonly #options: InstanceRunnerOptions;
   readonly #topic: string;
-  readonly #reader: GroupReader;
+  readonly #member: Member;
   readonly #held = new Map<Holding, Instances>();
   #outbox: Outbox;
   #calls: Calls;
-  #work: Work;
+  #actions: ActionRunner;
   readonly #reporter: InstanceReporter;
-  readonly #idle = new Idle(() => this.#calls.inflight === 0 && this.#outbox.isIdle && this.#work.isIdle);
-  #closing = false;
+  readonly #idle = new Idle(() => this.#calls.inflight === 0 && this.#outbox.isIdle && this.#actions.isIdle);
   readonly #sweeper: NodeJS.Timeout;
 
   constructor(options: InstanceRunnerOptions) {
@@ -48,17 +47,21 @@ export class InstanceRunner implements RecordHandler {
     const { name } = workflow.config;
     this.#options = options;
     this.#topic = progressTopic(name);
-    const group = `postern.workflow.${name}`;
-    this.#reader = new GroupReader({ log, group, topics: [this.#topic], random, handler: this });
+    this.#member = new Member({
+      log,
+      reads: { group: `postern.workflow.${name}`, topics: [this.#topic], from: 'earliest' },
+      random,
+      work: this,
+    });
     this.#reporter = makeInstanceReporter(options.report, name);
     this.#outbox = this.#makeOutbox();
     this.#calls = this.#makeCalls();
-    this.#work = this.#makeWork();
+    this.#actions = this.#makeActions();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
   get problem(): string | null {
-    return this.#reader.problem ?? this.#outbox.problem;
+    return this.#member.problem ?? this.#outbox.problem;
   }
 
   get isFull(): boolean {
@@ -66,12 +69,12 @@ export class InstanceRunner implements RecordHandler {
   }
 
   start(): Promise<void> {
-    return this.#reader.start();
+    return this.#member.start();
   }
 
   async stop(ms: number): Promise<void> {
     clearInterval(this.#sweeper);
-    await this.#reader.stop(ms);
+    await this.#member.stop(ms);
   }
 
   /** All instances that are held here, also those that were over a short time ago. */
@@ -95,25 +98,21 @@ export class InstanceRunner implements RecordHandler {
     return this.#outbox.append(progressRecord(id, progress, this.#topic, partition));
   }
 
-  assigned(holdings: Holding[]): void {
-    const { plan } = this.#options.workflow;
-    const { commits } = this.#reader;
-    for (const holding of holdings)
-      this.#held.set(holding, new Instances(plan, holding, (offset) => commits.finish(holding, offset)));
-  }
-
-  records(holding: Holding, records: StoredRecord[], end: number): void {
-    const held = this.#held.get(holding);
-    if (held === undefined) return;
-    held.reads(end);
+  take(holding: Holding, records: StoredRecord[]): void {
+    let held = this.#held.get(holding);
+    if (held === undefined) {
+      const { plan } = this.#options.workflow;
+      held = new Instances(plan, holding, (offset) => this.#member.finish(holding, offset));
+      this.#held.set(holding, held);
+    }
+    if (holding.end !== null) held.reads(holding.end);
     for (const record of records) this.#take(held, record);
     if (held.becomesReady()) for (const instance of held.values()) this.#reconcile(instance, true);
   }
 
-  release(ms: number): Promise<void> {
-    this.#closing = true;
+  release(): Promise<void> {
     this.#calls.close();
-    return this.#idle.wait(ms);
+    return this.#idle.wait();
   }
 
   forget(): void {
@@ -123,8 +122,7 @@ export class InstanceRunner implements RecordHandler {
     this.#calls.close();
     this.#outbox = this.#makeOutbox();
     this.#calls = this.#makeCalls();
-    this.#work = this.#makeWork();
-    this.#closing = false;
+    this.#actions = this.#makeActions();
   }
 
   #makeOutbox(): Outbox {
@@ -136,8 +134,8 @@ export class InstanceRunner implements RecordHandler {
     return new Calls(this.#options.workflow.config.concurrency, this.#options.random, this.#idle.changed);
   }
 
-  #makeWork(): Work {
-    return new Work({
+  #makeActions(): ActionRunner {
+    return new ActionRunner({
       ...this.#options,
       calls: this.#calls,
       outbox: this.#outbox,
@@ -184,7 +182,7 @@ export class InstanceRunner implements RecordHandler {
 
   /** Begins the actions that the state of an instance asks for, and drops the others. */
   #reconcile(instance: Instance, again: boolean): void {
-    if (this.#closing) return;
+    if (this.#member.isClosing) return;
     const wanted = actionsOf(this.#options.workflow.plan, instance.state);
     if (instance.tasks.length > 0) {
       instance.tasks = instance.tasks.filter((task) => {
@@ -195,13 +193,13 @@ export class InstanceRunner implements RecordHandler {
     }
     for (const action of wanted) {
       const known = instance.tasks.find(({ key }) => key === action.key);
-      if (known === undefined) instance.tasks.push(this.#work.begin(action, instance, again));
+      if (known === undefined) instance.tasks.push(this.#actions.begin(action, instance, again));
       else if (action.kind === 'call' && action.hurry) known.hurry();
     }
   }
 
   #sweep(): void {
-    if (this.#closing) return;
+    if (this.#member.isClosing) return;
     for (const held of this.#held.values()) {
       if (!held.isReady) continue;
       const old = held.sweep(this.#options.now(), () => this.#reporter.report('unmatched'));

@@ -2,12 +2,12 @@ import { cloudEvent } from '../cloudevents/record.ts';
 import type { Holding } from '../consume/commits.ts';
 import { Idle } from '../consume/idle.ts';
 import { Intake } from '../consume/intake.ts';
+import { Member, type Work } from '../consume/member.ts';
 import { Outbox } from '../consume/outbox.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { recordSize } from '../ports/record-size.ts';
 import { type Compiled, progressTopic } from './compile.ts';
 import { storeLetter } from './letter.ts';
-import { GroupReader, type RecordHandler } from './reader.ts';
 import { arrivedRecord, startedRecord } from './record.ts';
 
 export interface StartsOptions {
@@ -24,14 +24,15 @@ export interface StartsOptions {
 const CHECK_MS = 100;
 
 /** Reads the topics of a workflow, and copies the events for its instances into their progress topic. */
-export class Starts implements RecordHandler {
+export class Starts implements Work {
   readonly #options: StartsOptions;
-  readonly #reader: GroupReader;
-  readonly #intake: Intake;
+  readonly #member: Member;
+  readonly #intake = new Intake(100, 5, 'none');
   readonly #topic: string;
   #outbox: Outbox;
-  readonly #idle = new Idle(() => this.#outbox.isIdle);
-  #closing = false;
+  /** Events whose records are being stored. */
+  #storing = 0;
+  readonly #idle = new Idle(() => this.#storing === 0);
   #check: NodeJS.Timeout | null = null;
 
   constructor(options: StartsOptions) {
@@ -39,50 +40,43 @@ export class Starts implements RecordHandler {
     const { config, waiting } = options.workflow;
     this.#topic = progressTopic(config.name);
     const topics = [...new Set([...config.on.topics, ...waiting.flatMap((one) => one.topics)])];
-    this.#reader = new GroupReader({
+    this.#member = new Member({
       log: options.log,
-      group: `postern.workflow.${config.name}.in`,
-      topics,
+      reads: { group: `postern.workflow.${config.name}.in`, topics, from: 'earliest' },
       random: options.random,
-      handler: this,
+      work: this,
+      pauses: () => this.#pauses(),
     });
-    this.#intake = new Intake(100, 5, 'none', this.#reader.commits);
     this.#outbox = this.#makeOutbox();
   }
 
   get problem(): string | null {
-    return this.#reader.problem ?? this.#outbox.problem;
+    return this.#member.problem ?? this.#outbox.problem;
   }
 
   /** The partitions that are read here. */
   get holdings(): Iterable<Holding> {
-    return this.#reader.commits.holdings;
+    return this.#member.holdings;
   }
 
   start(): Promise<void> {
-    return this.#reader.start();
+    return this.#member.start();
   }
 
   stop(ms: number): Promise<void> {
-    return this.#reader.stop(ms);
+    return this.#member.stop(ms);
   }
 
-  assigned(): void {
-    this.#regulate();
-  }
-
-  records(holding: Holding, records: StoredRecord[]): void {
+  take(holding: Holding, records: StoredRecord[]): void {
     for (const record of records) {
       const made = this.#recordsOf(record);
-      if (made.length === 0) this.#reader.commits.finish(holding, record.offset);
+      if (made.length === 0) this.#member.finish(holding, record.offset);
       else void this.#store(holding, record, made);
     }
-    this.#regulate();
   }
 
-  release(ms: number): Promise<void> {
-    this.#closing = true;
-    return this.#idle.wait(ms);
+  release(): Promise<void> {
+    return this.#idle.wait();
   }
 
   forget(): void {
@@ -90,13 +84,13 @@ export class Starts implements RecordHandler {
     this.#check = null;
     this.#outbox.drop();
     this.#intake.reset();
+    this.#storing = 0;
     this.#outbox = this.#makeOutbox();
-    this.#closing = false;
   }
 
   #makeOutbox(): Outbox {
     const { log, random } = this.#options;
-    return new Outbox({ log, random, changed: this.#idle.changed });
+    return new Outbox({ log, random });
   }
 
   /** The records for an event: one if it begins an instance, and one for each instance that waits for it. */
@@ -115,6 +109,7 @@ export class Starts implements RecordHandler {
   async #store(holding: Holding, record: StoredRecord, made: LogRecord[]): Promise<void> {
     const outbox = this.#outbox;
     const size = recordSize(record);
+    this.#storing++;
     this.#intake.add(size);
     const written = await Promise.all(made.map((one) => outbox.append(one)));
     if (written.includes('too_large')) {
@@ -124,21 +119,21 @@ export class Starts implements RecordHandler {
       written.push(await storeLetter(outbox, record, name, failure, deadLetter));
     }
     if (outbox !== this.#outbox) return;
+    this.#storing--;
     this.#intake.settle(size);
     // An event that was dropped is read again.
-    if (!written.includes('dropped')) this.#reader.commits.finish(holding, record.offset);
-    this.#regulate();
+    if (!written.includes('dropped')) this.#member.finish(holding, record.offset);
+    this.#idle.changed();
+    this.#member.regulate();
   }
 
-  #regulate(): void {
-    const { consumption } = this.#reader;
-    if (consumption === null || this.#closing || this.#reader.isReleasing) return;
+  #pauses(): (holding: Holding) => boolean {
     const isFull = this.#options.isFull();
-    this.#intake.regulate(consumption, isFull);
     if (isFull)
       this.#check ??= setTimeout(() => {
         this.#check = null;
-        this.#regulate();
+        this.#member.regulate();
       }, CHECK_MS);
+    return this.#intake.pauses(isFull);
   }
 }

@@ -144,11 +144,7 @@ class Running {
   }
 
   lag(): ReturnType<Workflows['lag']> {
-    return [...this.#starts.holdings].flatMap((holding) => {
-      const value = lagOf(holding);
-      const { topic, partition } = holding;
-      return value === null ? [] : [{ workflow: this.#name, topic, partition, value }];
-    });
+    return lagOf(this.#starts.holdings).map((lag) => ({ workflow: this.#name, ...lag }));
   }
 
   list(): State[] {

@@ -16,7 +16,7 @@ import type { CallResult } from './step-call.ts';
 import type { StepInvokers } from './step-invokers.ts';
 import { plainTask, type Task } from './tasks.ts';
 
-export interface WorkOptions {
+export interface ActionRunnerOptions {
   workflow: Compiled;
   invokers: StepInvokers;
   calls: Calls;
@@ -37,13 +37,13 @@ type CallAction = Extract<Action, { kind: 'call' }>;
 type TimerAction = Extract<Action, { kind: 'timer' }>;
 
 /** Carries out the actions of instances. A result is stored, and counts only when it is read. */
-export class Work {
-  readonly #options: WorkOptions;
+export class ActionRunner {
+  readonly #options: ActionRunnerOptions;
   readonly #topic: string;
   readonly #reporter: InstanceReporter;
   #storing = 0;
 
-  constructor(options: WorkOptions) {
+  constructor(options: ActionRunnerOptions) {
     this.#options = options;
     const { name } = options.workflow.config;
     this.#topic = progressTopic(name);
