@@ -15,7 +15,7 @@ export interface Holding extends Partition {
   readonly tracker: OffsetTracker;
   /** The offset after the newest record, or null before the first records came. */
   end: number | null;
-  committed: number | null;
+  committed: number;
   /** `Member.regulate` has paused it. */
   paused: boolean;
   /** How many of its lanes have too many waiting events. */
@@ -66,7 +66,7 @@ export class Commits {
         start: offset,
         tracker: new OffsetTracker(),
         end: null,
-        committed: null,
+        committed: offset,
         paused: false,
         crowded: 0,
         lost: false,
@@ -87,6 +87,13 @@ export class Commits {
     this.#finished++;
     if (this.#finished >= COMMIT_EVENTS) void this.#commit();
     else this.#schedule(COMMIT_MS);
+  }
+
+  /** Notes that all events before an offset are concluded. */
+  finishBefore(holding: Holding, offset: number): void {
+    if (holding.lost) return;
+    holding.tracker.finishBefore(offset);
+    this.#schedule(COMMIT_MS);
   }
 
   /** Commits at once. Does not reject: events whose commit fails are read again by the next owner. */

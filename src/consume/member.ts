@@ -49,6 +49,8 @@ const RESTART = { attempts: Number.POSITIVE_INFINITY, min: 1_000, max: 60_000 };
 const HEALTHY_MS = 60_000;
 /** A consumer group that rebalances waits for its slowest member. */
 const MAX_RELEASE_MS = 20_000;
+/** The part of the grace period for work; the rest is for commits. */
+const WORK_SHARE = 0.75;
 
 /** Reads topics as a member of a group, commits finished offsets, and joins again after each failure. */
 export class Member {
@@ -104,10 +106,11 @@ export class Member {
   }
 
   /**
-   * Stops reading. Work in progress may take `ms` milliseconds to end, and what is finished by then is committed. Does
-   * not reject: a member that cannot leave its group is soon missed there.
+   * Stops reading within `graceMs` milliseconds. Work in progress may take most of that time, and what is finished by
+   * then is committed. Does not reject: a member that cannot leave its group is soon missed there.
    */
-  async stop(ms: number): Promise<void> {
+  async stop(graceMs: number): Promise<void> {
+    const ms = graceMs * WORK_SHARE;
     this.#isStopped = true;
     this.#releaseMs = Math.min(this.#releaseMs, ms);
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -131,6 +134,11 @@ export class Member {
   readonly finish = (holding: Holding, offset: number): void => {
     this.#commits.finish(holding, offset);
   };
+
+  /** Notes that all records before an offset are finished. */
+  finishBefore(holding: Holding, offset: number): void {
+    this.#commits.finishBefore(holding, offset);
+  }
 
   /** Pauses and resumes partitions. To be called when `pauses` may have another answer. */
   regulate(): void {

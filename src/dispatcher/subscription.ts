@@ -31,9 +31,6 @@ export interface SubscriptionOptions {
   random: () => number;
 }
 
-/** The part of the grace period for calls; the rest is for commits. */
-const CALLS_SHARE = 0.75;
-
 /** One subscription: from the records of its topics to concluded deliveries and committed positions. */
 export class Subscription implements Work {
   readonly name: string;
@@ -91,7 +88,7 @@ export class Subscription implements Work {
   }
 
   async stop(graceMs: number): Promise<void> {
-    await this.#member.stop(graceMs * CALLS_SHARE);
+    await this.#member.stop(graceMs);
     await this.#invoker.close();
   }
 

@@ -1,6 +1,7 @@
 import type { StreamConfig } from '../config/stream/types.ts';
+import type { Holding } from '../consume/commits.ts';
 import { partitionName } from '../consume/partition-name.ts';
-import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
+import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { Clock, type Origin } from './clock.ts';
 import { lateRecord } from './emitted.ts';
@@ -21,55 +22,42 @@ export interface Keyed {
 
 /** One partition of the stream's topics, whose events go to the by-key topic. */
 export class SourcePartition {
-  readonly topic: string;
-  readonly partition: number;
-  /** All records before this offset are in the by-key topic. */
-  safe: number;
-  committed: number;
-  paused = false;
+  readonly holding: Holding;
+  readonly name: string;
   /** The mark to write after the next step: how far the partition has come, or that it has no further records now. */
   marksNext: 'at' | 'idle' | null = null;
-  /** The offset after the newest record; null before the first ones came. */
-  end: number | null = null;
   readonly #config: StreamConfig;
   readonly #values: Values;
   readonly #clock: Clock;
   readonly #origin: Origin;
   readonly #waiting = new RecordQueue();
+  /** The next offset to be taken. */
   #next: number;
   #active = performance.now();
   /** The event time of the last mark, and when it was written. */
   #markedTime = Number.NEGATIVE_INFINITY;
   #markedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(config: StreamConfig, values: Values, { topic, partition, offset }: Position) {
-    this.topic = topic;
-    this.partition = partition;
-    this.safe = offset;
-    this.committed = offset;
-    this.#next = offset;
+  constructor(config: StreamConfig, values: Values, holding: Holding) {
+    this.holding = holding;
+    this.name = partitionName(holding);
+    this.#next = holding.start;
     this.#config = config;
     this.#values = values;
     this.#clock = new Clock(config.lateness);
     this.#origin = this.#clock.expect(this.name);
   }
 
-  get name(): string {
-    return partitionName(this);
-  }
-
   get waiting(): number {
     return this.#waiting.length;
   }
 
-  /** The next offset to be read. */
-  get next(): number {
-    return this.#next;
+  get wantsStep(): boolean {
+    return this.waiting > 0 || this.marksNext !== null;
   }
 
-  push(records: StoredRecord[], end: number): void {
+  push(records: StoredRecord[]): void {
     this.#waiting.push(records);
-    this.end = end;
     if (this.marksNext === 'idle') this.marksNext = null;
     this.#active = performance.now();
   }
@@ -97,12 +85,12 @@ export class SourcePartition {
 
   /** Whether the log holds no further record. */
   isAtEnd(reader: LogReader): Promise<boolean> {
-    return isAtEnd(reader, this, this.#next);
+    return isAtEnd(reader, this.holding, this.#next);
   }
 
-  /** The next mark, for all records before `safe`. */
+  /** The next mark, for all records that were taken. They must be stored by then. */
   mark(partition: number): LogRecord {
-    const position = { from: this.name, offset: this.safe, time: this.#origin.time };
+    const position = { from: this.name, offset: this.#next, time: this.#origin.time };
     return markRecord(this.#config.name, partition, position, this.marksNext === 'idle');
   }
 

@@ -72,9 +72,9 @@ export class InstanceRunner implements Work {
     return this.#member.start();
   }
 
-  async stop(ms: number): Promise<void> {
+  async stop(graceMs: number): Promise<void> {
     clearInterval(this.#sweeper);
-    await this.#member.stop(ms);
+    await this.#member.stop(graceMs);
   }
 
   /** All instances that are held here, also those that were over a short time ago. */

@@ -63,8 +63,8 @@ export class Starts implements Work {
     return this.#member.start();
   }
 
-  stop(ms: number): Promise<void> {
-    return this.#member.stop(ms);
+  stop(graceMs: number): Promise<void> {
+    return this.#member.stop(graceMs);
   }
 
   take(holding: Holding, records: StoredRecord[]): void {

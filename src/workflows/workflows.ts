@@ -50,8 +50,6 @@ export interface Workflows {
 
 /** The start waits so long for a log that does not answer. */
 const START_MS = 10_000;
-/** The part of the grace period for calls; the rest is for commits. */
-const CALLS_SHARE = 0.75;
 
 /**
  * Begins to run workflows. Resolves when all of them read, or have tried to. Rejects on an expression or a function that
@@ -138,8 +136,7 @@ class Running {
   }
 
   async stop(graceMs: number): Promise<void> {
-    const ms = graceMs * CALLS_SHARE;
-    await Promise.allSettled([this.#starts.stop(ms), this.run.stop(ms)]);
+    await Promise.all([this.#starts.stop(graceMs), this.run.stop(graceMs)]);
     await this.#invokers.close();
   }
 
