@@ -1,4 +1,5 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
+import { waitBefore } from '../consume/attempts.ts';
 import { type DeadLetter, storeDeadLetter } from '../consume/dead-letter.ts';
 import { Outbox } from '../consume/outbox.ts';
 import { type Answer, conclude, invalidCall, reasonOf } from '../function/answer.ts';
@@ -14,7 +15,7 @@ import type { Pace } from './pace.ts';
 import { Replies } from './replies.ts';
 import { Retries } from './retries.ts';
 import { halves, partsOf } from './split.ts';
-import { costsNoAttempt, isLast, type Step, stepAfter } from './step.ts';
+import { costsNoAttempt, isLast, stepAfter } from './step.ts';
 
 export interface DelivererOptions {
   subscription: SubscriptionConfig;
@@ -30,9 +31,6 @@ export interface DelivererOptions {
   /** A call may have ended, another may be due, or nothing may be in work any more. */
   changed(): void;
 }
-
-/** Long enough to notice which other idle connections were closed too. */
-const RECONNECT_MS = 10;
 
 /** Makes calls, from their first attempt until their events are delivered or stored as dead letters. */
 export class Deliverer {
@@ -194,13 +192,10 @@ export class Deliverer {
     else this.retries.delay(other, wait());
   }
 
-  #wait(call: Call, step: Step, retryAfterMs: number | null, answer: Answer): void {
+  #wait(call: Call, step: 'reconnect' | 'probe' | 'wait', retryAfterMs: number | null, answer: Answer): void {
     // A call that may be the next probe waits for the breaker only.
-    let ms = step === 'reconnect' ? RECONNECT_MS : 0;
-    if (step === 'wait') {
-      call.failures++;
-      ms = this.retries.backOff(call, retryAfterMs);
-    }
+    const { retry } = this.#options.subscription;
+    const ms = step === 'probe' ? 0 : waitBefore(step, call, retry, retryAfterMs, this.#options.random);
     // The next attempt would be too late.
     if (this.retries.isLate(call, ms) && answer.fault !== 'aborted') this.#giveUp(call, answer);
     else {

@@ -1,13 +1,13 @@
 import type { StreamConfig } from '../config/stream/types.ts';
 import type { Holding } from '../consume/commits.ts';
 import { partitionName } from '../consume/partition-name.ts';
+import { Queue } from '../consume/queue.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { Clock, type Origin } from './clock.ts';
 import { lateRecord } from './emitted.ts';
 import { isAtEnd } from './end.ts';
 import { eventTime } from './event-time.ts';
-import { RecordQueue } from './record-queue.ts';
 import { keyedRecord, markRecord } from './source-position.ts';
 import type { Values } from './values.ts';
 
@@ -30,7 +30,7 @@ export class SourcePartition {
   readonly #values: Values;
   readonly #clock: Clock;
   readonly #origin: Origin;
-  readonly #waiting = new RecordQueue();
+  readonly #waiting = new Queue<StoredRecord>();
   /** The next offset to be taken. */
   #next: number;
   #active = performance.now();
@@ -57,18 +57,14 @@ export class SourcePartition {
   }
 
   push(records: StoredRecord[]): void {
-    this.#waiting.push(records);
+    for (const record of records) this.#waiting.push(record);
     if (this.marksNext === 'idle') this.marksNext = null;
     this.#active = performance.now();
   }
 
   take(most: number): Keyed {
     const made: Keyed = { source: this, records: [], next: this.#next, future: 0, keyless: 0 };
-    this.#waiting.take(most, (record) => {
-      if (record.offset < this.#next) return;
-      this.#next = record.offset + 1;
-      this.#make(record, made);
-    });
+    for (let i = 0; i < most && this.waiting > 0; i++) this.#make(this.#waiting.shift()!, made);
     made.next = this.#next;
     return made;
   }
@@ -101,7 +97,10 @@ export class SourcePartition {
   }
 
   #make(record: StoredRecord, made: Keyed): void {
-    const { config, values } = { config: this.#config, values: this.#values };
+    if (record.offset < this.#next) return;
+    this.#next = record.offset + 1;
+    const config = this.#config;
+    const values = this.#values;
     const time = config.time === 'event' ? (eventTime(record) ?? record.timestamp) : record.timestamp;
     const seen = values.seen(record);
     const wanted = values.wants(seen);

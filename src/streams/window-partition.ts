@@ -1,8 +1,8 @@
 import type { Holding } from '../consume/commits.ts';
+import { Queue } from '../consume/queue.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';
 import type { PartitionState } from './partition-state.ts';
-import { RecordQueue } from './record-queue.ts';
 
 /** The result of one step: the output is appended first, then the change is stored. */
 export interface Pending {
@@ -25,7 +25,7 @@ export class WindowPartition {
   closeNext = true;
   /** The next step stores the state although it has not changed. */
   touch = false;
-  readonly #waiting = new RecordQueue();
+  readonly #waiting = new Queue<StoredRecord>();
   #active = performance.now();
   #storedAt = performance.now();
 
@@ -42,14 +42,14 @@ export class WindowPartition {
   }
 
   push(records: StoredRecord[]): void {
-    this.#waiting.push(records);
+    for (const record of records) this.#waiting.push(record);
     this.#active = performance.now();
   }
 
   /** Gives up to `most` records to the state. */
   take(most: number): void {
     const state = this.state!;
-    this.#waiting.take(most, (record) => state.take(record));
+    for (let i = 0; i < most && this.waiting > 0; i++) state.take(this.#waiting.shift()!);
   }
 
   /** The pending step is stored. */

@@ -4,7 +4,7 @@ import { excerpt } from '../function/excerpt.ts';
 import { MAX_TIMER } from '../function/retry.ts';
 import type { Report } from '../ports/report.ts';
 import type { Action } from './actions.ts';
-import type { Calls } from './calls.ts';
+import type { CallResult, Calls } from './calls.ts';
 import { type Compiled, progressTopic } from './compile.ts';
 import { type InstanceReporter, makeInstanceReporter } from './facts.ts';
 import { storeLetter } from './letter.ts';
@@ -12,7 +12,6 @@ import { callRecord, resultOf, resultRecord } from './message.ts';
 import type { CallEnded, Progress } from './progress.ts';
 import { progressRecord } from './record.ts';
 import type { State } from './state.ts';
-import type { CallResult } from './step-call.ts';
 import type { StepInvokers } from './step-invokers.ts';
 import { plainTask, type Task } from './tasks.ts';
 
