@@ -1,13 +1,7 @@
 import { retryWait } from '../function/retry.ts';
-import type {
-  ConsumeOptions,
-  Consumption,
-  EventLog,
-  Partition,
-  RecordSink,
-  StoredRecord,
-} from '../ports/event-log.ts';
+import type { ConsumeOptions, Consumption, EventLog, RecordSink, StoredRecord } from '../ports/event-log.ts';
 import { Commits, type Holding } from './commits.ts';
+import { Outbox } from './outbox.ts';
 
 /** Works on the records that a member reads. */
 export interface Work {
@@ -16,7 +10,10 @@ export interface Work {
    * later. Must return at once.
    */
   take(holding: Holding, records: StoredRecord[]): void;
-  /** Begins nothing new. Resolves when the present work is over; the member does not wait for it without limit. */
+  /**
+   * Begins nothing new. Resolves when the present work is over; what is in the outbox need not be stored then. The
+   * member does not wait without limit.
+   */
   release(): Promise<void>;
   /** All partitions are lost: drops all work, and is ready for new partitions. */
   forget(): void;
@@ -55,7 +52,10 @@ const WORK_SHARE = 0.75;
 /** Reads topics as a member of a group, commits finished offsets, and joins again after each failure. */
 export class Member {
   readonly #options: MemberOptions;
-  readonly #commits: Commits;
+  /** The partitions that are assigned now, and how far they are done. */
+  readonly commits: Commits;
+  /** The records that the work writes. A new one after each loss of the partitions. */
+  outbox: Outbox;
   /** Null between a failure and the next start. Calls from memberships before it are ignored. */
   #current: Membership | null = null;
   #releaseMs: number;
@@ -69,21 +69,17 @@ export class Member {
   constructor(options: MemberOptions) {
     this.#options = options;
     this.#releaseMs = Math.min(options.releaseMs ?? MAX_RELEASE_MS, MAX_RELEASE_MS);
-    this.#commits = new Commits(async (positions) => {
+    this.outbox = new Outbox(options);
+    this.commits = new Commits(async (positions) => {
       const consumption = this.#current?.consumption ?? null;
       if (consumption === null) throw new Error('not reading yet');
       await consumption.commit(positions);
     });
   }
 
-  /** Why it does not read, or cannot commit; null when all is well. */
+  /** Why it does not read, or cannot commit or write; null when all is well. */
   get problem(): string | null {
-    return this.#error ?? this.#commits.problem;
-  }
-
-  /** The partitions that are assigned now. */
-  get holdings(): Iterable<Holding> {
-    return this.#commits.holdings;
+    return this.#error ?? this.commits.problem ?? this.outbox.problem;
   }
 
   /** Partitions are being given up, or there are none: no work may begin. */
@@ -130,16 +126,6 @@ export class Member {
     if (this.#current !== null) this.#failed(this.#current, error);
   }
 
-  /** Notes that a record is finished; its offset is committed soon. */
-  readonly finish = (holding: Holding, offset: number): void => {
-    this.#commits.finish(holding, offset);
-  };
-
-  /** Notes that all records before an offset are finished. */
-  finishBefore(holding: Holding, offset: number): void {
-    this.#commits.finishBefore(holding, offset);
-  }
-
   /** Pauses and resumes partitions. To be called when `pauses` may have another answer. */
   regulate(): void {
     const { pauses } = this.#options;
@@ -147,16 +133,17 @@ export class Member {
     if (pauses === undefined || consumption === null || this.isClosing) return;
     const isHeld = pauses();
     let changed: Holding[] | null = null;
-    for (const holding of this.#commits.holdings) {
+    for (const holding of this.commits.holdings) {
       if (isHeld(holding) === holding.paused) continue;
       holding.paused = !holding.paused;
       changed ??= [];
       changed.push(holding);
     }
     if (changed === null) return;
-    const [paused, resumed] = [changed.filter(isPaused), changed.filter((one) => !isPaused(one))];
-    if (paused.length > 0) consumption.pause(paused.map(partitionOf));
-    if (resumed.length > 0) consumption.resume(resumed.map(partitionOf));
+    const paused = changed.filter((one) => one.paused);
+    const resumed = changed.filter((one) => !one.paused);
+    if (paused.length > 0) consumption.pause(paused);
+    if (resumed.length > 0) consumption.resume(resumed);
   }
 
   async #join(membership: Membership): Promise<void> {
@@ -177,11 +164,11 @@ export class Member {
     return {
       assigned: (positions) => {
         if (isOver()) return;
-        for (const holding of this.#commits.assign(positions)) this.#options.work.take(holding, []);
+        for (const holding of this.commits.assign(positions)) this.#options.work.take(holding, []);
         this.regulate();
       },
       records: (partition, records, end) => {
-        const holding = this.#commits.find(partition);
+        const holding = this.commits.find(partition);
         if (holding === undefined || isOver()) return;
         holding.end = end;
         this.#options.work.take(
@@ -207,15 +194,22 @@ export class Member {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     membership.endRelease = resolve;
     const timer = setTimeout(resolve, this.#releaseMs);
-    await Promise.race([this.#options.work.release(), late]);
+    await Promise.race([this.#workEnded(), late]);
     clearTimeout(timer);
     // It may have failed meanwhile: then all is forgotten, and the next membership may have begun.
-    if (membership === this.#current) await this.#commits.flush();
+    if (membership === this.#current) await this.commits.flush();
     if (membership === this.#current) this.#forget();
   }
 
+  async #workEnded(): Promise<void> {
+    await this.#options.work.release();
+    await this.outbox.idle();
+  }
+
   #forget(): void {
-    this.#commits.forget();
+    this.commits.forget();
+    this.outbox.drop();
+    this.outbox = new Outbox(this.#options);
     this.#options.work.forget();
   }
 
@@ -232,12 +226,4 @@ export class Member {
     const wait = RESTART.min + retryWait(++this.#failures, RESTART, null, this.#options.random);
     this.#timer = setTimeout(() => void this.start(), wait);
   }
-}
-
-function isPaused({ paused }: Holding): boolean {
-  return paused;
-}
-
-function partitionOf({ topic, partition }: Holding): Partition {
-  return { topic, partition };
 }

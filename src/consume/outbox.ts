@@ -1,5 +1,6 @@
 import { retryWait } from '../function/retry.ts';
 import type { Appender, AppendVerdict, LogRecord } from '../ports/event-log.ts';
+import { Idle } from './idle.ts';
 import { Queue } from './queue.ts';
 
 /** The outcome of a record. `dropped`: it was given up before it was stored. */
@@ -11,8 +12,6 @@ export interface OutboxOptions {
   random: () => number;
   /** Called after each append, with the number of its records that had this verdict. */
   tried?(verdict: AppendVerdict, records: number): void;
-  /** `isIdle` may have become true. */
-  changed?(): void;
 }
 
 /** Records that were given together. */
@@ -52,14 +51,10 @@ export class Outbox {
   #isClosed = false;
   #isDropped = false;
   #problem: string | null = null;
+  readonly #idle = new Idle(() => !this.#isWriting && this.#late.length === 0);
 
   constructor(options: OutboxOptions) {
     this.#options = options;
-  }
-
-  /** No record waits. */
-  get isIdle(): boolean {
-    return !this.#isWriting && this.#late.length === 0;
   }
 
   /** Why records cannot be stored, or null. */
@@ -76,6 +71,11 @@ export class Outbox {
   appendAll(records: readonly LogRecord[]): Promise<WriteOutcome[]> {
     if (records.length === 0) return Promise.resolve([]);
     return new Promise((resolve) => this.#push(records, false, resolve));
+  }
+
+  /** Resolves when no record waits, and all who gave one have seen its outcome. */
+  idle(): Promise<void> {
+    return this.#idle.wait();
   }
 
   /** From now on each record has one try. Those that failed before are dropped. */
@@ -111,7 +111,8 @@ export class Outbox {
       this.#conclude(all, await this.#append(all));
     }
     this.#isWriting = false;
-    this.#options.changed?.();
+    // By then those who saw an outcome have given the records that follow from it.
+    setImmediate(this.#idle.changed);
   }
 
   #take(): Pending[] {
@@ -143,8 +144,6 @@ export class Outbox {
       else if (this.#isClosed) conclude(pending, 'dropped');
       else this.#late.push(pending);
     });
-    for (const verdict of ['stored', 'too_large', 'failed'] as const)
-      if (counts[verdict] > 0) this.#options.tried?.(verdict, counts[verdict]);
     if (this.#late.length === 0) {
       this.#failures = 0;
       this.#problem = null;
@@ -153,6 +152,8 @@ export class Outbox {
       const wait = retryWait(++this.#failures, RETRY, null, this.#options.random);
       this.#timer = setTimeout(this.#again, wait);
     }
+    for (const verdict of ['stored', 'too_large', 'failed'] as const)
+      if (counts[verdict] > 0) this.#options.tried?.(verdict, counts[verdict]);
   }
 
   readonly #again = (): void => {

@@ -23,29 +23,11 @@ export interface StoredLetter {
 }
 
 /** The headers that a dead letter adds. */
-const OWN_HEADERS = new Set(
-  [
-    'reason',
-    'status',
-    'attempts',
-    'subscription',
-    'topic',
-    'partition',
-    'offset',
-    'timestamp',
-    'first_time',
-    'last_time',
-    'error',
-  ].map((name) => `postern_${name}`),
+const OWN_HEADERS = headerNames(
+  'reason status attempts subscription topic partition offset timestamp first_time last_time error',
 );
 /** The headers that a redriven record adds, so that the function gets the event as it was at first. */
-const REDRIVE_HEADERS = new Set([
-  'postern_topic',
-  'postern_partition',
-  'postern_offset',
-  'postern_timestamp',
-  'postern_group',
-]);
+const REDRIVE_HEADERS = headerNames('topic partition offset timestamp group');
 /** Of an event that was redriven more often, only the newest dead letters are named. */
 const MAX_LINEAGE = 50;
 
@@ -144,4 +126,8 @@ function originOf(record: StoredRecord): StoredLetter['origin'] | null {
 
 function wholeNumber(text: string | null): number | null {
   return text !== null && /^\d{1,16}$/.test(text) ? Number(text) : null;
+}
+
+function headerNames(words: string): ReadonlySet<string> {
+  return new Set(words.split(' ').map((word) => `postern_${word}`));
 }

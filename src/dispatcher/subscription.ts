@@ -47,11 +47,13 @@ export class Subscription implements Work {
   readonly #idle = new Idle(() => this.#deliverer.isIdle && (this.#remembered?.isIdle ?? true));
 
   constructor(options: SubscriptionOptions) {
-    const { config, log, random, report } = options;
+    const { config, invoker, log, random, report } = options;
     const { name, concurrency, order, timeout } = config;
     this.name = name;
     this.#options = { ...options, subscription: config, filter: makeFilter(config) };
-    this.#invoker = warmInvoker(options, () => !this.breaker.isOpen && this.inflight === 0);
+    const isQuiet = () => !this.breaker.isOpen && this.inflight === 0;
+    this.#invoker =
+      config.warm === null ? invoker : new WarmInvoker({ invoker, after: config.warm, random, isQuiet });
     const clock = () => performance.now();
     this.breaker = new Breaker({ subscription: name, concurrency, clock, random, changed: report });
     this.#pace = new Pace(config);
@@ -98,7 +100,7 @@ export class Subscription implements Work {
       this.#intake.add(delivery.size);
       next.push(delivery);
     };
-    arrive(this.#options, holding, records, pass, (offset) => this.#member.finish(holding, offset));
+    arrive(this.#options, holding, records, pass, (offset) => this.#member.commits.finish(holding, offset));
     this.#turnSoon();
   }
 
@@ -124,7 +126,7 @@ export class Subscription implements Work {
   }
 
   lag(): { subscription: string; topic: string; partition: number; value: number }[] {
-    return lagOf(this.#member.holdings).map((lag) => ({ subscription: this.name, ...lag }));
+    return lagOf(this.#member.commits.holdings).map((lag) => ({ subscription: this.name, ...lag }));
   }
 
   get inflight(): number {
@@ -167,7 +169,7 @@ export class Subscription implements Work {
 
   readonly #settled = ({ holding, offset, size }: Delivery): void => {
     this.#intake.settle(size);
-    this.#member.finish(holding, offset);
+    this.#member.commits.finish(holding, offset);
   };
 
   #makeDeliverer(): Deliverer {
@@ -193,9 +195,4 @@ export class Subscription implements Work {
       changed: this.#turnSoon,
     });
   }
-}
-
-function warmInvoker({ invoker, config, random }: SubscriptionOptions, isQuiet: () => boolean): Invoker {
-  if (config.warm === null) return invoker;
-  return new WarmInvoker({ invoker, after: config.warm, random, isQuiet });
 }

@@ -60,7 +60,7 @@ export class StreamRun implements Steps<WindowPartition> {
       for (const held of ready) if (held.pending === null) await this.#fill(held);
     } catch (error) {
       // The state in memory may be wrong now. The next run loads the stored one.
-      this.stage.fail(error as Error);
+      this.stage.member.fail(error as Error);
       return;
     }
     try {

@@ -1,6 +1,5 @@
 import type { Holding } from '../consume/commits.ts';
 import { Member, type MemberOptions, type Work } from '../consume/member.ts';
-import { Outbox } from '../consume/outbox.ts';
 import { partitionName } from '../consume/partition-name.ts';
 import { retryWait } from '../function/retry.ts';
 import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
@@ -38,10 +37,9 @@ const RETRY = { attempts: Number.POSITIVE_INFINITY, min: 100, max: 5_000 };
 export class Stage<H extends StagePartition> implements Work {
   readonly #options: StageOptions;
   readonly #steps: Steps<H>;
-  readonly #member: Member;
+  readonly member: Member;
   readonly #held = new Map<string, H>();
   readonly #timer: NodeJS.Timeout;
-  #outbox: Outbox;
   #working: Promise<void> | null = null;
   #failures = 0;
   #endWait = () => {};
@@ -56,32 +54,22 @@ export class Stage<H extends StagePartition> implements Work {
       const waiting = this.#held.get(partitionName(holding))?.waiting ?? 0;
       return waiting > (holding.paused ? MAX_WAITING / 2 : MAX_WAITING);
     };
-    this.#member = new Member({ log, random, reads, work: this, pauses });
-    this.#outbox = new Outbox({ log, random });
+    this.member = new Member({ log, random, reads, work: this, pauses });
     this.#timer = setInterval(() => void this.#tick(), TICK_MS);
   }
 
   get problem(): string | null {
-    return this.#member.problem ?? this.#outbox.problem ?? this.#error;
+    return this.member.problem ?? this.#error;
   }
 
   get held(): H[] {
     return [...this.#held.values()];
   }
 
-  /** The partitions that are read here. */
-  get holdings(): Iterable<Holding> {
-    return this.#member.holdings;
-  }
-
-  start(): Promise<void> {
-    return this.#member.start();
-  }
-
   /** Stops reading, and commits the records that are done by then. */
   stop(graceMs: number): Promise<void> {
     clearInterval(this.#timer);
-    return this.#member.stop(graceMs);
+    return this.member.stop(graceMs);
   }
 
   take(holding: Holding, records: StoredRecord[]): void {
@@ -97,39 +85,31 @@ export class Stage<H extends StagePartition> implements Work {
 
   async release(): Promise<void> {
     this.#endWait();
-    this.#outbox.close();
+    this.member.outbox.close();
     await this.#working;
   }
 
   forget(): void {
-    const { log, random } = this.#options;
     this.#endWait();
     this.#held.clear();
-    this.#outbox.drop();
-    this.#outbox = new Outbox({ log, random });
   }
 
   /** All records of a partition before `offset` are done. */
   finishBefore({ holding }: H, offset: number): void {
-    this.#member.finishBefore(holding, offset);
+    this.member.commits.finishBefore(holding, offset);
   }
 
   /** Stores records, however long it takes. False when the partitions were given up before that. */
   async append(records: LogRecord[]): Promise<boolean> {
-    const outcomes = await this.#outbox.appendAll(records);
+    const outcomes = await this.member.outbox.appendAll(records);
     const tooLarge = outcomes.filter((outcome) => outcome === 'too_large').length;
     if (tooLarge > 0) this.#options.reported({ tooLarge });
     return !outcomes.includes('dropped');
   }
 
-  /** Drops all partitions, because what is in memory is wrong, and begins again with what is stored. */
-  fail(error: Error): void {
-    this.#member.fail(error);
-  }
-
   /** Begins the next step, unless one is running. */
   #turn(): void {
-    if (this.#working !== null || this.#member.isClosing) return;
+    if (this.#working !== null || this.member.isClosing) return;
     this.#working = this.#work().finally(() => {
       this.#working = null;
       if (this.held.some(wantsStep)) this.#turn();
@@ -139,7 +119,7 @@ export class Stage<H extends StagePartition> implements Work {
   async #work(): Promise<void> {
     // Records that are read in the same turn of the event loop share a step.
     await new Promise((resolve) => setImmediate(resolve));
-    while (!this.#member.isClosing) {
+    while (!this.member.isClosing) {
       const ready = this.held.filter(wantsStep);
       if (ready.length === 0) return;
       try {
@@ -150,12 +130,12 @@ export class Stage<H extends StagePartition> implements Work {
         this.#error = (error as Error).message;
         await this.#wait(retryWait(++this.#failures, RETRY, null, this.#options.random));
       }
-      this.#member.regulate();
+      this.member.regulate();
     }
   }
 
   async #tick(): Promise<void> {
-    if (this.#member.isClosing) return;
+    if (this.member.isClosing) return;
     try {
       await this.#steps.tick();
     } catch (error) {

@@ -59,7 +59,7 @@ export async function startStreams(options: StreamsOptions): Promise<Streams> {
   const { now = Date.now } = options;
   const streams = options.streams.map((config) => makeStream(config, options));
   const stages = streams.flatMap(({ name, stages: own }) => own.map((stage) => ({ name, stage })));
-  await within(START_MS, Promise.all(stages.map(({ stage }) => stage.start())));
+  await within(START_MS, Promise.all(stages.map(({ stage }) => stage.member.start())));
   return {
     open: () =>
       streams.map(({ name, windows }) => ({
@@ -76,7 +76,9 @@ export async function startStreams(options: StreamsOptions): Promise<Streams> {
           : [{ stream: name, value: Math.max(0, now() - Math.min(...marks)) / 1000 }];
       }),
     lag: () =>
-      stages.flatMap(({ name, stage }) => lagOf(stage.holdings).map((lag) => ({ stream: name, ...lag }))),
+      stages.flatMap(({ name, stage }) =>
+        lagOf(stage.member.commits.holdings).map((lag) => ({ stream: name, ...lag })),
+      ),
     problem() {
       for (const { name, stage } of stages)
         if (stage.problem !== null) return `stream ${name}: ${stage.problem}`;

@@ -39,14 +39,14 @@ type TimerAction = Extract<Action, { kind: 'timer' }>;
 export class ActionRunner {
   readonly #options: ActionRunnerOptions;
   readonly #topic: string;
-  readonly #reporter: InstanceReporter;
+  readonly #report: InstanceReporter;
   #storing = 0;
 
   constructor(options: ActionRunnerOptions) {
     this.#options = options;
     const { name } = options.workflow.config;
     this.#topic = progressTopic(name);
-    this.#reporter = makeInstanceReporter(options.report, name);
+    this.#report = makeInstanceReporter(options.report, name);
   }
 
   /** No result is being stored. Calls and appends in flight are counted by `Calls` and `Outbox`. */
@@ -155,7 +155,7 @@ export class ActionRunner {
       const failure = { step, reason: 'undo_failed', detail: 'the step is not undone' };
       const call = callRecord(name, state, step, true);
       if ((await storeLetter(this.#options.outbox, call, name, failure, deadLetter)) === 'dropped') return;
-      this.#reporter.report('failed', { step, reason: 'undo_failed' });
+      this.#report('failed', { step, reason: 'undo_failed' });
     }
     if (await this.#publish(subject)) await this.#say(subject, { kind: 'told', round });
   }
@@ -167,7 +167,7 @@ export class ActionRunner {
     const { outbox } = this.#options;
     const record = resultRecord(name, state, result, false);
     if (record === null) {
-      this.#reporter.report('too_many_hops');
+      this.#report('too_many_hops');
       const detail = 'its beginning was the answer to too many answers';
       const origin = {
         topic: this.#topic,

@@ -1,7 +1,7 @@
 import type { Holding } from '../consume/commits.ts';
 import { Idle } from '../consume/idle.ts';
 import { Member, type Work } from '../consume/member.ts';
-import { Outbox, type WriteOutcome } from '../consume/outbox.ts';
+import type { WriteOutcome } from '../consume/outbox.ts';
 import type { EventLog, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { ActionRunner } from './action-runner.ts';
@@ -33,13 +33,12 @@ const MOST_WAITING = 2_000;
 export class InstanceRunner implements Work {
   readonly #options: InstanceRunnerOptions;
   readonly #topic: string;
-  readonly #member: Member;
+  readonly member: Member;
   readonly #held = new Map<Holding, Instances>();
-  #outbox: Outbox;
-  #calls: Calls;
-  #actions: ActionRunner;
-  readonly #reporter: InstanceReporter;
-  readonly #idle = new Idle(() => this.#calls.inflight === 0 && this.#outbox.isIdle && this.#actions.isIdle);
+  /** The calls and actions for the partitions that are assigned now. */
+  #doing: { calls: Calls; actions: ActionRunner };
+  readonly #report: InstanceReporter;
+  readonly #idle = new Idle(() => this.#doing.calls.inflight === 0 && this.#doing.actions.isIdle);
   readonly #sweeper: NodeJS.Timeout;
 
   constructor(options: InstanceRunnerOptions) {
@@ -47,34 +46,24 @@ export class InstanceRunner implements Work {
     const { name } = workflow.config;
     this.#options = options;
     this.#topic = progressTopic(name);
-    this.#member = new Member({
+    this.member = new Member({
       log,
       reads: { group: `postern.workflow.${name}`, topics: [this.#topic], from: 'earliest' },
       random,
       work: this,
     });
-    this.#reporter = makeInstanceReporter(options.report, name);
-    this.#outbox = this.#makeOutbox();
-    this.#calls = this.#makeCalls();
-    this.#actions = this.#makeActions();
+    this.#report = makeInstanceReporter(options.report, name);
+    this.#doing = this.#begin();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
-  get problem(): string | null {
-    return this.#member.problem ?? this.#outbox.problem;
-  }
-
   get isFull(): boolean {
-    return this.#calls.waiting > MOST_WAITING;
-  }
-
-  start(): Promise<void> {
-    return this.#member.start();
+    return this.#doing.calls.waiting > MOST_WAITING;
   }
 
   async stop(graceMs: number): Promise<void> {
     clearInterval(this.#sweeper);
-    await this.#member.stop(graceMs);
+    await this.member.stop(graceMs);
   }
 
   /** All instances that are held here, also those that were over a short time ago. */
@@ -95,14 +84,14 @@ export class InstanceRunner implements Work {
     { state: { id }, partition }: Instance,
     progress: Exclude<Progress, { kind: 'started' | 'arrived' }>,
   ): Promise<WriteOutcome> {
-    return this.#outbox.append(progressRecord(id, progress, this.#topic, partition));
+    return this.member.outbox.append(progressRecord(id, progress, this.#topic, partition));
   }
 
   take(holding: Holding, records: StoredRecord[]): void {
     let held = this.#held.get(holding);
     if (held === undefined) {
       const { plan } = this.#options.workflow;
-      held = new Instances(plan, holding, (offset) => this.#member.finish(holding, offset));
+      held = new Instances(plan, holding, (offset) => this.member.commits.finish(holding, offset));
       this.#held.set(holding, held);
     }
     if (holding.end !== null) held.reads(holding.end);
@@ -111,36 +100,23 @@ export class InstanceRunner implements Work {
   }
 
   release(): Promise<void> {
-    this.#calls.close();
+    this.#doing.calls.close();
     return this.#idle.wait();
   }
 
   forget(): void {
     for (const { tasks } of this.instances()) for (const task of tasks) task.drop();
     this.#held.clear();
-    this.#outbox.drop();
-    this.#calls.close();
-    this.#outbox = this.#makeOutbox();
-    this.#calls = this.#makeCalls();
-    this.#actions = this.#makeActions();
+    this.#doing.calls.close();
+    this.#doing = this.#begin();
   }
 
-  #makeOutbox(): Outbox {
-    const { log, random } = this.#options;
-    return new Outbox({ log, random, changed: this.#idle.changed });
-  }
-
-  #makeCalls(): Calls {
-    return new Calls(this.#options.workflow.config.concurrency, this.#options.random, this.#idle.changed);
-  }
-
-  #makeActions(): ActionRunner {
-    return new ActionRunner({
-      ...this.#options,
-      calls: this.#calls,
-      outbox: this.#outbox,
-      changed: this.#idle.changed,
-    });
+  #begin(): { calls: Calls; actions: ActionRunner } {
+    const { workflow, random } = this.#options;
+    const { changed } = this.#idle;
+    const calls = new Calls(workflow.config.concurrency, random, changed);
+    const { outbox } = this.member;
+    return { calls, actions: new ActionRunner({ ...this.#options, calls, outbox, changed }) };
   }
 
   #take(held: Instances, record: StoredRecord): void {
@@ -160,7 +136,7 @@ export class InstanceRunner implements Work {
     }
     const instance = held.take(record, id, progress);
     if (instance === null || !held.isReady) return;
-    reportChange(this.#reporter, before, instance.state);
+    reportChange(this.#report, before, instance.state);
     this.#reconcile(instance, false);
   }
 
@@ -169,20 +145,20 @@ export class InstanceRunner implements Work {
    * with a longer id, in the partition of that id.
    */
   async #rename(held: Instances, record: StoredRecord, id: string): Promise<void> {
-    let written = await this.#outbox.append(startedRecord(record, id, this.#topic));
+    let written = await this.member.outbox.append(startedRecord(record, id, this.#topic));
     if (written === 'too_large') {
       const { name, deadLetter } = this.#options.workflow.config;
       const failure = { step: null, reason: 'id_taken', detail: 'an event of another source has its id' };
-      written = await storeLetter(this.#outbox, record, name, failure, deadLetter);
+      written = await storeLetter(this.member.outbox, record, name, failure, deadLetter);
     }
     if (written === 'dropped') return;
-    this.#reporter.report('id_taken');
+    this.#report('id_taken');
     held.finish(record.offset);
   }
 
   /** Begins the actions that the state of an instance asks for, and drops the others. */
   #reconcile(instance: Instance, again: boolean): void {
-    if (this.#member.isClosing) return;
+    if (this.member.isClosing) return;
     const wanted = actionsOf(this.#options.workflow.plan, instance.state);
     if (instance.tasks.length > 0) {
       instance.tasks = instance.tasks.filter((task) => {
@@ -193,16 +169,16 @@ export class InstanceRunner implements Work {
     }
     for (const action of wanted) {
       const known = instance.tasks.find(({ key }) => key === action.key);
-      if (known === undefined) instance.tasks.push(this.#actions.begin(action, instance, again));
+      if (known === undefined) instance.tasks.push(this.#doing.actions.begin(action, instance, again));
       else if (action.kind === 'call' && action.hurry) known.hurry();
     }
   }
 
   #sweep(): void {
-    if (this.#member.isClosing) return;
+    if (this.member.isClosing) return;
     for (const held of this.#held.values()) {
       if (!held.isReady) continue;
-      const old = held.sweep(this.#options.now(), () => this.#reporter.report('unmatched'));
+      const old = held.sweep(this.#options.now(), () => this.#report('unmatched'));
       for (const instance of old) void this.#storeState(instance);
     }
   }

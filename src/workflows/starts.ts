@@ -1,9 +1,7 @@
 import { cloudEvent } from '../cloudevents/record.ts';
 import type { Holding } from '../consume/commits.ts';
-import { Idle } from '../consume/idle.ts';
 import { Intake } from '../consume/intake.ts';
 import { Member, type Work } from '../consume/member.ts';
-import { Outbox } from '../consume/outbox.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { recordSize } from '../ports/record-size.ts';
 import { type Compiled, progressTopic } from './compile.ts';
@@ -26,13 +24,9 @@ const CHECK_MS = 100;
 /** Reads the topics of a workflow, and copies the events for its instances into their progress topic. */
 export class Starts implements Work {
   readonly #options: StartsOptions;
-  readonly #member: Member;
+  readonly member: Member;
   readonly #intake = new Intake(100, 5, 'none');
   readonly #topic: string;
-  #outbox: Outbox;
-  /** Events whose records are being stored. */
-  #storing = 0;
-  readonly #idle = new Idle(() => this.#storing === 0);
   #check: NodeJS.Timeout | null = null;
 
   constructor(options: StartsOptions) {
@@ -40,57 +34,31 @@ export class Starts implements Work {
     const { config, waiting } = options.workflow;
     this.#topic = progressTopic(config.name);
     const topics = [...new Set([...config.on.topics, ...waiting.flatMap((one) => one.topics)])];
-    this.#member = new Member({
+    this.member = new Member({
       log: options.log,
       reads: { group: `postern.workflow.${config.name}.in`, topics, from: 'earliest' },
       random: options.random,
       work: this,
       pauses: () => this.#pauses(),
     });
-    this.#outbox = this.#makeOutbox();
-  }
-
-  get problem(): string | null {
-    return this.#member.problem ?? this.#outbox.problem;
-  }
-
-  /** The partitions that are read here. */
-  get holdings(): Iterable<Holding> {
-    return this.#member.holdings;
-  }
-
-  start(): Promise<void> {
-    return this.#member.start();
-  }
-
-  stop(graceMs: number): Promise<void> {
-    return this.#member.stop(graceMs);
   }
 
   take(holding: Holding, records: StoredRecord[]): void {
     for (const record of records) {
       const made = this.#recordsOf(record);
-      if (made.length === 0) this.#member.finish(holding, record.offset);
+      if (made.length === 0) this.member.commits.finish(holding, record.offset);
       else void this.#store(holding, record, made);
     }
   }
 
   release(): Promise<void> {
-    return this.#idle.wait();
+    return Promise.resolve();
   }
 
   forget(): void {
     if (this.#check !== null) clearTimeout(this.#check);
     this.#check = null;
-    this.#outbox.drop();
     this.#intake.reset();
-    this.#storing = 0;
-    this.#outbox = this.#makeOutbox();
-  }
-
-  #makeOutbox(): Outbox {
-    const { log, random } = this.#options;
-    return new Outbox({ log, random });
   }
 
   /** The records for an event: one if it begins an instance, and one for each instance that waits for it. */
@@ -107,9 +75,8 @@ export class Starts implements Work {
   }
 
   async #store(holding: Holding, record: StoredRecord, made: LogRecord[]): Promise<void> {
-    const outbox = this.#outbox;
+    const { outbox } = this.member;
     const size = recordSize(record);
-    this.#storing++;
     this.#intake.add(size);
     const written = await Promise.all(made.map((one) => outbox.append(one)));
     if (written.includes('too_large')) {
@@ -118,13 +85,11 @@ export class Starts implements Work {
       this.#options.tooLarge();
       written.push(await storeLetter(outbox, record, name, failure, deadLetter));
     }
-    if (outbox !== this.#outbox) return;
-    this.#storing--;
+    if (holding.lost) return;
     this.#intake.settle(size);
     // An event that was dropped is read again.
-    if (!written.includes('dropped')) this.#member.finish(holding, record.offset);
-    this.#idle.changed();
-    this.#member.regulate();
+    if (!written.includes('dropped')) this.member.commits.finish(holding, record.offset);
+    this.member.regulate();
   }
 
   #pauses(): (holding: Holding) => boolean {
@@ -132,7 +97,7 @@ export class Starts implements Work {
     if (isFull)
       this.#check ??= setTimeout(() => {
         this.#check = null;
-        this.#member.regulate();
+        this.member.regulate();
       }, CHECK_MS);
     return this.#intake.pauses(isFull);
   }

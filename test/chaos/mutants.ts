@@ -50,7 +50,7 @@ export const mutants: readonly Mutant[] = [
     change: {
       file: 'dispatcher/subscription.ts',
       from: '      this.#intake.add(delivery.size);\n',
-      to: `      this.#member.finish(holding, delivery.offset);
+      to: `      this.#member.commits.finish(holding, delivery.offset);
       this.#intake.add(delivery.size);\n`,
     },
     scenario: 'dispatcher-kill',

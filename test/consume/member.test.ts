@@ -30,7 +30,7 @@ class TestWork extends Changes implements Work {
     if (records.length === 0) this.calls.push(`assigned ${holding.topic} at ${holding.start}`);
     for (const record of records) {
       this.taken.push(Buffer.from(record.key!).toString());
-      if (this.quick) this.member.finish(holding, record.offset);
+      if (this.quick) this.member.commits.finish(holding, record.offset);
       else this.open.push({ holding, record });
     }
     this.changed();
@@ -52,7 +52,8 @@ class TestWork extends Changes implements Work {
   }
 
   finish(count = this.open.length): void {
-    for (const { holding, record } of this.open.splice(0, count)) this.member.finish(holding, record.offset);
+    for (const { holding, record } of this.open.splice(0, count))
+      this.member.commits.finish(holding, record.offset);
     if (this.open.length === 0) this.#idle();
   }
 }
@@ -185,7 +186,7 @@ describe('partitions that are given up', () => {
     work.finish();
     await stopped;
     expect(commits.at(-1)).toBe(2);
-    expect([...work.member.holdings]).toEqual([]);
+    expect([...work.member.commits.holdings]).toEqual([]);
   });
 
   test('do not wait longer than the release may take; work that ends later does not count', async () => {
@@ -200,7 +201,7 @@ describe('partitions that are given up', () => {
     expect(work.calls).toEqual(['assigned orders at 0', 'release', 'forget']);
     // Ours again, with nothing held from before.
     sinks[0]!.assigned([{ topic: 'orders', partition: 0, offset: 0 }]);
-    work.member.finish(late!.holding, late!.record.offset);
+    work.member.commits.finish(late!.holding, late!.record.offset);
     const records = await rig.read('orders', 2);
     sinks[0]!.records({ topic: 'orders', partition: 0 }, records, 2);
     expect(work.open.map(({ record }) => record.offset)).toEqual([0, 1]);
@@ -257,7 +258,7 @@ describe('a member that failed', () => {
     await work.until(() => work.open.length === 2);
     expect(work.member.problem).toBeNull();
     // The old one has no say any more.
-    work.member.finish(late!.holding, late!.record.offset);
+    work.member.commits.finish(late!.holding, late!.record.offset);
     sinks[0]!.failed(new Error('again'));
     await sinks[0]!.revoked();
     expect(work.member.problem).toBeNull();

@@ -75,7 +75,7 @@ async function start(log: EventLog = rig.log, copy = new Copy()): Promise<Copy> 
     copy,
   );
   stages.push(copy.stage);
-  await copy.stage.start();
+  await copy.stage.member.start();
   return copy;
 }
 
@@ -203,7 +203,7 @@ describe('partitions of a stage', () => {
     copy.before = () => {
       if (!isWrong) return;
       isWrong = false;
-      copy.stage.fail(new Error('wrong'));
+      copy.stage.member.fail(new Error('wrong'));
       throw new Error('wrong');
     };
     await copy.until(() => copy.stepped.length === 2);
