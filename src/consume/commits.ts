@@ -9,10 +9,13 @@ const RETRY_MS = 1_000;
 
 /** A partition that is assigned to this process, from its assignment to its loss. */
 export interface Holding extends Partition {
+  /** The offset where its reading begins. */
+  readonly start: number;
   readonly tracker: OffsetTracker;
   /** The offset after the newest record, or null before the first records came. */
   end: number | null;
-  committed: number | null;
+  committed: number;
+  /** `Member.regulate` has paused it. */
   paused: boolean;
   /** How many of its lanes have too many waiting events. */
   crowded: number;
@@ -20,10 +23,12 @@ export interface Holding extends Partition {
   lost: boolean;
 }
 
-/** How many events are not concluded; null when that is not known. */
-export function lagOf({ tracker, end }: Holding): number | null {
-  const done = tracker.oldest ?? tracker.next;
-  return end === null || done === null ? null : Math.max(0, end - done);
+/** How many events of each partition are not concluded; only partitions where that is known. */
+export function lagOf(holdings: Iterable<Holding>): (Partition & { value: number })[] {
+  return [...holdings].flatMap(({ topic, partition, tracker, end }) => {
+    const done = tracker.oldest ?? tracker.next;
+    return end === null || done === null ? [] : [{ topic, partition, value: Math.max(0, end - done) }];
+  });
 }
 
 /** The assigned partitions and how far they are done, which is committed now and then. */
@@ -48,23 +53,26 @@ export class Commits {
     return this.#holdings.values();
   }
 
-  assign(partitions: readonly Partition[]): void {
-    for (const { topic, partition } of partitions) {
+  /** Takes partitions, which begin at these offsets. */
+  assign(positions: readonly Position[]): Holding[] {
+    return positions.map(({ topic, partition, offset }) => {
       const key = partitionName({ topic, partition });
       const before = this.#holdings.get(key);
       if (before !== undefined) before.lost = true;
-      const tracker = new OffsetTracker();
-      this.#holdings.set(key, {
+      const holding: Holding = {
         topic,
         partition,
-        tracker,
+        start: offset,
+        tracker: new OffsetTracker(),
         end: null,
-        committed: null,
+        committed: offset,
         paused: false,
         crowded: 0,
         lost: false,
-      });
-    }
+      };
+      this.#holdings.set(key, holding);
+      return holding;
+    });
   }
 
   find(partition: Partition): Holding | undefined {
@@ -78,6 +86,13 @@ export class Commits {
     this.#finished++;
     if (this.#finished >= COMMIT_EVENTS) void this.#commit();
     else this.#schedule(COMMIT_MS);
+  }
+
+  /** Notes that all events before an offset are concluded. */
+  finishBefore(holding: Holding, offset: number): void {
+    if (holding.lost) return;
+    holding.tracker.finishBefore(offset);
+    this.#schedule(COMMIT_MS);
   }
 
   /** Commits at once. Does not reject: events whose commit fails are read again by the next owner. */

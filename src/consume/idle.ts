@@ -7,26 +7,18 @@ export class Idle {
     this.#isIdle = isIdle;
   }
 
-  /** Resolves when nothing is in work, at `end`, or after `ms` milliseconds. */
-  async wait(ms: number): Promise<void> {
-    if (this.#isIdle()) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#resolve = () => {
-        clearTimeout(timer);
-        resolve();
-      };
+  /** Resolves when nothing is in work. Only the last wait counts. */
+  wait(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      this.changed();
     });
-    this.#resolve = null;
   }
 
   /** To be called when `isIdle` may have become true. */
   readonly changed = (): void => {
-    if (this.#resolve !== null && this.#isIdle()) this.#resolve();
+    if (this.#resolve === null || !this.#isIdle()) return;
+    this.#resolve();
+    this.#resolve = null;
   };
-
-  /** Ends the wait, if there is one. */
-  end(): void {
-    this.#resolve?.();
-  }
 }

@@ -1,5 +1,4 @@
-import type { Consumption } from '../ports/event-log.ts';
-import type { Commits, Holding } from './commits.ts';
+import type { Holding } from './commits.ts';
 
 /** The limit of open events grows with the concurrency, between these two. */
 const MIN_OPEN_EVENTS = 100;
@@ -25,21 +24,17 @@ interface Exempt {
 
 const NOTHING: Exempt = { isDoubtful: false, parked: 0, waiting: 0 };
 
-/**
- * Limits the events that a subscription holds in memory: pauses its partitions above a limit, and resumes them at half
- * of it.
- */
+/** Limits the events held in memory: partitions pause above a limit, and go on at half of it. */
 export class Intake {
   readonly #limit: number;
   /** Events of one key that may wait for an earlier one. The rest of the limit is for other partitions. */
   readonly laneLimit: number;
-  readonly #commits: Commits;
   #events = 0;
   #bytes = 0;
   #full = false;
 
   /** `calls`: the concurrency; `events`: the most events in one call. */
-  constructor(calls: number, events: number, order: 'key' | 'none', commits: Commits) {
+  constructor(calls: number, events: number, order: 'key' | 'none') {
     const limit =
       order === 'none'
         ? Math.min(MAX_OPEN_EVENTS, Math.max(MIN_OPEN_EVENTS, 4 * calls * events))
@@ -47,7 +42,6 @@ export class Intake {
     // With fewer events than a full batch, every batch would wait for its time.
     this.#limit = Math.max(limit, 2 * events);
     this.laneLimit = Math.max(events, Math.floor(this.#limit / 4));
-    this.#commits = commits;
   }
 
   add(bytes: number): void {
@@ -66,33 +60,23 @@ export class Intake {
     this.#full = false;
   }
 
-  /** Pauses or resumes partitions. `isStopped`: pauses all, however few events are open. */
-  regulate(consumption: Consumption, isStopped: boolean, exempt = NOTHING): void {
+  /** Tells which partitions must pause now. `isStopped`: all, however few events are open. */
+  pauses(isStopped: boolean, exempt = NOTHING): (holding: Holding) => boolean {
     const { isDoubtful, parked, waiting } = exempt;
     const share = this.#full ? 0.5 : 1;
     const held = this.#events - parked;
     const most = Math.max(MAX_EVENTS_IN_DOUBT, this.#limit);
     const isMany = held > most * share || held - waiting > (isDoubtful ? most : this.#limit) * share;
     this.#full = isMany || this.#bytes > MAX_BYTES * share;
-    let changed: Holding[] | null = null;
-    for (const holding of this.#commits.holdings) {
-      const isFull =
-        holding.crowded > 0 ||
-        holding.tracker.open > (holding.paused ? MAX_UNCOMMITTED / 2 : MAX_UNCOMMITTED);
-      const isHeld = isStopped || this.#full || isFull;
-      if (isHeld === holding.paused) continue;
-      holding.paused = isHeld;
-      changed ??= [];
-      changed.push(holding);
-    }
-    if (changed === null) return;
-    const paused = changed.filter((holding) => holding.paused);
-    if (paused.length > 0) consumption.pause(paused.map(partitionOf));
-    if (paused.length === changed.length) return;
-    consumption.resume(changed.filter((holding) => !holding.paused).map(partitionOf));
+    if (isStopped || this.#full) return all;
+    return isFull;
   }
 }
 
-function partitionOf({ topic, partition }: Holding): { topic: string; partition: number } {
-  return { topic, partition };
+function all(): boolean {
+  return true;
+}
+
+function isFull({ crowded, tracker, paused }: Holding): boolean {
+  return crowded > 0 || tracker.open > (paused ? MAX_UNCOMMITTED / 2 : MAX_UNCOMMITTED);
 }

@@ -25,12 +25,21 @@ export class OffsetTracker {
       return;
     }
     this.#head++;
-    let last = offset;
-    while (this.#head < this.#begun.length && this.#finished.delete(this.#begun[this.#head]!)) {
-      last = this.#begun[this.#head]!;
-      this.#head++;
-    }
-    this.#next = last + 1;
+    this.#advance(offset + 1);
+  }
+
+  /** Notes that all offsets before `offset` are finished, also those that were never begun. */
+  finishBefore(offset: number): void {
+    while (this.#head < this.#begun.length && this.#begun[this.#head]! < offset)
+      this.#finished.delete(this.#begun[this.#head++]!);
+    if (offset > (this.#next ?? -1)) this.#advance(offset);
+  }
+
+  /** Moves on to `next`, and over what was finished behind it. */
+  #advance(next: number): void {
+    this.#next = next;
+    while (this.#head < this.#begun.length && this.#finished.delete(this.#begun[this.#head]!))
+      this.#next = this.#begun[this.#head++]! + 1;
     // Half of the array is spent. Copying the rest now moves each offset once on average.
     if (this.#head > 1024 && this.#head * 2 > this.#begun.length) {
       this.#begun = this.#begun.slice(this.#head);

@@ -15,7 +15,7 @@ export interface ArriveOptions {
 
 /**
  * Sorts records that were just read: `pass` gets those that the subscription wants, in order, and `skip` the offsets of
- * the others. Records that were read before are left out.
+ * the others.
  */
 export function arrive(
   options: ArriveOptions,
@@ -30,7 +30,6 @@ export function arrive(
   const arrived = performance.now();
   let filtered = 0;
   for (const record of records) {
-    if (!holding.tracker.begin(record.offset)) continue;
     const event = isRedriven ? redrivenEvent(record, subscription.group) : record;
     // A redriven event has passed the filter before.
     if (event === null || (!isRedriven && filter !== null && !filter.match(event))) {

@@ -1,3 +1,4 @@
+import type { Attempted } from '../consume/attempts.ts';
 import type { Holding } from '../consume/commits.ts';
 import type { Answer } from '../function/answer.ts';
 import type { Caller, Invocation } from '../function/invoker.ts';
@@ -67,18 +68,16 @@ export function deliveryOf(
 }
 
 /** Events that are sent together, over all attempts. */
-export class Call implements Caller, BreakerCall {
+export class Call implements Caller, BreakerCall, Attempted {
   readonly deliveries: readonly Delivery[];
   readonly records: readonly StoredRecord[];
   readonly #concluded: (call: Call) => void;
   /** Attempts begun with these events, also in larger calls. Attempts that cost none are not counted. */
   attempts = 0;
-  /** Failures in a row: the wait for the next attempt grows with them. */
   failures = 0;
   failedAt = -1;
   begunAt = 0;
   excused = false;
-  /** False after a stale connection, which is tried again only once per attempt. */
   fresh = true;
   /** When the first attempt began, in milliseconds since 1970. */
   firstTime = 0;

@@ -1,21 +1,6 @@
 import { headerText } from '../cloudevents/record.ts';
-import { type Answer, reasonOf } from '../function/answer.ts';
-import { excerpt } from '../function/excerpt.ts';
+import { LINEAGE } from '../consume/dead-letter.ts';
 import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
-import type { Delivery } from './call.ts';
-
-/** An event that could not be delivered, on its way to the dead-letter topic. */
-export interface DeadLetter {
-  delivery: Delivery;
-  attempts: number;
-  /** Milliseconds since 1970. */
-  firstTime: number;
-  /** Milliseconds since 1970. */
-  lastTime: number;
-  answer: Answer;
-  /** The parts left out because the record was too large: 1 the value, 2 all but our own headers. */
-  cut: 0 | 1 | 2;
-}
 
 /** A dead letter as it is stored in its topic. */
 export interface StoredLetter {
@@ -38,61 +23,13 @@ export interface StoredLetter {
 }
 
 /** The headers that a dead letter adds. */
-const OWN_HEADERS = new Set(
-  [
-    'reason',
-    'status',
-    'attempts',
-    'subscription',
-    'topic',
-    'partition',
-    'offset',
-    'timestamp',
-    'first_time',
-    'last_time',
-    'error',
-  ].map((name) => `postern_${name}`),
+const OWN_HEADERS = headerNames(
+  'reason status attempts subscription topic partition offset timestamp first_time last_time error',
 );
 /** The headers that a redriven record adds, so that the function gets the event as it was at first. */
-const REDRIVE_HEADERS = new Set([
-  'postern_topic',
-  'postern_partition',
-  'postern_offset',
-  'postern_timestamp',
-  'postern_group',
-]);
-export const LINEAGE = 'postern_lineage';
+const REDRIVE_HEADERS = headerNames('topic partition offset timestamp group');
 /** Of an event that was redriven more often, only the newest dead letters are named. */
 const MAX_LINEAGE = 50;
-
-/** The record as it was, with the reason and history of its failure in `postern_` headers. Times are RFC 3339. */
-export function deadLetterRecord(letter: DeadLetter, topic: string, subscription: string): LogRecord {
-  const { answer, attempts, cut } = letter;
-  const { record } = letter.delivery;
-  const before = record.headers[LINEAGE];
-  const lineage = before === undefined ? {} : { [LINEAGE]: before };
-  return {
-    topic,
-    key: cut < 2 ? record.key : null,
-    value: cut === 0 ? record.value : null,
-    headers: {
-      ...(cut < 2 ? record.headers : lineage),
-      postern_reason: reasonOf(answer),
-      postern_status: answer.status === null ? '' : String(answer.status),
-      postern_attempts: String(attempts),
-      postern_subscription: subscription,
-      postern_topic: record.topic,
-      postern_partition: String(record.partition),
-      postern_offset: String(record.offset),
-      // As a number: not every timestamp of a record is a date.
-      postern_timestamp: String(record.timestamp),
-      postern_first_time: new Date(letter.firstTime).toISOString(),
-      postern_last_time: new Date(letter.lastTime).toISOString(),
-      postern_error: excerpt(answer.detail),
-      ...(cut > 0 ? { postern_truncated: cut === 1 ? 'value' : 'value, key and headers' } : {}),
-    },
-  };
-}
 
 /** Reads a record of a dead-letter topic; null when it is no dead letter. */
 export function readLetter(record: StoredRecord): StoredLetter | null {
@@ -189,4 +126,8 @@ function originOf(record: StoredRecord): StoredLetter['origin'] | null {
 
 function wholeNumber(text: string | null): number | null {
   return text !== null && /^\d{1,16}$/.test(text) ? Number(text) : null;
+}
+
+function headerNames(words: string): ReadonlySet<string> {
+  return new Set(words.split(' ').map((word) => `postern_${word}`));
 }

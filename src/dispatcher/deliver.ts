@@ -1,4 +1,7 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
+import { waitBefore } from '../consume/attempts.ts';
+import { type DeadLetter, storeDeadLetter } from '../consume/dead-letter.ts';
+import { Outbox } from '../consume/outbox.ts';
 import { type Answer, conclude, invalidCall, reasonOf } from '../function/answer.ts';
 import type { Invoker } from '../function/invoker.ts';
 import { retryAfter } from '../function/retry.ts';
@@ -6,14 +9,13 @@ import type { Appender } from '../ports/event-log.ts';
 import type { DeliveryOutcome, Report } from '../ports/report.ts';
 import type { Breaker } from './breaker.ts';
 import { Call, type Delivery } from './call.ts';
-import { DeadLetterWriter } from './dead-letter-writer.ts';
 import { reportDelivery } from './facts.ts';
 import { returnToLane } from './lanes.ts';
 import type { Pace } from './pace.ts';
 import { Replies } from './replies.ts';
 import { Retries } from './retries.ts';
 import { halves, partsOf } from './split.ts';
-import { costsNoAttempt, isLast, type Step, stepAfter } from './step.ts';
+import { costsNoAttempt, isLast, stepAfter } from './step.ts';
 
 export interface DelivererOptions {
   subscription: SubscriptionConfig;
@@ -30,16 +32,15 @@ export interface DelivererOptions {
   changed(): void;
 }
 
-/** Long enough to notice which other idle connections were closed too. */
-const RECONNECT_MS = 10;
-
 /** Makes calls, from their first attempt until their events are delivered or stored as dead letters. */
 export class Deliverer {
   readonly #options: DelivererOptions;
   readonly #inflight = new Set<Call>();
   /** Calls that have failed. */
   readonly retries: Retries;
-  readonly #letters: DeadLetterWriter;
+  readonly #letters: Outbox;
+  /** Events whose dead letter is not stored yet. */
+  readonly #buried = new Set<Delivery>();
   readonly #replies: Replies | null;
   #closing = false;
 
@@ -52,14 +53,12 @@ export class Deliverer {
       begin: (call) => this.begin(call, true),
       giveUp: (call) => this.#giveUp(call, call.answer!),
     });
-    this.#letters = new DeadLetterWriter({
+    this.#letters = new Outbox({
       log,
-      subscription: subscription.name,
-      topic: subscription.deadLetter,
       random,
-      stored: ({ delivery }) => options.settled(delivery, false),
-      failed: (letters) => this.#report('retry', letters, null, 'dead_letter_failed'),
-      idle: options.changed,
+      tried: (verdict, letters) => {
+        if (verdict === 'failed') this.#report('retry', letters, null, 'dead_letter_failed');
+      },
     });
     const { name, reply } = subscription;
     this.#replies =
@@ -74,7 +73,7 @@ export class Deliverer {
   }
 
   get isIdle(): boolean {
-    return this.#inflight.size === 0 && !this.#letters.writing;
+    return this.#inflight.size === 0 && this.#buried.size === 0;
   }
 
   /** Begins the first attempt of a call with these events; `isSearch` as for `Breaker.began`. */
@@ -106,12 +105,14 @@ export class Deliverer {
     this.#closing = true;
     this.retries.close();
     this.#replies?.close();
+    this.#letters.close();
   }
 
   /** Drops all calls. Answers that come later do not count. */
   abort(): void {
     this.close();
-    this.#letters.stop();
+    this.#letters.drop();
+    this.#buried.clear();
     const calls = [...this.#inflight];
     this.#inflight.clear();
     for (const call of calls) {
@@ -125,7 +126,7 @@ export class Deliverer {
     for (const calls of [this.retries, this.#inflight]) {
       for (const call of calls) yield* call.deliveries;
     }
-    for (const { delivery } of this.#letters.letters) yield delivery;
+    yield* this.#buried;
   }
 
   readonly #answered = (call: Call): void => {
@@ -191,13 +192,10 @@ export class Deliverer {
     else this.retries.delay(other, wait());
   }
 
-  #wait(call: Call, step: Step, retryAfterMs: number | null, answer: Answer): void {
+  #wait(call: Call, step: 'reconnect' | 'probe' | 'wait', retryAfterMs: number | null, answer: Answer): void {
     // A call that may be the next probe waits for the breaker only.
-    let ms = step === 'reconnect' ? RECONNECT_MS : 0;
-    if (step === 'wait') {
-      call.failures++;
-      ms = this.retries.backOff(call, retryAfterMs);
-    }
+    const { retry } = this.#options.subscription;
+    const ms = step === 'probe' ? 0 : waitBefore(step, call, retry, retryAfterMs, this.#options.random);
     // The next attempt would be too late.
     if (this.retries.isLate(call, ms) && answer.fault !== 'aborted') this.#giveUp(call, answer);
     else {
@@ -206,13 +204,30 @@ export class Deliverer {
     }
   }
 
-  #giveUp(call: Call, answer: Answer): void {
-    const { attempts, firstTime } = call;
-    const lastTime = this.#options.now();
-    for (const delivery of call.deliveries) {
-      this.#letters.add({ delivery, attempts, firstTime, lastTime, answer, cut: 0 });
-    }
-    this.#report('dead_letter', call.deliveries.length, answer, reasonOf(answer));
+  #giveUp({ attempts, firstTime, deliveries }: Call, answer: Answer): void {
+    const { subscription, now } = this.#options;
+    const reason = reasonOf(answer);
+    const letter = {
+      topic: subscription.deadLetter,
+      origin: { name: subscription.name, step: null },
+      reason,
+      status: answer.status,
+      attempts,
+      firstTime,
+      lastTime: now(),
+      detail: answer.detail,
+    };
+    for (const delivery of deliveries) void this.#bury(delivery, { ...letter, record: delivery.record });
+    this.#report('dead_letter', deliveries.length, answer, reason);
+  }
+
+  async #bury(delivery: Delivery, letter: DeadLetter): Promise<void> {
+    this.#buried.add(delivery);
+    const written = await storeDeadLetter(this.#letters, letter);
+    // After an abort its partition is lost.
+    if (!this.#buried.delete(delivery)) return;
+    if (written === 'stored') this.#options.settled(delivery, false);
+    this.#options.changed();
   }
 
   #report(outcome: DeliveryOutcome, events: number, answer: Answer | null, reason: string | null): void {

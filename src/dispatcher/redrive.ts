@@ -1,8 +1,9 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
+import { LINEAGE } from '../consume/dead-letter.ts';
 import type { Appender, ConsumeOptions, StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { recordSize } from '../ports/record-size.ts';
-import { LINEAGE, redrivenRecord, type StoredLetter } from './dead-letter-record.ts';
+import { redrivenRecord, type StoredLetter } from './dead-letter-record.ts';
 import { type LettersOptions, type PassedOver, readLetters } from './dead-letter-search.ts';
 
 export interface RedriveOptions extends LettersOptions {

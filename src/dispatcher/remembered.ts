@@ -3,6 +3,7 @@ import { Queue } from '../consume/queue.ts';
 import { type Claim, type ClaimOutcome, type DedupeStore, StoreUnavailable } from '../ports/dedupe-store.ts';
 import type { Report } from '../ports/report.ts';
 import type { Delivery } from './call.ts';
+import { reportDelivery } from './facts.ts';
 import { identityOf } from './identity.ts';
 
 export interface RememberedOptions {
@@ -192,17 +193,7 @@ export class Remembered {
   }
 
   #reportBefore(events: number): void {
-    if (events === 0) return;
-    const { report, subscription } = this.#options;
-    report({
-      kind: 'delivery',
-      subscription: subscription.name,
-      outcome: 'filtered',
-      events,
-      ms: null,
-      status: null,
-      reason: 'delivered_before',
-    });
+    reportDelivery(this.#options, 'filtered', events, null, 'delivered_before');
   }
 
   #reportUnknown(outcome: 'unchecked' | 'not_remembered', events: number): void {

@@ -1,9 +1,8 @@
-import { Queue } from '../consume/queue.ts';
+import { Outbox } from '../consume/outbox.ts';
 import type { FunctionReply } from '../function/answer.ts';
 import { BadReply } from '../function/reply.ts';
 import { replyRecords, TooManyHops } from '../function/reply-record.ts';
-import { retryWait } from '../function/retry.ts';
-import type { Appender, AppendVerdict, LogRecord, StoredRecord } from '../ports/event-log.ts';
+import type { Appender, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { ReplyOutcome, Report } from '../ports/report.ts';
 
 /** Why a function's reply did not become events in a topic. It replaces the fault of the call's answer. */
@@ -20,136 +19,51 @@ export interface RepliesOptions {
   random: () => number;
 }
 
-/** A reply of which some records are not stored yet. */
-interface Publication {
-  /** Records that are not stored yet. */
-  left: number;
-  fault: ReplyFault | null;
-  resolve(fault: ReplyFault | null): void;
-}
-
-interface Pending {
-  record: LogRecord;
-  publication: Publication;
-}
-
-/** Records in one append. */
-const MAX_RECORDS = 100;
-const RETRY = { attempts: Number.POSITIVE_INFINITY, min: 200, max: 5_000 };
 const ABORTED: ReplyFault = { fault: 'aborted', detail: 'given up before the reply was stored' };
 
 /**
- * Appends the events of replies to their topic. Replies that come during an append share the next one. A reply that
- * cannot be stored is appended again, and the function is not called again for it: it has done its work.
+ * Appends the events of replies to their topic. A reply that cannot be stored is appended again, and the function is
+ * not called again for it: it has done its work.
  */
 export class Replies {
   readonly #options: RepliesOptions;
-  readonly #queue = new Queue<Pending>();
-  /** Records that could not be stored, and wait to be appended again. */
-  #late: Pending[] = [];
-  #timer: NodeJS.Timeout | null = null;
-  #failures = 0;
-  #writing = false;
-  #closed = false;
+  readonly #outbox: Outbox;
 
   constructor(options: RepliesOptions) {
     this.#options = options;
+    const { log, random } = options;
+    this.#outbox = new Outbox({ log, random, tried: (verdict, events) => this.#report(verdict, events) });
   }
 
   /**
    * Stores the events of the reply to these records, however long it takes. Resolves with null when all are stored, or
    * there are none; else with the fault, `aborted` when it was closed before. Does not reject.
    */
-  publish(records: readonly StoredRecord[], reply: FunctionReply): Promise<ReplyFault | null> {
+  async publish(records: readonly StoredRecord[], reply: FunctionReply): Promise<ReplyFault | null> {
     let made: LogRecord[];
     try {
       made = replyRecords(records, reply, this.#options.topic);
     } catch (error) {
       const fault = faultOf(error as Error);
       this.#report(fault.fault, 1);
-      return Promise.resolve(fault);
+      return fault;
     }
-    if (made.length === 0) return Promise.resolve(null);
-    return new Promise((resolve) => {
-      const publication: Publication = { left: made.length, fault: null, resolve };
-      for (const record of made) this.#queue.push({ record, publication });
-      if (!this.#writing) void this.#write();
-    });
+    const outcomes = await this.#outbox.appendAll(made);
+    // One fault stands for the whole reply. `too_large` wins, because a retry cannot mend it.
+    const large = outcomes.lastIndexOf('too_large');
+    if (large !== -1) return { fault: 'too_large', detail: tooLarge(made[large]!) };
+    return outcomes.includes('dropped') ? ABORTED : null;
   }
 
-  /** Gives up the records that wait; an append in flight may end. */
+  /** Gives up the records that wait to be appended again. Others have one try. */
   close(): void {
-    this.#closed = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    for (const pending of this.#late) settle(pending, ABORTED);
-    this.#late = [];
+    this.#outbox.close();
   }
-
-  async #write(): Promise<void> {
-    this.#writing = true;
-    while (this.#queue.length > 0) {
-      const length = Math.min(MAX_RECORDS, this.#queue.length);
-      const all = Array.from({ length }, () => this.#queue.shift()!);
-      this.#conclude(all, await this.#append(all));
-    }
-    this.#writing = false;
-  }
-
-  async #append(all: Pending[]): Promise<AppendVerdict[]> {
-    try {
-      return await this.#options.log.append(all.map(({ record }) => record));
-    } catch {
-      return all.map(() => 'failed');
-    }
-  }
-
-  #conclude(all: Pending[], verdicts: AppendVerdict[]): void {
-    let stored = 0;
-    let failed = 0;
-    let large = 0;
-    all.forEach((pending, i) => {
-      const verdict = verdicts[i];
-      if (verdict === 'stored') {
-        stored++;
-        settle(pending, null);
-      } else if (verdict === 'too_large') {
-        large++;
-        settle(pending, { fault: 'too_large', detail: tooLarge(pending.record) });
-      } else {
-        failed++;
-        if (this.#closed) settle(pending, ABORTED);
-        else this.#late.push(pending);
-      }
-    });
-    this.#report('stored', stored);
-    this.#report('too_large', large);
-    this.#report('failed', failed);
-    if (failed === 0) this.#failures = 0;
-    else if (!this.#closed) {
-      const wait = retryWait(++this.#failures, RETRY, null, this.#options.random);
-      this.#timer ??= setTimeout(this.#again, wait);
-    }
-  }
-
-  readonly #again = (): void => {
-    this.#timer = null;
-    for (const pending of this.#late) this.#queue.push(pending);
-    this.#late = [];
-    if (!this.#writing) void this.#write();
-  };
 
   #report(outcome: ReplyOutcome, events: number): void {
-    if (events === 0) return;
     const { report, subscription } = this.#options;
     report({ kind: 'reply', subscription, outcome, events });
   }
-}
-
-function settle({ publication }: Pending, fault: ReplyFault | null): void {
-  // One fault stands for the whole reply. `too_large` wins, because a retry cannot mend it.
-  if (fault !== null && publication.fault?.fault !== 'too_large') publication.fault = fault;
-  if (--publication.left === 0) publication.resolve(publication.fault);
 }
 
 function faultOf(error: Error): ReplyFault & { fault: 'bad_reply' | 'too_many_hops' } {

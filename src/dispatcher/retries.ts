@@ -1,10 +1,12 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
+import { WaitingCalls } from '../consume/attempts.ts';
 import type { Answer } from '../function/answer.ts';
 import { retryWait } from '../function/retry.ts';
 import type { Breaker } from './breaker.ts';
 import type { Call, Delivery } from './call.ts';
-import { DelayedCalls } from './delayed-calls.ts';
+import { returnToLane } from './lanes.ts';
 import { isAwaited, Overtake } from './overtake.ts';
+import { firstOf } from './split.ts';
 
 export interface RetriesOptions {
   subscription: Pick<SubscriptionConfig, 'retry' | 'retryAge'>;
@@ -21,20 +23,21 @@ export interface RetriesOptions {
 /** Holds calls that have failed until they are made again, and says which of them is the next. */
 export class Retries {
   readonly #options: RetriesOptions;
-  readonly #waiting: DelayedCalls;
+  readonly #waiting: WaitingCalls<Call>;
+  #events = 0;
   readonly #overtake: Overtake;
   #closing = false;
 
   constructor(options: RetriesOptions) {
     this.#options = options;
-    this.#waiting = new DelayedCalls(options.changed);
+    this.#waiting = new WaitingCalls(options.changed);
     const { retry } = options.subscription;
     this.#overtake = new Overtake({ ...options, retry, resume: (call) => this.resume(call) });
   }
 
-  /** Events of all these calls. */
+  /** Events of the calls that wait. */
   get events(): number {
-    return this.#waiting.events;
+    return this.#events;
   }
 
   *[Symbol.iterator](): Generator<Call> {
@@ -45,7 +48,7 @@ export class Retries {
   /** A call whose next attempt may begin, or undefined. Gives up calls that have become too old. */
   due(): Call | undefined {
     for (;;) {
-      const call = this.#waiting.shift();
+      const call = this.#shift();
       if (call === undefined || !this.isLate(call)) return call;
       this.#options.giveUp(call);
     }
@@ -54,7 +57,11 @@ export class Retries {
   /** As `due`, but a call with one event: with several, any of them may be the cause of a failure. */
   dueAlone(): Call | undefined {
     const call = this.due();
-    return call === undefined || call.isAlone ? call : this.#waiting.part(call);
+    if (call === undefined || call.isAlone) return call;
+    const { one, other, after } = firstOf(call);
+    if (after) returnToLane(other);
+    else this.resume(other);
+    return one;
   }
 
   /** Tries the event behind one that keeps others waiting, when that is due. True when it began a call. */
@@ -62,7 +69,12 @@ export class Retries {
     // With `retryAge` an event that fails is given up in time anyway.
     if (this.#closing || this.#options.subscription.retryAge !== null) return false;
     if (this.#overtake.isActive) return this.#overtake.begin();
-    const head = this.#waiting.take(isAwaited);
+    let head: Call | undefined;
+    for (let left = this.#waiting.due; left > 0; left--) {
+      const call = this.#shift()!;
+      if (head === undefined && isAwaited(call)) head = call;
+      else this.resume(call);
+    }
     if (head !== undefined) this.#overtake.take(head);
     return false;
   }
@@ -79,12 +91,16 @@ export class Retries {
 
   /** The call may be made again now. */
   resume(call: Call): void {
-    if (!this.#closing) this.#waiting.push(call);
+    if (this.#closing) return;
+    this.#events += call.deliveries.length;
+    this.#waiting.push(call);
   }
 
   /** The call may be made again in `ms` milliseconds. Dropped when closed: the next owner of the partition reads it again. */
   delay(call: Call, ms: number): void {
-    if (!this.#closing) this.#waiting.delay(call, ms);
+    if (this.#closing) return;
+    this.#events += call.deliveries.length;
+    this.#waiting.delay(call, ms);
   }
 
   /** Milliseconds until the call's next attempt. */
@@ -102,6 +118,13 @@ export class Retries {
   close(): void {
     this.#closing = true;
     this.#waiting.clear();
+    this.#events = 0;
     this.#overtake.clear();
+  }
+
+  #shift(): Call | undefined {
+    const call = this.#waiting.shift();
+    if (call !== undefined) this.#events -= call.deliveries.length;
+    return call;
   }
 }

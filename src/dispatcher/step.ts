@@ -1,12 +1,13 @@
-import { type Answer, conclude, isThrottled } from '../function/answer.ts';
+import { type NextAttempt, nextAttempt } from '../consume/attempts.ts';
+import { type Answer, isThrottled } from '../function/answer.ts';
 import type { RetryPolicy } from '../function/retry.ts';
 import type { Call } from './call.ts';
 
 /**
- * The next step for a call's events. `reconnect`: the same call on another connection. `probe`: the same call when the
- * breaker allows it. `wait`: the same call after a back-off. `split`: two calls, each with half of the events.
+ * The next step for a call's events. `probe`: the same call when the breaker allows it. `split`: two calls, each with
+ * half of the events.
  */
-export type Step = 'done' | 'reconnect' | 'probe' | 'wait' | 'split' | 'give_up';
+export type Step = NextAttempt | 'probe' | 'split';
 
 /** Whether this answer would send the call's events to the dead-letter topic, unless the function is found to be down. */
 export function isLast({ attempts, deliveries }: Call, answer: Answer, retry: RetryPolicy): boolean {
@@ -22,13 +23,11 @@ export function isLast({ attempts, deliveries }: Call, answer: Answer, retry: Re
  * reached), the same call is made again.
  */
 export function stepAfter(call: Call, answer: Answer, counts: boolean, retry: RetryPolicy): Step {
-  const conclusion = conclude(answer);
-  if (conclusion === 'done') return 'done';
-  if (conclusion === 'again') return 'reconnect';
+  const next = nextAttempt(call, answer, retry);
+  if (next === 'done' || next === 'reconnect') return next;
   if (!counts || answer.fault === 'aborted') return 'probe';
-  if (isThrottled(answer)) return 'wait';
-  if (call.deliveries.length > 1) return answer.fault === 'unreachable' ? 'wait' : 'split';
-  return conclusion === 'refused' || call.attempts >= retry.attempts ? 'give_up' : 'wait';
+  if (call.deliveries.length === 1 || isThrottled(answer)) return next;
+  return answer.fault === 'unreachable' ? 'wait' : 'split';
 }
 
 /** Whether an attempt with this answer and step costs its events none of their attempts. */

@@ -1,25 +1,29 @@
+import { takesBatches } from '../config/function/types.ts';
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
-import { lagOf } from '../consume/commits.ts';
-import { type Filter, makeFilter } from '../filter/filter.ts';
+import { type Holding, lagOf } from '../consume/commits.ts';
+import { Idle } from '../consume/idle.ts';
+import { Intake } from '../consume/intake.ts';
+import { Member, type Work } from '../consume/member.ts';
+import { makeFilter } from '../filter/filter.ts';
 import type { Invoker } from '../function/invoker.ts';
-import { retryWait } from '../function/retry.ts';
 import type { DedupeStore } from '../ports/dedupe-store.ts';
-import type { EventLog } from '../ports/event-log.ts';
+import type { EventLog, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
+import { type ArriveOptions, arrive } from './arrive.ts';
+import { type BatchLimits, SINGLE } from './batch.ts';
 import { Breaker } from './breaker.ts';
+import type { Delivery } from './call.ts';
+import { Deliverer } from './deliver.ts';
+import { Feed } from './feed.ts';
 import { Pace } from './pace.ts';
-import { SubscriptionRun } from './run.ts';
+import { wantedBy } from './redrive.ts';
+import { Remembered } from './remembered.ts';
 import { WarmInvoker } from './warm.ts';
-
-const RESTART = { attempts: Number.POSITIVE_INFINITY, min: 1_000, max: 60_000 };
-/** After so long a time of reading, a failure counts as the first again. */
-const HEALTHY_MS = 60_000;
-/** The part of the grace period for calls; the rest is for commits. */
-const CALLS_SHARE = 0.75;
 
 export interface SubscriptionOptions {
   config: SubscriptionConfig;
   invoker: Invoker;
+  /** The store that remembers deliveries; null without `dedupe`. */
   store: DedupeStore | null;
   log: EventLog;
   report: Report;
@@ -27,106 +31,168 @@ export interface SubscriptionOptions {
   random: () => number;
 }
 
-/** One subscription: a run, and a new run after each one that failed. */
-export class Subscription {
+/** One subscription: from the records of its topics to concluded deliveries and committed positions. */
+export class Subscription implements Work {
   readonly name: string;
-  readonly #options: SubscriptionOptions;
-  readonly #filter: Filter | null;
+  readonly #options: SubscriptionOptions & ArriveOptions;
+  readonly #member: Member;
   readonly #invoker: Invoker;
-  /** It outlives a run: the function does not get better when the reader fails. */
   readonly breaker: Breaker;
   readonly #pace: Pace;
-  run: SubscriptionRun;
-  #error: string | null = null;
-  #failures = 0;
-  #startedAt = 0;
-  #starting: Promise<void> = Promise.resolve();
-  #timer: NodeJS.Timeout | null = null;
-  #stopped = false;
+  readonly #intake: Intake;
+  readonly #feed: Feed;
+  #deliverer: Deliverer;
+  #remembered: Remembered | null;
+  #turning = false;
+  readonly #idle = new Idle(() => this.#deliverer.isIdle && (this.#remembered?.isIdle ?? true));
 
   constructor(options: SubscriptionOptions) {
-    const { name, concurrency } = options.config;
+    const { config, invoker, log, random, report } = options;
+    const { name, concurrency, order, timeout } = config;
     this.name = name;
-    this.#options = options;
-    this.#filter = makeFilter(options.config);
-    this.#invoker = warmInvoker(options, () => !this.breaker.isOpen && this.run.inflight === 0);
-    this.breaker = new Breaker({
-      subscription: name,
-      concurrency,
-      clock: () => performance.now(),
-      random: options.random,
-      changed: options.report,
+    this.#options = { ...options, subscription: config, filter: makeFilter(config) };
+    const isQuiet = () => !this.breaker.isOpen && this.inflight === 0;
+    this.#invoker =
+      config.warm === null ? invoker : new WarmInvoker({ invoker, after: config.warm, random, isQuiet });
+    const clock = () => performance.now();
+    this.breaker = new Breaker({ subscription: name, concurrency, clock, random, changed: report });
+    this.#pace = new Pace(config);
+    const limits: BatchLimits = takesBatches(config.function) ? config.batch : SINGLE;
+    this.#intake = new Intake(concurrency, limits.events, order);
+    this.#member = new Member({
+      log,
+      reads: wantedBy(config),
+      work: this,
+      random,
+      releaseMs: timeout,
+      pauses: () =>
+        this.#intake.pauses(!this.#feed.wantsMore, {
+          isDoubtful: this.breaker.isDoubtful,
+          parked: this.#feed.parked,
+          waiting: this.#deliverer.retries.events,
+        }),
     });
-    this.#pace = new Pace(options.config);
-    this.run = this.#makeRun();
+    this.#feed = new Feed({
+      limits,
+      laneLimit: order === 'key' ? this.#intake.laneLimit : null,
+      breaker: this.breaker,
+      pace: this.#pace,
+      sizeOf: (record) => this.#invoker.sizeOf(record),
+      resume: (call) => this.#deliverer.retries.resume(call),
+      due: this.#turnSoon,
+    });
+    this.#deliverer = this.#makeDeliverer();
+    this.#remembered = this.#makeRemembered();
   }
 
-  get problem(): string | null {
-    const text = this.#error ?? this.run.problem;
-    return text === null ? null : `subscription ${this.name}: ${text}`;
-  }
-
-  /** Does not reject: a log that does not answer is tried again. */
   start(): Promise<void> {
-    this.#startedAt = performance.now();
-    const { run } = this;
-    this.#starting = run.start().then(
-      () => {
-        if (run === this.run) this.#error = null;
-      },
-      (error: Error) => run.failed(error),
-    );
-    return this.#starting;
+    return this.#member.start();
   }
 
   async stop(graceMs: number): Promise<void> {
-    this.#stopped = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    const stopping = this.run.stop(graceMs * CALLS_SHARE);
-    await Promise.allSettled([stopping, this.#starting]);
+    await this.#member.stop(graceMs);
     await this.#invoker.close();
   }
 
-  lag(): { subscription: string; topic: string; partition: number; value: number }[] {
-    const known = [];
-    for (const holding of this.run.holdings) {
-      const value = lagOf(holding);
-      const { topic, partition } = holding;
-      if (value !== null) known.push({ subscription: this.name, topic, partition, value });
-    }
-    return known;
+  take(holding: Holding, records: StoredRecord[]): void {
+    const next = this.#remembered ?? this.#feed;
+    const pass = (delivery: Delivery) => {
+      this.#intake.add(delivery.size);
+      next.push(delivery);
+    };
+    arrive(this.#options, holding, records, pass, (offset) => this.#member.commits.finish(holding, offset));
+    this.#turnSoon();
   }
 
-  #makeRun(): SubscriptionRun {
-    const { config, store, log, report, now, random } = this.#options;
-    return new SubscriptionRun({
-      subscription: config,
-      filter: this.#filter,
-      store,
+  release(): Promise<void> {
+    this.#feed.clear();
+    this.#remembered?.close();
+    this.#deliverer.close();
+    return this.#idle.wait();
+  }
+
+  forget(): void {
+    this.#feed.clear();
+    this.#deliverer.abort();
+    this.#remembered?.stop();
+    this.#intake.reset();
+    this.#deliverer = this.#makeDeliverer();
+    this.#remembered = this.#makeRemembered();
+  }
+
+  get problem(): string | null {
+    const { problem } = this.#member;
+    return problem === null ? null : `subscription ${this.name}: ${problem}`;
+  }
+
+  lag(): { subscription: string; topic: string; partition: number; value: number }[] {
+    return lagOf(this.#member.commits.holdings).map((lag) => ({ subscription: this.name, ...lag }));
+  }
+
+  get inflight(): number {
+    return this.#deliverer.inflight;
+  }
+
+  /** Time of the oldest record that is held, in milliseconds since 1970; null when none is. */
+  oldest(): number | null {
+    let oldest: number | null = null;
+    for (const held of [this.#feed, this.#deliverer.deliveries(), this.#remembered?.deliveries() ?? []]) {
+      for (const { record } of held) {
+        if (oldest === null || record.timestamp < oldest) oldest = record.timestamp;
+      }
+    }
+    return oldest;
+  }
+
+  /** Not at once: undici counts a connection as busy until its callback has returned. */
+  readonly #turnSoon = (): void => {
+    this.#idle.changed();
+    if (this.#turning) return;
+    this.#turning = true;
+    queueMicrotask(this.#turn);
+  };
+
+  /** Begins as many calls as the pace allows. */
+  readonly #turn = (): void => {
+    while (!this.#member.isClosing && this.#deliverer.inflight < this.#pace.limit) {
+      if (!this.#feed.begin(this.#deliverer)) break;
+    }
+    this.#turning = false;
+    this.#member.regulate();
+  };
+
+  readonly #concluded = (delivery: Delivery, isDelivered: boolean): void => {
+    this.#feed.concluded(delivery);
+    if (this.#remembered === null) this.#settled(delivery);
+    else this.#remembered.concluded(delivery, isDelivered);
+  };
+
+  readonly #settled = ({ holding, offset, size }: Delivery): void => {
+    this.#intake.settle(size);
+    this.#member.commits.finish(holding, offset);
+  };
+
+  #makeDeliverer(): Deliverer {
+    return new Deliverer({
+      ...this.#options,
       invoker: this.#invoker,
       breaker: this.breaker,
       pace: this.#pace,
-      log,
-      report,
-      now,
-      random,
-      failed: (error) => this.#restart(error),
+      settled: this.#concluded,
+      changed: this.#turnSoon,
     });
   }
 
-  #restart(error: Error): void {
-    if (this.#stopped) return;
-    this.#error = error.message;
-    if (performance.now() - this.#startedAt > HEALTHY_MS) this.#failures = 0;
-    const wait = RESTART.min + retryWait(++this.#failures, RESTART, null, this.#options.random);
-    this.#timer = setTimeout(() => {
-      this.run = this.#makeRun();
-      void this.start();
-    }, wait);
+  #makeRemembered(): Remembered | null {
+    const { subscription, store, report } = this.#options;
+    if (store === null) return null;
+    return new Remembered({
+      subscription,
+      store,
+      report,
+      pass: (delivery) => this.#feed.push(delivery),
+      settled: this.#settled,
+      changed: this.#turnSoon,
+    });
   }
-}
-
-function warmInvoker({ invoker, config, random }: SubscriptionOptions, isQuiet: () => boolean): Invoker {
-  if (config.warm === null) return invoker;
-  return new WarmInvoker({ invoker, after: config.warm, random, isQuiet });
 }

@@ -61,11 +61,11 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   await within(START_MS, Promise.all(subscriptions.map((subscription) => subscription.start())));
   return {
     lag: () => subscriptions.flatMap((subscription) => subscription.lag()),
-    inflight: () => subscriptions.map(({ name, run }) => ({ subscription: name, value: run.inflight })),
+    inflight: () => subscriptions.map(({ name, inflight }) => ({ subscription: name, value: inflight })),
     oldest: () =>
-      subscriptions.flatMap(({ name, run }) => {
-        const time = run.oldest();
-        return time === null ? [] : [{ subscription: name, value: Math.max(0, now() - time) / 1000 }];
+      subscriptions.flatMap((one) => {
+        const time = one.oldest();
+        return time === null ? [] : [{ subscription: one.name, value: Math.max(0, now() - time) / 1000 }];
       }),
     open: () =>
       subscriptions.map(({ name, breaker }) => ({ subscription: name, value: breaker.isOpen ? 1 : 0 })),

@@ -1,11 +1,10 @@
 import type { StreamConfig } from '../config/stream/types.ts';
-import type { ConsumeOptions, Position } from '../ports/event-log.ts';
+import type { Holding } from '../consume/commits.ts';
 import type { LogReader } from '../ports/log-reader.ts';
-import type { StreamOutcome } from '../ports/report.ts';
 import type { WindowStore } from '../ports/window-store.ts';
 import { keyTopic } from './emitted.ts';
 import { isAtEnd } from './end.ts';
-import { Stage, type StageOptions } from './stage.ts';
+import { Stage, type StageOptions, type Steps } from './stage.ts';
 import { StateTransfer } from './state-transfer.ts';
 import type { Values } from './values.ts';
 import { WindowPartition } from './window-partition.ts';
@@ -19,7 +18,6 @@ export interface StreamRunOptions extends StageOptions {
   isKeyed: boolean;
   /** Milliseconds since 1970. */
   now: () => number;
-  reported(facts: StreamOutcome): void;
 }
 
 /** Records of a partition in one step. With more of them, windows that change often are stored less often. */
@@ -31,46 +29,46 @@ const SLICE = 1_000;
  * Makes windows and events from records: takes records, appends the events, stores the windows, and only then allows the
  * position to be committed.
  */
-export class StreamRun extends Stage<WindowPartition> {
+export class StreamRun implements Steps<WindowPartition> {
   readonly #options: StreamRunOptions;
   readonly #transfer: StateTransfer;
-  readonly reads: ConsumeOptions;
+  readonly stage: Stage<WindowPartition>;
 
   constructor(options: StreamRunOptions) {
-    super(options);
     this.#options = options;
-    this.#transfer = new StateTransfer(options);
     const { group, topics, from, name } = options.config;
-    this.reads = options.isKeyed
-      ? { group, topics: [keyTopic(name)], from: 'earliest' }
+    const reads = options.isKeyed
+      ? { group, topics: [keyTopic(name)], from: 'earliest' as const }
       : { group, topics, from };
+    this.stage = new Stage(options, reads, this);
+    this.#transfer = new StateTransfer({ ...options, append: (records) => this.stage.append(records) });
   }
 
-  protected hold(position: Position): WindowPartition {
-    return new WindowPartition(position);
+  hold(holding: Holding): WindowPartition {
+    return new WindowPartition(holding);
   }
 
-  protected wantsStep(held: WindowPartition): boolean {
-    return held.wantsStep;
-  }
-
-  protected async step(ready: WindowPartition[]): Promise<void> {
+  async step(ready: WindowPartition[]): Promise<void> {
     for (const held of ready) {
       if (held.state !== null) continue;
       const loaded = await this.#transfer.load(held);
       // It was lost during the load, with all the others.
-      if (this.isLost(held)) return;
+      if (held.holding.lost) return;
       held.state = loaded;
     }
     try {
       for (const held of ready) if (held.pending === null) await this.#fill(held);
     } catch (error) {
       // The state in memory may be wrong now. The next run loads the stored one.
-      this.failed(error as Error);
+      this.stage.member.fail(error as Error);
       return;
     }
-    const pending = ready.filter((held) => held.pending !== null);
-    await this.#transfer.store(pending, (held) => this.isLost(held));
+    try {
+      await this.#transfer.store(ready.filter((held) => held.pending !== null));
+    } finally {
+      // Without a pending change all that it has taken is stored.
+      for (const held of ready) if (held.pending === null) this.stage.finishBefore(held, held.state!.next);
+    }
     for (const { state } of ready) {
       const tally = state?.takeTally() ?? null;
       if (tally !== null) this.#options.reported(tally);
@@ -80,12 +78,12 @@ export class StreamRun extends Stage<WindowPartition> {
   }
 
   /** Lets time go on by the clock for partitions that are idle. */
-  protected async tick(): Promise<void> {
+  async tick(): Promise<void> {
     const { config, now, reader } = this.#options;
-    for (const held of this.held) {
+    for (const held of this.stage.held) {
       held.touchWhenOld(performance.now());
       if (!held.isIdle(performance.now(), config.idle) || !held.state!.isDue(now())) continue;
-      if ((await isAtEnd(reader, held, held.next)) && held.waiting === 0) held.advance = true;
+      if ((await isAtEnd(reader, held.holding, held.state!.next)) && held.waiting === 0) held.advance = true;
     }
   }
 

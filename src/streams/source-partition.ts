@@ -1,11 +1,12 @@
 import type { StreamConfig } from '../config/stream/types.ts';
-import { type LogRecord, type Position, partitionName, type StoredRecord } from '../ports/event-log.ts';
+import type { Holding } from '../consume/commits.ts';
+import { Queue } from '../consume/queue.ts';
+import { type LogRecord, partitionName, type StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { Clock, type Origin } from './clock.ts';
 import { lateRecord } from './emitted.ts';
 import { isAtEnd } from './end.ts';
 import { eventTime } from './event-time.ts';
-import { RecordQueue } from './record-queue.ts';
 import { keyedRecord, markRecord } from './source-position.ts';
 import type { Values } from './values.ts';
 
@@ -20,66 +21,49 @@ export interface Keyed {
 
 /** One partition of the stream's topics, whose events go to the by-key topic. */
 export class SourcePartition {
-  readonly topic: string;
-  readonly partition: number;
-  /** All records before this offset are in the by-key topic. */
-  safe: number;
-  committed: number;
-  paused = false;
+  readonly holding: Holding;
+  readonly name: string;
   /** The mark to write after the next step: how far the partition has come, or that it has no further records now. */
   marksNext: 'at' | 'idle' | null = null;
-  /** The offset after the newest record; null before the first ones came. */
-  end: number | null = null;
   readonly #config: StreamConfig;
   readonly #values: Values;
   readonly #clock: Clock;
   readonly #origin: Origin;
-  readonly #waiting = new RecordQueue();
+  readonly #waiting = new Queue<StoredRecord>();
+  /** The next offset to be taken. */
   #next: number;
   #active = performance.now();
   /** The event time of the last mark, and when it was written. */
   #markedTime = Number.NEGATIVE_INFINITY;
   #markedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(config: StreamConfig, values: Values, { topic, partition, offset }: Position) {
-    this.topic = topic;
-    this.partition = partition;
-    this.safe = offset;
-    this.committed = offset;
-    this.#next = offset;
+  constructor(config: StreamConfig, values: Values, holding: Holding) {
+    this.holding = holding;
+    this.name = partitionName(holding);
+    this.#next = holding.start;
     this.#config = config;
     this.#values = values;
     this.#clock = new Clock(config.lateness);
     this.#origin = this.#clock.expect(this.name);
   }
 
-  get name(): string {
-    return partitionName(this);
-  }
-
   get waiting(): number {
     return this.#waiting.length;
   }
 
-  /** The next offset to be read. */
-  get next(): number {
-    return this.#next;
+  get wantsStep(): boolean {
+    return this.waiting > 0 || this.marksNext !== null;
   }
 
-  push(records: StoredRecord[], end: number): void {
-    this.#waiting.push(records);
-    this.end = end;
+  push(records: StoredRecord[]): void {
+    for (const record of records) this.#waiting.push(record);
     if (this.marksNext === 'idle') this.marksNext = null;
     this.#active = performance.now();
   }
 
   take(most: number): Keyed {
     const made: Keyed = { source: this, records: [], next: this.#next, future: 0, keyless: 0 };
-    this.#waiting.take(most, (record) => {
-      if (record.offset < this.#next) return;
-      this.#next = record.offset + 1;
-      this.#make(record, made);
-    });
+    for (let i = 0; i < most && this.waiting > 0; i++) this.#make(this.#waiting.shift()!, made);
     made.next = this.#next;
     return made;
   }
@@ -96,12 +80,12 @@ export class SourcePartition {
 
   /** Whether the log holds no further record. */
   isAtEnd(reader: LogReader): Promise<boolean> {
-    return isAtEnd(reader, this, this.#next);
+    return isAtEnd(reader, this.holding, this.#next);
   }
 
-  /** The next mark, for all records before `safe`. */
+  /** The next mark, for all records that were taken. They must be stored by then. */
   mark(partition: number): LogRecord {
-    const position = { from: this.name, offset: this.safe, time: this.#origin.time };
+    const position = { from: this.name, offset: this.#next, time: this.#origin.time };
     return markRecord(this.#config.name, partition, position, this.marksNext === 'idle');
   }
 
@@ -112,7 +96,10 @@ export class SourcePartition {
   }
 
   #make(record: StoredRecord, made: Keyed): void {
-    const { config, values } = { config: this.#config, values: this.#values };
+    if (record.offset < this.#next) return;
+    this.#next = record.offset + 1;
+    const config = this.#config;
+    const values = this.#values;
     const time = config.time === 'event' ? (eventTime(record) ?? record.timestamp) : record.timestamp;
     const seen = values.seen(record);
     const wanted = values.wants(seen);

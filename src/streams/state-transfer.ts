@@ -1,5 +1,5 @@
 import type { StreamConfig } from '../config/stream/types.ts';
-import { type EventLog, type LogRecord, partitionName } from '../ports/event-log.ts';
+import { type LogRecord, partitionName } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import type { StreamOutcome } from '../ports/report.ts';
 import type { StreamPart, WindowStore } from '../ports/window-store.ts';
@@ -11,11 +11,12 @@ import type { WindowPartition } from './window-partition.ts';
 export interface StateTransferOptions {
   config: StreamConfig;
   values: Values;
-  log: EventLog;
   reader: LogReader;
   store: WindowStore;
   isKeyed: boolean;
   reported(facts: StreamOutcome): void;
+  /** Stores records. False when the partitions were given up before that. */
+  append(records: LogRecord[]): Promise<boolean>;
 }
 
 /** Moves the state of partitions between memory, the store and the log. No event is lost or counted twice. */
@@ -36,7 +37,7 @@ export class StateTransfer {
     const state = await this.#make(held, mark, entries);
     if (mark === null && (await this.#hasHistory(held)))
       reported({ state: 'lost', partition: key.partition });
-    if (mark !== null && state.next < held.assignedAt) {
+    if (mark !== null && state.next < held.holding.start) {
       // The group's position shows that more was stored before: the store has lost its newest changes.
       reported({ state: 'replayed', partition: key.partition });
       await this.#replay(state, held);
@@ -46,20 +47,20 @@ export class StateTransfer {
 
   /**
    * Appends the pending output, then changes the store, and loads the states again that another process has taken
-   * further. Rejects when the log or the store fails: then all of it may be done again, and does no harm twice.
+   * further. Rejects when the store fails: then all of it may be done again, and does no harm twice.
    */
-  async store(pending: WindowPartition[], isLost: (held: WindowPartition) => boolean): Promise<void> {
+  async store(pending: WindowPartition[]): Promise<void> {
     const output = pending.flatMap(({ pending: made }) => made!.output);
-    await this.#append(output);
+    if (!(await this.#options.append(output))) return;
     for (const held of pending) held.pending!.output = [];
-    const ours = pending.filter((held) => !isLost(held));
+    const ours = pending.filter(({ holding }) => !holding.lost);
     if (ours.length === 0) return;
     const { store } = this.#options;
     const changes = ours.map((held) => ({ ...this.#keyOf(held), ...held.pending!.change }));
     const made = await store.change(changes);
     const now = performance.now();
     for (const [i, held] of ours.entries()) if (made[i]!) held.stored(now);
-    for (const [i, held] of ours.entries()) if (!made[i]! && !isLost(held)) await this.#settle(held);
+    for (const [i, held] of ours.entries()) if (!made[i]! && !held.holding.lost) await this.#settle(held);
   }
 
   /** The store has another mark than expected. Both sides read the same records, so the one that has read more is right. */
@@ -91,8 +92,8 @@ export class StateTransfer {
   ): Promise<PartitionState> {
     const { config, values, isKeyed } = this.#options;
     const origins = isKeyed ? await this.#origins() : null;
-    const { topic, partition, assignedAt } = held;
-    return new PartitionState({ config, values, origins, topic, partition }, mark, entries, assignedAt);
+    const { topic, partition, start } = held.holding;
+    return new PartitionState({ config, values, origins, topic, partition }, mark, entries, start);
   }
 
   async #origins(): Promise<string[]> {
@@ -102,32 +103,22 @@ export class StateTransfer {
   }
 
   /** Whether events were read before the group's position. With `from: latest` a first start looks the same. */
-  async #hasHistory({ topic, partition, assignedAt }: WindowPartition): Promise<boolean> {
+  async #hasHistory({ holding: { topic, partition, start } }: WindowPartition): Promise<boolean> {
     const ranges = await this.#options.reader.ranges(topic);
-    return assignedAt > (ranges.find((range) => range.partition === partition)?.from ?? 0);
+    return start > (ranges.find((range) => range.partition === partition)?.from ?? 0);
   }
 
-  async #replay(state: PartitionState, { topic, partition, assignedAt }: WindowPartition): Promise<void> {
-    await this.#options.reader.read(
-      [{ topic, partition, from: state.next, end: assignedAt }],
-      async (records) => {
-        for (const record of records) state.take(record);
-        return true;
-      },
-    );
+  async #replay(state: PartitionState, { holding }: WindowPartition): Promise<void> {
+    const { topic, partition, start } = holding;
+    await this.#options.reader.read([{ topic, partition, from: state.next, end: start }], async (records) => {
+      for (const record of records) state.take(record);
+      return true;
+    });
     // Compaction and transactions leave gaps in the offsets, also at the end.
-    state.next = Math.max(state.next, assignedAt);
-  }
-
-  async #append(records: LogRecord[]): Promise<void> {
-    if (records.length === 0) return;
-    const verdicts = await this.#options.log.append(records);
-    const tooLarge = verdicts.filter((verdict) => verdict === 'too_large').length;
-    if (verdicts.includes('failed')) throw new Error('the log does not take events of the stream');
-    if (tooLarge > 0) this.#options.reported({ tooLarge });
+    state.next = Math.max(state.next, start);
   }
 
   #keyOf(held: WindowPartition): StreamPart {
-    return { stream: this.#options.config.name, partition: partitionName(held) };
+    return { stream: this.#options.config.name, partition: partitionName(held.holding) };
   }
 }

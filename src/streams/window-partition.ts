@@ -1,7 +1,8 @@
-import type { LogRecord, Position, StoredRecord } from '../ports/event-log.ts';
+import type { Holding } from '../consume/commits.ts';
+import { Queue } from '../consume/queue.ts';
+import type { LogRecord, StoredRecord } from '../ports/event-log.ts';
 import type { WindowChange } from '../ports/window-store.ts';
 import type { PartitionState } from './partition-state.ts';
-import { RecordQueue } from './record-queue.ts';
 
 /** The result of one step: the output is appended first, then the change is stored. */
 export interface Pending {
@@ -14,67 +15,47 @@ const TOUCH_MS = 3_600_000;
 
 /** A partition whose windows are kept here, from its assignment to its loss: its state, and the records that wait. */
 export class WindowPartition {
-  readonly topic: string;
-  readonly partition: number;
-  /** The group's committed offset when it was assigned. */
-  readonly assignedAt: number;
+  readonly holding: Holding;
   state: PartitionState | null = null;
   /** A step that is not known to be stored. Nothing else is taken before it is. */
   pending: Pending | null = null;
-  paused = false;
-  /** The offset after the newest record; null before the first ones came. */
-  end: number | null = null;
-  /** The offset that may be committed: all records before it are stored. */
-  safe: number;
-  committed: number;
   /** The next step lets time go on by the clock. */
   advance = false;
   /** The next step closes windows although no records wait. */
   closeNext = true;
   /** The next step stores the state although it has not changed. */
   touch = false;
-  readonly #waiting = new RecordQueue();
+  readonly #waiting = new Queue<StoredRecord>();
   #active = performance.now();
   #storedAt = performance.now();
 
-  constructor({ topic, partition, offset }: Position) {
-    this.topic = topic;
-    this.partition = partition;
-    this.assignedAt = offset;
-    this.safe = offset;
-    this.committed = offset;
+  constructor(holding: Holding) {
+    this.holding = holding;
   }
 
   get waiting(): number {
     return this.#waiting.length;
   }
 
-  /** The next offset to be read. */
-  get next(): number {
-    return this.state?.next ?? this.assignedAt;
-  }
-
   get wantsStep(): boolean {
     return this.waiting > 0 || this.pending !== null || this.advance || this.closeNext || this.touch;
   }
 
-  push(records: StoredRecord[], end: number): void {
-    this.#waiting.push(records);
-    this.end = end;
+  push(records: StoredRecord[]): void {
+    for (const record of records) this.#waiting.push(record);
     this.#active = performance.now();
   }
 
   /** Gives up to `most` records to the state. */
   take(most: number): void {
     const state = this.state!;
-    this.#waiting.take(most, (record) => state.take(record));
+    for (let i = 0; i < most && this.waiting > 0; i++) state.take(this.#waiting.shift()!);
   }
 
   /** The pending step is stored. */
   stored(now: number): void {
     this.state!.stored = this.pending!.change.mark;
     this.pending = null;
-    this.safe = this.state!.next;
     this.#storedAt = now;
   }
 

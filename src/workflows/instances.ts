@@ -36,7 +36,8 @@ const MAX_STORED = 1_000;
 export class Instances {
   readonly #plan: Plan;
   readonly holding: Holding;
-  readonly #finish: (offset: number) => void;
+  /** Notes that an offset need not be read again. */
+  readonly finish: (offset: number) => void;
   readonly #all = new Map<string, Instance>();
   #last = -1;
   /** The offset up to which it must be read before actions begin; null: nothing was read yet. */
@@ -46,7 +47,7 @@ export class Instances {
   constructor(plan: Plan, holding: Holding, finish: (offset: number) => void) {
     this.#plan = plan;
     this.holding = holding;
-    this.#finish = finish;
+    this.finish = finish;
   }
 
   find(id: string): Instance | undefined {
@@ -71,7 +72,7 @@ export class Instances {
 
   skip(offset: number): void {
     this.#last = offset;
-    this.#finish(offset);
+    this.finish(offset);
   }
 
   /**
@@ -82,7 +83,7 @@ export class Instances {
     const { offset } = record;
     const { instance, finished } = this.#apply(record, id, progress);
     this.#last = offset;
-    if (finished !== null) this.#finish(finished);
+    if (finished !== null) this.finish(finished);
     return instance;
   }
 
@@ -90,10 +91,6 @@ export class Instances {
   note(record: StoredRecord, id: string, progress: Progress): void {
     this.#apply(record, id, progress);
     this.#last = record.offset;
-  }
-
-  finish(offset: number): void {
-    this.#finish(offset);
   }
 
   #apply(
@@ -160,6 +157,6 @@ export class Instances {
 
   #forget({ state: { id }, first }: Instance): void {
     this.#all.delete(id);
-    this.#finish(first);
+    this.finish(first);
   }
 }

@@ -1,19 +1,19 @@
 import type { Holding } from '../consume/commits.ts';
 import { Idle } from '../consume/idle.ts';
+import { Member, type Work } from '../consume/member.ts';
+import type { WriteOutcome } from '../consume/outbox.ts';
 import type { EventLog, StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
+import { ActionRunner } from './action-runner.ts';
 import { actionsOf } from './actions.ts';
 import { Calls } from './calls.ts';
 import { type Compiled, progressTopic } from './compile.ts';
 import { type InstanceReporter, makeInstanceReporter, reportChange } from './facts.ts';
 import { type Instance, Instances } from './instances.ts';
-import { Journal, type WriteOutcome } from './journal.ts';
 import { storeLetter } from './letter.ts';
 import type { Progress } from './progress.ts';
-import { GroupReader, type RecordHandler } from './reader.ts';
 import { longerId, progressRecord, readProgress, startedRecord } from './record.ts';
 import type { StepInvokers } from './step-invokers.ts';
-import { Work } from './work.ts';
 
 export interface InstanceRunnerOptions {
   workflow: Compiled;
@@ -30,17 +30,15 @@ const SWEEP_MS = 1_000;
 const MOST_WAITING = 2_000;
 
 /** Reads the progress of a workflow's instances, and carries out the actions that follow from it. */
-export class InstanceRunner implements RecordHandler {
+export class InstanceRunner implements Work {
   readonly #options: InstanceRunnerOptions;
   readonly #topic: string;
-  readonly #reader: GroupReader;
+  readonly member: Member;
   readonly #held = new Map<Holding, Instances>();
-  #journal: Journal;
-  #calls: Calls;
-  #work: Work;
-  readonly #reporter: InstanceReporter;
-  readonly #idle = new Idle(() => this.#calls.inflight === 0 && this.#journal.isIdle && this.#work.isIdle);
-  #closing = false;
+  /** The calls and actions for the partitions that are assigned now. */
+  #doing: { calls: Calls; actions: ActionRunner };
+  readonly #report: InstanceReporter;
+  readonly #idle = new Idle(() => this.#doing.calls.inflight === 0 && this.#doing.actions.isIdle);
   readonly #sweeper: NodeJS.Timeout;
 
   constructor(options: InstanceRunnerOptions) {
@@ -48,30 +46,24 @@ export class InstanceRunner implements RecordHandler {
     const { name } = workflow.config;
     this.#options = options;
     this.#topic = progressTopic(name);
-    const group = `postern.workflow.${name}`;
-    this.#reader = new GroupReader({ log, group, topics: [this.#topic], random, handler: this });
-    this.#reporter = makeInstanceReporter(options.report, name);
-    this.#journal = this.#makeJournal();
-    this.#calls = this.#makeCalls();
-    this.#work = this.#makeWork();
+    this.member = new Member({
+      log,
+      reads: { group: `postern.workflow.${name}`, topics: [this.#topic], from: 'earliest' },
+      random,
+      work: this,
+    });
+    this.#report = makeInstanceReporter(options.report, name);
+    this.#doing = this.#begin();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
-  get problem(): string | null {
-    return this.#reader.problem ?? this.#journal.problem;
-  }
-
   get isFull(): boolean {
-    return this.#calls.waiting > MOST_WAITING;
+    return this.#doing.calls.waiting > MOST_WAITING;
   }
 
-  start(): Promise<void> {
-    return this.#reader.start();
-  }
-
-  async stop(ms: number): Promise<void> {
+  async stop(graceMs: number): Promise<void> {
     clearInterval(this.#sweeper);
-    await this.#reader.stop(ms);
+    await this.member.stop(graceMs);
   }
 
   /** All instances that are held here, also those that were over a short time ago. */
@@ -92,56 +84,39 @@ export class InstanceRunner implements RecordHandler {
     { state: { id }, partition }: Instance,
     progress: Exclude<Progress, { kind: 'started' | 'arrived' }>,
   ): Promise<WriteOutcome> {
-    return this.#journal.append(progressRecord(id, progress, this.#topic, partition));
+    return this.member.outbox.append(progressRecord(id, progress, this.#topic, partition));
   }
 
-  assigned(holdings: Holding[]): void {
-    const { plan } = this.#options.workflow;
-    const { commits } = this.#reader;
-    for (const holding of holdings)
-      this.#held.set(holding, new Instances(plan, holding, (offset) => commits.finish(holding, offset)));
-  }
-
-  records(holding: Holding, records: StoredRecord[], end: number): void {
-    const held = this.#held.get(holding);
-    if (held === undefined) return;
-    held.reads(end);
+  take(holding: Holding, records: StoredRecord[]): void {
+    let held = this.#held.get(holding);
+    if (held === undefined) {
+      const { plan } = this.#options.workflow;
+      held = new Instances(plan, holding, (offset) => this.member.commits.finish(holding, offset));
+      this.#held.set(holding, held);
+    }
+    if (holding.end !== null) held.reads(holding.end);
     for (const record of records) this.#take(held, record);
     if (held.becomesReady()) for (const instance of held.values()) this.#reconcile(instance, true);
   }
 
-  release(ms: number): Promise<void> {
-    this.#closing = true;
-    this.#calls.close();
-    return this.#idle.wait(ms);
+  release(): Promise<void> {
+    this.#doing.calls.close();
+    return this.#idle.wait();
   }
 
   forget(): void {
     for (const { tasks } of this.instances()) for (const task of tasks) task.drop();
     this.#held.clear();
-    this.#journal.close();
-    this.#calls.close();
-    this.#journal = this.#makeJournal();
-    this.#calls = this.#makeCalls();
-    this.#work = this.#makeWork();
-    this.#closing = false;
+    this.#doing.calls.close();
+    this.#doing = this.#begin();
   }
 
-  #makeJournal(): Journal {
-    return new Journal(this.#options.log, this.#options.random, this.#idle.changed);
-  }
-
-  #makeCalls(): Calls {
-    return new Calls(this.#options.workflow.config.concurrency, this.#options.random, this.#idle.changed);
-  }
-
-  #makeWork(): Work {
-    return new Work({
-      ...this.#options,
-      calls: this.#calls,
-      journal: this.#journal,
-      changed: this.#idle.changed,
-    });
+  #begin(): { calls: Calls; actions: ActionRunner } {
+    const { workflow, random } = this.#options;
+    const { changed } = this.#idle;
+    const calls = new Calls(workflow.config.concurrency, random, changed);
+    const { outbox } = this.member;
+    return { calls, actions: new ActionRunner({ ...this.#options, calls, outbox, changed }) };
   }
 
   #take(held: Instances, record: StoredRecord): void {
@@ -161,7 +136,7 @@ export class InstanceRunner implements RecordHandler {
     }
     const instance = held.take(record, id, progress);
     if (instance === null || !held.isReady) return;
-    reportChange(this.#reporter, before, instance.state);
+    reportChange(this.#report, before, instance.state);
     this.#reconcile(instance, false);
   }
 
@@ -170,20 +145,20 @@ export class InstanceRunner implements RecordHandler {
    * with a longer id, in the partition of that id.
    */
   async #rename(held: Instances, record: StoredRecord, id: string): Promise<void> {
-    let written = await this.#journal.append(startedRecord(record, id, this.#topic));
+    let written = await this.member.outbox.append(startedRecord(record, id, this.#topic));
     if (written === 'too_large') {
       const { name, deadLetter } = this.#options.workflow.config;
       const failure = { step: null, reason: 'id_taken', detail: 'an event of another source has its id' };
-      written = await storeLetter(this.#journal, record, name, failure, deadLetter);
+      written = await storeLetter(this.member.outbox, record, name, failure, deadLetter);
     }
     if (written === 'dropped') return;
-    this.#reporter.report('id_taken');
+    this.#report('id_taken');
     held.finish(record.offset);
   }
 
   /** Begins the actions that the state of an instance asks for, and drops the others. */
   #reconcile(instance: Instance, again: boolean): void {
-    if (this.#closing) return;
+    if (this.member.isClosing) return;
     const wanted = actionsOf(this.#options.workflow.plan, instance.state);
     if (instance.tasks.length > 0) {
       instance.tasks = instance.tasks.filter((task) => {
@@ -194,16 +169,16 @@ export class InstanceRunner implements RecordHandler {
     }
     for (const action of wanted) {
       const known = instance.tasks.find(({ key }) => key === action.key);
-      if (known === undefined) instance.tasks.push(this.#work.begin(action, instance, again));
+      if (known === undefined) instance.tasks.push(this.#doing.actions.begin(action, instance, again));
       else if (action.kind === 'call' && action.hurry) known.hurry();
     }
   }
 
   #sweep(): void {
-    if (this.#closing) return;
+    if (this.member.isClosing) return;
     for (const held of this.#held.values()) {
       if (!held.isReady) continue;
-      const old = held.sweep(this.#options.now(), () => this.#reporter.report('unmatched'));
+      const old = held.sweep(this.#options.now(), () => this.#report('unmatched'));
       for (const instance of old) void this.#storeState(instance);
     }
   }

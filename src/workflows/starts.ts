@@ -1,13 +1,11 @@
 import { cloudEvent } from '../cloudevents/record.ts';
 import type { Holding } from '../consume/commits.ts';
-import { Idle } from '../consume/idle.ts';
 import { Intake } from '../consume/intake.ts';
+import { Member, type Work } from '../consume/member.ts';
 import type { EventLog, LogRecord, StoredRecord } from '../ports/event-log.ts';
 import { recordSize } from '../ports/record-size.ts';
 import { type Compiled, progressTopic } from './compile.ts';
-import { Journal } from './journal.ts';
 import { storeLetter } from './letter.ts';
-import { GroupReader, type RecordHandler } from './reader.ts';
 import { arrivedRecord, startedRecord } from './record.ts';
 
 export interface StartsOptions {
@@ -24,14 +22,11 @@ export interface StartsOptions {
 const CHECK_MS = 100;
 
 /** Reads the topics of a workflow, and copies the events for its instances into their progress topic. */
-export class Starts implements RecordHandler {
+export class Starts implements Work {
   readonly #options: StartsOptions;
-  readonly #reader: GroupReader;
-  readonly #intake: Intake;
+  readonly member: Member;
+  readonly #intake = new Intake(100, 5, 'none');
   readonly #topic: string;
-  #journal: Journal;
-  readonly #idle = new Idle(() => this.#journal.isIdle);
-  #closing = false;
   #check: NodeJS.Timeout | null = null;
 
   constructor(options: StartsOptions) {
@@ -39,63 +34,31 @@ export class Starts implements RecordHandler {
     const { config, waiting } = options.workflow;
     this.#topic = progressTopic(config.name);
     const topics = [...new Set([...config.on.topics, ...waiting.flatMap((one) => one.topics)])];
-    this.#reader = new GroupReader({
+    this.member = new Member({
       log: options.log,
-      group: `postern.workflow.${config.name}.in`,
-      topics,
+      reads: { group: `postern.workflow.${config.name}.in`, topics, from: 'earliest' },
       random: options.random,
-      handler: this,
+      work: this,
+      pauses: () => this.#pauses(),
     });
-    this.#intake = new Intake(100, 5, 'none', this.#reader.commits);
-    this.#journal = this.#makeJournal();
   }
 
-  get problem(): string | null {
-    return this.#reader.problem ?? this.#journal.problem;
-  }
-
-  /** The partitions that are read here. */
-  get holdings(): Iterable<Holding> {
-    return this.#reader.commits.holdings;
-  }
-
-  start(): Promise<void> {
-    return this.#reader.start();
-  }
-
-  stop(ms: number): Promise<void> {
-    return this.#reader.stop(ms);
-  }
-
-  assigned(): void {
-    this.#regulate();
-  }
-
-  records(holding: Holding, records: StoredRecord[]): void {
+  take(holding: Holding, records: StoredRecord[]): void {
     for (const record of records) {
       const made = this.#recordsOf(record);
-      if (made.length === 0) this.#reader.commits.finish(holding, record.offset);
+      if (made.length === 0) this.member.commits.finish(holding, record.offset);
       else void this.#store(holding, record, made);
     }
-    this.#regulate();
   }
 
-  release(ms: number): Promise<void> {
-    this.#closing = true;
-    return this.#idle.wait(ms);
+  release(): Promise<void> {
+    return Promise.resolve();
   }
 
   forget(): void {
     if (this.#check !== null) clearTimeout(this.#check);
     this.#check = null;
-    this.#journal.close();
     this.#intake.reset();
-    this.#journal = this.#makeJournal();
-    this.#closing = false;
-  }
-
-  #makeJournal(): Journal {
-    return new Journal(this.#options.log, this.#options.random, this.#idle.changed);
   }
 
   /** The records for an event: one if it begins an instance, and one for each instance that waits for it. */
@@ -112,32 +75,30 @@ export class Starts implements RecordHandler {
   }
 
   async #store(holding: Holding, record: StoredRecord, made: LogRecord[]): Promise<void> {
-    const journal = this.#journal;
+    const { outbox } = this.member;
     const size = recordSize(record);
     this.#intake.add(size);
-    const written = await Promise.all(made.map((one) => journal.append(one)));
+    const written = await Promise.all(made.map((one) => outbox.append(one)));
     if (written.includes('too_large')) {
       const { name, deadLetter } = this.#options.workflow.config;
       const failure = { step: null, reason: 'too_large', detail: `more than ${this.#topic} takes` };
       this.#options.tooLarge();
-      written.push(await storeLetter(journal, record, name, failure, deadLetter));
+      written.push(await storeLetter(outbox, record, name, failure, deadLetter));
     }
-    if (journal !== this.#journal) return;
+    if (holding.lost) return;
     this.#intake.settle(size);
     // An event that was dropped is read again.
-    if (!written.includes('dropped')) this.#reader.commits.finish(holding, record.offset);
-    this.#regulate();
+    if (!written.includes('dropped')) this.member.commits.finish(holding, record.offset);
+    this.member.regulate();
   }
 
-  #regulate(): void {
-    const { consumption } = this.#reader;
-    if (consumption === null || this.#closing || this.#reader.isReleasing) return;
+  #pauses(): (holding: Holding) => boolean {
     const isFull = this.#options.isFull();
-    this.#intake.regulate(consumption, isFull);
     if (isFull)
       this.#check ??= setTimeout(() => {
         this.#check = null;
-        this.#regulate();
+        this.member.regulate();
       }, CHECK_MS);
+    return this.#intake.pauses(isFull);
   }
 }

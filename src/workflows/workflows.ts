@@ -8,6 +8,7 @@ import type { Tracing } from '../ports/tracing.ts';
 import { type Compiled, compileWorkflow } from './compile.ts';
 import { makeInstanceReporter } from './facts.ts';
 import type { Instance } from './instances.ts';
+import type { Progress } from './progress.ts';
 import { InstanceRunner } from './run.ts';
 import { Starts } from './starts.ts';
 import type { State, Status } from './state.ts';
@@ -50,8 +51,6 @@ export interface Workflows {
 
 /** The start waits so long for a log that does not answer. */
 const START_MS = 10_000;
-/** The part of the grace period for calls; the rest is for commits. */
-const CALLS_SHARE = 0.75;
 
 /**
  * Begins to run workflows. Resolves when all of them read, or have tried to. Rejects on an expression or a function that
@@ -106,6 +105,8 @@ function countsOf(instances: Iterable<Instance>): Map<Status, number> {
   return counts;
 }
 
+type Wish = Extract<Progress, { kind: 'retry' | 'cancel' | 'leave' }>;
+
 /** One workflow: its starts, and the runner of its instances. */
 class Running {
   readonly #name: string;
@@ -124,31 +125,26 @@ class Running {
       log,
       random,
       isFull: () => this.run.isFull,
-      tooLarge: () => makeInstanceReporter(report, name).report('too_large'),
+      tooLarge: () => makeInstanceReporter(report, name)('too_large'),
     });
   }
 
   get problem(): string | null {
-    const text = this.run.problem ?? this.#starts.problem;
+    const text = this.run.member.problem ?? this.#starts.member.problem;
     return text === null ? null : `workflow ${this.#name}: ${text}`;
   }
 
   async start(): Promise<void> {
-    await Promise.all([this.run.start(), this.#starts.start()]);
+    await Promise.all([this.run.member.start(), this.#starts.member.start()]);
   }
 
   async stop(graceMs: number): Promise<void> {
-    const ms = graceMs * CALLS_SHARE;
-    await Promise.allSettled([this.#starts.stop(ms), this.run.stop(ms)]);
+    await Promise.all([this.#starts.member.stop(graceMs), this.run.stop(graceMs)]);
     await this.#invokers.close();
   }
 
   lag(): ReturnType<Workflows['lag']> {
-    return [...this.#starts.holdings].flatMap((holding) => {
-      const value = lagOf(holding);
-      const { topic, partition } = holding;
-      return value === null ? [] : [{ workflow: this.#name, topic, partition, value }];
-    });
+    return lagOf(this.#starts.member.commits.holdings).map((lag) => ({ workflow: this.#name, ...lag }));
   }
 
   list(): State[] {
@@ -157,23 +153,23 @@ class Running {
       .filter(({ status }) => status !== 'ended' && status !== 'expected');
   }
 
-  async retry(id: string): Promise<ActionResult> {
-    const instance = this.run.find(id);
-    if (instance === undefined || instance.state.status === 'expected') return 'unknown';
-    if (instance.state.status !== 'failed') return 'not_now';
-    return asActionResult(await this.run.say(instance, { kind: 'retry' }));
+  retry(id: string): Promise<ActionResult> {
+    return this.#act(id, ({ status }) => (status === 'failed' ? { kind: 'retry' } : null));
   }
 
-  async cancel(id: string): Promise<ActionResult> {
+  cancel(id: string): Promise<ActionResult> {
+    return this.#act(id, ({ status, round }) => {
+      if (status === 'running') return { kind: 'cancel' };
+      return status === 'failed' ? { kind: 'leave', round } : null;
+    });
+  }
+
+  /** Stores a person's wish, if it can be followed now. */
+  async #act(id: string, wish: (state: State) => Wish | null): Promise<ActionResult> {
     const instance = this.run.find(id);
     if (instance === undefined || instance.state.status === 'expected') return 'unknown';
-    const { status, round } = instance.state;
-    if (status === 'running') return asActionResult(await this.run.say(instance, { kind: 'cancel' }));
-    if (status !== 'failed') return 'not_now';
-    return asActionResult(await this.run.say(instance, { kind: 'leave', round }));
+    const progress = wish(instance.state);
+    if (progress === null) return 'not_now';
+    return (await this.run.say(instance, progress)) === 'stored' ? 'stored' : 'failed';
   }
-}
-
-function asActionResult(written: string): ActionResult {
-  return written === 'stored' ? 'stored' : 'failed';
 }

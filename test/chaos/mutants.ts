@@ -48,9 +48,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'offsets are committed before the function has answered',
     change: {
-      file: 'dispatcher/run.ts',
+      file: 'dispatcher/subscription.ts',
       from: '      this.#intake.add(delivery.size);\n',
-      to: `      this.#commits.finish(holding, delivery.offset);
+      to: `      this.#member.commits.finish(holding, delivery.offset);
       this.#intake.add(delivery.size);\n`,
     },
     scenario: 'dispatcher-kill',
@@ -60,10 +60,9 @@ export const mutants: readonly Mutant[] = [
     name: 'an event is done before its dead letter is stored',
     change: {
       file: 'dispatcher/deliver.ts',
-      from: '    for (const delivery of call.deliveries) {\n      this.#letters.add(',
-      to: `    for (const delivery of call.deliveries) {
-      this.#options.settled(delivery);
-      this.#letters.add(`,
+      from: '    for (const delivery of deliveries) void this.#bury(',
+      to: `    for (const delivery of deliveries) this.#options.settled(delivery, false);
+    for (const delivery of deliveries) void this.#bury(`,
     },
     scenario: 'dead-letter-away',
     breaks: 'undelivered',

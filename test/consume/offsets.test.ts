@@ -43,6 +43,23 @@ describe('OffsetTracker', () => {
     expect(tracker.open).toBe(2);
   });
 
+  test('finishes all offsets before one, also those that it does not know', () => {
+    const tracker = new OffsetTracker();
+    for (const offset of [5, 6, 9, 12]) tracker.begin(offset);
+    tracker.finish(9);
+    tracker.finishBefore(7);
+    expect(tracker).toMatchObject({ next: 10, open: 1, oldest: 12 });
+    tracker.finishBefore(8);
+    expect(tracker).toMatchObject({ next: 10, open: 1, oldest: 12 });
+    tracker.finishBefore(100);
+    expect(tracker).toMatchObject({ next: 100, open: 0, oldest: null });
+    // They are read again: what is finished stays so.
+    tracker.begin(20);
+    expect(tracker).toMatchObject({ next: 100, open: 1, oldest: 20 });
+    tracker.finishBefore(100);
+    expect(tracker).toMatchObject({ next: 100, open: 0 });
+  });
+
   test('never goes beyond an unfinished offset, in any order of finishing', () => {
     const offsets = fc
       .uniqueArray(fc.nat(5000), { minLength: 1, maxLength: 60 })

@@ -1,9 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Commits } from '../../src/consume/commits.ts';
-import { deliveryOf } from '../../src/dispatcher/call.ts';
-import { DeadLetterWriter } from '../../src/dispatcher/dead-letter-writer.ts';
 import type { LogRecord } from '../../src/ports/event-log.ts';
-import { headersOf, stored } from './records.ts';
+import { headersOf } from './records.ts';
 import { changedLog, eventRecord, httpAt, numbered, Rig, subscription } from './rig.ts';
 
 let rig: Rig;
@@ -115,19 +112,6 @@ describe('dead letters', () => {
     expect(target.ids.length).toBe(2);
   });
 
-  test('of what went wrong 1 KiB is kept, cut between characters', async () => {
-    const { refuse, letters } = lettersOf();
-    await refuse(`${'x'.repeat(1022)}ü${'y'.repeat(100)}`);
-    await refuse(`${'x'.repeat(1023)}ü`);
-    await refuse('€'.repeat(600));
-    await refuse('🛰'.repeat(400));
-    const sizes = letters.map(({ headers }) => Buffer.byteLength(headers.postern_error as string));
-    expect(sizes).toEqual([1024, 1023, 1023, 1024]);
-    expect(letters.map(({ headers }) => (headers.postern_error as string).isWellFormed())).not.toContain(
-      false,
-    );
-  });
-
   test('a record that is too large with the reasons is stored without its value', async () => {
     const target = await rig.function((_, response) => response.writeHead(413).end());
     const record = eventRecord('e0', '');
@@ -144,39 +128,3 @@ describe('dead letters', () => {
     });
   });
 });
-
-/** Dead letters of answers with a detail, without a function. */
-function lettersOf() {
-  const letters: LogRecord[] = [];
-  const waiting: (() => void)[] = [];
-  const dead = new DeadLetterWriter({
-    log: {
-      async append(records) {
-        letters.push(...records);
-        return records.map(() => 'stored');
-      },
-    },
-    subscription: 'mail',
-    topic: 'mail.dead',
-    random: () => 0,
-    stored: () => waiting.shift()!(),
-    failed: () => {},
-    idle: () => {},
-  });
-  const holding = new Commits(async () => {});
-  holding.assign([{ topic: 'orders', partition: 0 }]);
-  const [place] = holding.holdings;
-  const refuse = (detail: string) =>
-    new Promise<void>((resolve) => {
-      waiting.push(resolve);
-      dead.add({
-        delivery: deliveryOf(stored('{}'), place!, 0, 0),
-        attempts: 1,
-        firstTime: 0,
-        lastTime: 0,
-        answer: { status: 400, fault: null, retryAfter: null, detail, ms: 0, failed: null, reply: null },
-        cut: 0,
-      });
-    });
-  return { refuse, letters };
-}

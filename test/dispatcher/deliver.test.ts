@@ -67,7 +67,7 @@ async function bench(changes: Parameters<typeof subscription>[1]) {
     changed: () => done.changed(),
   });
   const commits = new Commits(async () => {});
-  commits.assign([{ topic: 'orders', partition: 0 }]);
+  commits.assign([{ topic: 'orders', partition: 0, offset: 0 }]);
   const holding = commits.find({ topic: 'orders', partition: 0 })!;
   const deliver = (events: number) =>
     deliverer.deliver(

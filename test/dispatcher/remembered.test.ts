@@ -307,7 +307,7 @@ describe('two records of the same event', () => {
 describe('the stage by itself', () => {
   const holding = () => {
     const commits = new Commits(async () => {});
-    commits.assign([{ topic: 'orders', partition: 0 }]);
+    commits.assign([{ topic: 'orders', partition: 0, offset: 0 }]);
     return commits.find({ topic: 'orders', partition: 0 })!;
   };
   const delivery = (record: StoredRecord): Delivery => deliveryOf(record, holding(), record.offset, 0);

@@ -9,7 +9,7 @@ import { type Answer, type CallFault, invalidCall } from '../../src/function/ans
 import { stored } from './records.ts';
 
 const commits = new Commits(async () => {});
-commits.assign([{ topic: 'orders', partition: 0 }]);
+commits.assign([{ topic: 'orders', partition: 0, offset: 0 }]);
 const holding = commits.find({ topic: 'orders', partition: 0 })!;
 
 /** A call whose events are of these lanes, in runs of so many; without a lane where it is null. */

@@ -26,7 +26,7 @@ const NOW = Date.UTC(2026, 0, 2);
 /** One partition, and how far it is committed. */
 function partition() {
   const commits = new Commits(async () => {});
-  commits.assign([{ topic: 'workflow.w', partition: 0 }]);
+  commits.assign([{ topic: 'workflow.w', partition: 0, offset: 0 }]);
   const holding = commits.find({ topic: 'workflow.w', partition: 0 })!;
   const held = new Instances(PLAN, holding, (offset) => commits.finish(holding, offset));
   let next = 0;

@@ -1,26 +1,25 @@
+import type { Outbox, WriteOutcome } from '../consume/outbox.ts';
 import { reasonOf } from '../function/answer.ts';
 import { excerpt } from '../function/excerpt.ts';
 import { MAX_TIMER } from '../function/retry.ts';
 import type { Report } from '../ports/report.ts';
 import type { Action } from './actions.ts';
-import type { Calls } from './calls.ts';
+import type { CallResult, Calls } from './calls.ts';
 import { type Compiled, progressTopic } from './compile.ts';
 import { type InstanceReporter, makeInstanceReporter } from './facts.ts';
-import type { Journal, WriteOutcome } from './journal.ts';
 import { storeLetter } from './letter.ts';
 import { callRecord, resultOf, resultRecord } from './message.ts';
 import type { CallEnded, Progress } from './progress.ts';
 import { progressRecord } from './record.ts';
 import type { State } from './state.ts';
-import type { CallResult } from './step-call.ts';
 import type { StepInvokers } from './step-invokers.ts';
 import { plainTask, type Task } from './tasks.ts';
 
-export interface WorkOptions {
+export interface ActionRunnerOptions {
   workflow: Compiled;
   invokers: StepInvokers;
   calls: Calls;
-  journal: Journal;
+  outbox: Outbox;
   report: Report;
   now: () => number;
   /** `isIdle` may have changed. */
@@ -37,20 +36,20 @@ type CallAction = Extract<Action, { kind: 'call' }>;
 type TimerAction = Extract<Action, { kind: 'timer' }>;
 
 /** Carries out the actions of instances. A result is stored, and counts only when it is read. */
-export class Work {
-  readonly #options: WorkOptions;
+export class ActionRunner {
+  readonly #options: ActionRunnerOptions;
   readonly #topic: string;
-  readonly #reporter: InstanceReporter;
+  readonly #report: InstanceReporter;
   #storing = 0;
 
-  constructor(options: WorkOptions) {
+  constructor(options: ActionRunnerOptions) {
     this.#options = options;
     const { name } = options.workflow.config;
     this.#topic = progressTopic(name);
-    this.#reporter = makeInstanceReporter(options.report, name);
+    this.#report = makeInstanceReporter(options.report, name);
   }
 
-  /** No result is being stored. Calls and appends in flight are counted by `Calls` and `Journal`. */
+  /** No result is being stored. Calls and appends in flight are counted by `Calls` and `Outbox`. */
   get isIdle(): boolean {
     return this.#storing === 0;
   }
@@ -143,7 +142,7 @@ export class Work {
 
   async #end(subject: Subject): Promise<void> {
     const { state } = subject;
-    if (await this.#publish(state)) await this.#say(subject, { kind: 'ended', outcome: state.outcome! });
+    if (await this.#publish(subject)) await this.#say(subject, { kind: 'ended', outcome: state.outcome! });
   }
 
   /** Informs people that an undo failed: by a dead letter with the call that failed, and by an event. */
@@ -155,27 +154,35 @@ export class Work {
       if (steps[step]!.state !== 'undo_failed') continue;
       const failure = { step, reason: 'undo_failed', detail: 'the step is not undone' };
       const call = callRecord(name, state, step, true);
-      if ((await storeLetter(this.#options.journal, call, name, failure, deadLetter)) === 'dropped') return;
-      this.#reporter.report('failed', { step, reason: 'undo_failed' });
+      if ((await storeLetter(this.#options.outbox, call, name, failure, deadLetter)) === 'dropped') return;
+      this.#report('failed', { step, reason: 'undo_failed' });
     }
-    if (await this.#publish(state)) await this.#say(subject, { kind: 'told', round });
+    if (await this.#publish(subject)) await this.#say(subject, { kind: 'told', round });
   }
 
   /** Stores the result event. False when it was given up before it was stored. */
-  async #publish(state: State): Promise<boolean> {
+  async #publish({ state, partition }: Subject): Promise<boolean> {
     const { name, result, deadLetter } = this.#options.workflow.config;
     if (result === null) return true;
-    const { journal } = this.#options;
+    const { outbox } = this.#options;
     const record = resultRecord(name, state, result, false);
     if (record === null) {
-      this.#reporter.report('too_many_hops');
+      this.#report('too_many_hops');
       const detail = 'its beginning was the answer to too many answers';
-      const origin = { topic: this.#topic, key: state.id, value: Buffer.from(state.input), headers: {} };
+      const origin = {
+        topic: this.#topic,
+        partition,
+        offset: 0,
+        timestamp: this.#options.now(),
+        key: state.id,
+        value: Buffer.from(state.input),
+        headers: {},
+      };
       const failure = { step: null, reason: 'too_many_hops', detail };
-      return (await storeLetter(journal, origin, name, failure, deadLetter)) !== 'dropped';
+      return (await storeLetter(outbox, origin, name, failure, deadLetter)) !== 'dropped';
     }
-    let written = await journal.append(record);
-    if (written === 'too_large') written = await journal.append(resultRecord(name, state, result, true)!);
+    let written = await outbox.append(record);
+    if (written === 'too_large') written = await outbox.append(resultRecord(name, state, result, true)!);
     return written !== 'dropped';
   }
 
@@ -183,7 +190,7 @@ export class Work {
     { state: { id }, partition }: Subject,
     progress: Exclude<Progress, { kind: 'started' | 'arrived' }>,
   ): Promise<WriteOutcome> {
-    return this.#options.journal.append(progressRecord(id, progress, this.#topic, partition));
+    return this.#options.outbox.append(progressRecord(id, progress, this.#topic, partition));
   }
 
   async #whileStoring(work: () => Promise<void>): Promise<void> {
