@@ -2,9 +2,9 @@ import { isUtf8 } from 'node:buffer';
 import { asBuffer, cloudEvent } from '../cloudevents/record.ts';
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import { printable } from '../core/printable.ts';
-import { eventOf, type StoredLetter } from '../dispatcher/dead-letter-record.ts';
 import type { LetterFilter, PassedOver } from '../dispatcher/dead-letter-search.ts';
 import type { Redriven } from '../dispatcher/redrive.ts';
+import { eventOf, type StoredLetter } from '../dispatcher/stored-letter.ts';
 
 const COLUMNS = ['PLACE', 'TIME', 'ID', 'TYPE', 'REASON', 'STATUS', 'ATTEMPTS', 'REDRIVEN'];
 /** Most characters of a column. */

@@ -4,8 +4,8 @@ import type { Filter } from '../filter/filter.ts';
 import type { StoredRecord } from '../ports/event-log.ts';
 import type { Report } from '../ports/report.ts';
 import { type Delivery, deliveryOf } from './call.ts';
-import { redrivenEvent } from './dead-letter-record.ts';
 import { reportDelivery } from './facts.ts';
+import { redrivenEvent } from './stored-letter.ts';
 
 export interface ArriveOptions {
   subscription: SubscriptionConfig;

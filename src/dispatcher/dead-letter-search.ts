@@ -1,14 +1,7 @@
 import type { SubscriptionConfig } from '../config/subscription/types.ts';
 import { compileFilter } from '../filter/filter.ts';
 import type { LogReader, Range } from '../ports/log-reader.ts';
-import {
-  eventOf,
-  groupOf,
-  lineageOf,
-  placeName,
-  readLetter,
-  type StoredLetter,
-} from './dead-letter-record.ts';
+import { eventOf, groupOf, lineageOf, placeName, readLetter, type StoredLetter } from './stored-letter.ts';
 
 export interface LettersOptions {
   subscription: SubscriptionConfig;

@@ -3,8 +3,8 @@ import { LINEAGE } from '../consume/dead-letter.ts';
 import type { Appender, ConsumeOptions, StoredRecord } from '../ports/event-log.ts';
 import type { LogReader } from '../ports/log-reader.ts';
 import { recordSize } from '../ports/record-size.ts';
-import { redrivenRecord, type StoredLetter } from './dead-letter-record.ts';
 import { type LettersOptions, type PassedOver, readLetters } from './dead-letter-search.ts';
+import { redrivenRecord, type StoredLetter } from './stored-letter.ts';
 
 export interface RedriveOptions extends LettersOptions {
   log: Appender;

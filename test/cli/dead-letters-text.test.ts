@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Listing, letterJson, letterText, redriveText } from '../../src/cli/dead-letters-text.ts';
 import { printable } from '../../src/core/printable.ts';
-import { readLetter, type StoredLetter } from '../../src/dispatcher/dead-letter-record.ts';
+import { readLetter, type StoredLetter } from '../../src/dispatcher/stored-letter.ts';
 import { stored } from '../dispatcher/records.ts';
 import { httpAt, subscription, type TestFunction } from '../dispatcher/rig.ts';
 
