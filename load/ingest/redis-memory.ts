@@ -48,5 +48,5 @@ export async function redisMemoryRow(ids: number): Promise<Row> {
 }
 
 function claimOf(n: number) {
-  return { key: claimKey(createHash('sha256').update(`click/${n}`).digest('base64')), print: n };
+  return { key: claimKey(createHash('sha256').update(`click/${n}`).digest('base64')), checksum: n };
 }

@@ -19,7 +19,7 @@ const FIRST_PROBE_MS = 50;
  * ready for want of it gets no requests that would show it come back.
  */
 export function watchDedupe(store: DedupeStore): WatchedDedupe {
-  const probe = Array.from({ length: PROBES }, (_, i) => ({ key: `probe${i}`, print: 0 }));
+  const probe = Array.from({ length: PROBES }, (_, i) => ({ key: `probe${i}`, checksum: 0 }));
   const owner = crypto.randomUUID();
   let failing: string | null = 'no answer yet';
   let answered = Number.NEGATIVE_INFINITY;

@@ -25,7 +25,7 @@ export interface CommandLine {
   /** Arguments after the command's name. */
   args: string[];
   values: { [Name in Text]?: string | undefined } & { [Name in Flag]?: boolean | undefined };
-  /** Of Postern. */
+  /** The version of Postern. */
   version: string;
   print(text: string): void;
 }

@@ -203,5 +203,5 @@ export class Remembered {
 }
 
 function claimOf({ identity }: Delivery): Claim {
-  return { key: identity, print: 0 };
+  return { key: identity, checksum: 0 };
 }

@@ -99,7 +99,7 @@ function expiryOf(token: unknown): number {
     const { exp } = JSON.parse(claims) as { exp: unknown };
     if (typeof exp === 'number') return exp * 1000;
   } catch {
-    // As below.
+    // See below.
   }
   throw new TokenError('the answer is no token');
 }

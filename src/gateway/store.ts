@@ -55,7 +55,7 @@ function outcomeOf(event: IncomingEvent, { verdict, code, changed }: Item): Even
 function itemOf(event: IncomingEvent, source: Source, digests: Digests): Item {
   const claim = {
     key: claimKey(digests.digest(event.identity)),
-    print: event.payloadChecksum ?? (event.data === null ? 0 : digests.checksum(event.data)),
+    checksum: event.payloadChecksum ?? (event.data === null ? 0 : digests.checksum(event.data)),
   };
   return makeItem(recordOf(event, source), claim, 'accepted');
 }

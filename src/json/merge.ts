@@ -52,7 +52,7 @@ const encoder = new TextEncoder();
 export class JsonMerge {
   readonly json: Record<string, unknown>;
   readonly #bytes: Uint8Array;
-  /** Of a name that comes twice the last place. */
+  /** The place of each member. When a name comes twice, the last one counts. */
   readonly #places = new Map<string, Span>();
   readonly #members: Member[];
   readonly #patches: Patch[] = [];

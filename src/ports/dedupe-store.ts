@@ -11,7 +11,7 @@ export interface Claim {
   /** Digest of source and id, see `claimKey`. */
   key: string;
   /** 32-bit checksum of the payload: tells a resend from another event under the same id. */
-  print: number;
+  checksum: number;
 }
 
 /**

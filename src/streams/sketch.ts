@@ -50,7 +50,7 @@ export function countOf({ values, registers }: Sketch): number {
   return Math.round(isSmall ? REGISTERS * Math.log(REGISTERS / empty) : estimate);
 }
 
-/** As JSON: the hashes, or the registers in base64. */
+/** Makes JSON of it: the hashes, or the registers in base64. */
 export function writeSketch({ values, registers }: Sketch): number[] | string {
   return values ?? Buffer.from(registers!).toString('base64');
 }

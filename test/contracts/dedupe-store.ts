@@ -33,9 +33,12 @@ export function dedupeStoreContract(name: string, make: () => Promise<StoreUnder
       await storage.destroy();
     });
 
-    const ids = (count: number, print = 1): Claim[] =>
-      Array.from({ length: count }, () => ({ key: claimKey(hash('sha256', randomUUID(), 'base64')), print }));
-    const changed = (claims: Claim[]) => claims.map(({ key, print }) => ({ key, print: print + 1 }));
+    const ids = (count: number, checksum = 1): Claim[] =>
+      Array.from({ length: count }, () => ({
+        key: claimKey(hash('sha256', randomUUID(), 'base64')),
+        checksum,
+      }));
+    const changed = (claims: Claim[]) => claims.map(({ key, checksum }) => ({ key, checksum: checksum + 1 }));
     /** Claims again and again until the outcome is no longer `old`; the test's time limit ends it. */
     const after = async (old: ClaimOutcome, one: DedupeStore, claims: Claim[], owner: string) => {
       let outcome = old;
@@ -53,7 +56,7 @@ export function dedupeStoreContract(name: string, make: () => Promise<StoreUnder
       await store.confirm([id], 'a');
       expect(await store.claim([id], 'b')).toEqual(['duplicate']);
       expect(await store.claim([id], 'a')).toEqual(['duplicate']);
-      expect(await store.claim([{ key: id.key, print: 0 }], 'b')).toEqual(['changed']);
+      expect(await store.claim([{ key: id.key, checksum: 0 }], 'b')).toEqual(['changed']);
     });
 
     test('nothing at all may be claimed, confirmed and released', async () => {
@@ -169,7 +172,7 @@ export function dedupeStoreContract(name: string, make: () => Promise<StoreUnder
       await store.claim(own, 'a');
       await store.claim([...foreign, ...stored], 'b');
       await store.confirm(stored, 'b');
-      const asked = claims.map((claim, i) => (i % 5 === 4 ? { ...claim, print: 7 } : claim));
+      const asked = claims.map((claim, i) => (i % 5 === 4 ? { ...claim, checksum: 7 } : claim));
       const expected = (['claimed', 'claimed', 'pending', 'duplicate', 'changed'] as const).slice();
       expect(await store.claim(asked, 'a')).toEqual(claims.map((_, i) => expected[i % 5]));
       await store.release(asked, 'a');

@@ -116,7 +116,7 @@ async function remembered(records: ReadRecord[], group: string): Promise<Set<str
   });
   const claims = records.map((record) => ({
     key: identityOf({ ...record, timestamp: record.time, headers: bytes(record.headers) }, group),
-    print: 0,
+    checksum: 0,
   }));
   await expect
     .poll(() => store.claim([], 'nobody').then(() => store.claim(claims.slice(0, 1), 'probe')), {

@@ -21,9 +21,9 @@ function memoryStore() {
     async claim(list, owner) {
       calls.push(`claim ${list.length}`);
       if (state.down) throw new StoreUnavailable('down');
-      return list.map(({ key, print }): ClaimOutcome => {
+      return list.map(({ key, checksum }): ClaimOutcome => {
         const before = stored.get(key);
-        if (before !== undefined) return before === print ? 'duplicate' : 'changed';
+        if (before !== undefined) return before === checksum ? 'duplicate' : 'changed';
         if (claims.has(key) && claims.get(key) !== owner) return 'pending';
         claims.set(key, owner);
         return 'claimed';
@@ -32,10 +32,10 @@ function memoryStore() {
     async confirm(list, owner) {
       calls.push(`confirm ${list.length}`);
       if (state.down) throw new StoreUnavailable('down');
-      for (const { key, print } of list) {
+      for (const { key, checksum } of list) {
         if ((claims.get(key) ?? owner) !== owner) continue;
         claims.delete(key);
-        stored.set(key, print);
+        stored.set(key, checksum);
       }
     },
     async release(list, owner) {
@@ -86,11 +86,11 @@ function setup(options: { outage?: 'accept' | 'refuse'; timeout?: number; lease?
   return { ...memory, log, facts, groups };
 }
 
-const claimOf = (id: string, print = 1): Claim => ({ key: id, print });
+const claimOf = (id: string, checksum = 1): Claim => ({ key: id, checksum });
 
-function item(id: string, print = 1): Item {
-  const record = { topic: 't', key: null, value: new Uint8Array([print]), headers: { ce_id: id } };
-  return makeItem(record, claimOf(id, print), 'accepted');
+function item(id: string, checksum = 1): Item {
+  const record = { topic: 't', key: null, value: new Uint8Array([checksum]), headers: { ce_id: id } };
+  return makeItem(record, claimOf(id, checksum), 'accepted');
 }
 
 /** A promise to be resolved by hand. */

@@ -60,7 +60,7 @@ export function redisDedupeStore(options: RedisDedupeOptions): DedupeStore {
 /** The outcome for an id that has a value already: a checksum, or PENDING for another owner's claim. */
 function outcomeOf(held: number, claim: Claim): ClaimOutcome {
   if (held === PENDING) return 'pending';
-  return held === claim.print % CHECKSUMS ? 'duplicate' : 'changed';
+  return held === claim.checksum % CHECKSUMS ? 'duplicate' : 'changed';
 }
 
 /** Takes a script's reply to the claims with these indexes. */
@@ -117,7 +117,7 @@ function scriptArguments(
   const count = 1 + claims.length + head.length;
   if (!withChecksums) return { count, text, encoding: 'latin1' };
   for (const claim of claims) {
-    const checksum = String(claim.print % CHECKSUMS);
+    const checksum = String(claim.checksum % CHECKSUMS);
     text += `$${checksum.length}\r\n${checksum}\r\n`;
   }
   return { count: count + claims.length, text, encoding: 'latin1' };

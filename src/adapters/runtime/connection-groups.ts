@@ -6,7 +6,7 @@ export interface ConnectionLimits {
   headTime: number;
   /** At once, all together. */
   total: number;
-  /** Of one address; IPv6 counts by its /64. */
+  /** Connections of one address at once. An IPv6 address counts by its /64. */
   perAddress: number;
   /** Whether an address stands for many clients and has no cap of its own. */
   isExempt(address: string): boolean;

@@ -16,7 +16,7 @@ export interface Group {
   /** It stands for many clients, and has no cap of its own. */
   exempt: boolean;
   members: Connection[];
-  /** Of each rank. */
+  /** How many members have each rank. */
   counts: number[];
 }
 

@@ -9,7 +9,7 @@ export interface PortOptions {
    * under an attack, and with one socket a client would wait for one round for each connection before its own.
    */
   sockets: number;
-  /** Of each connection. */
+  /** Settings of each connection. */
   socket: ServerOpts;
 }
 

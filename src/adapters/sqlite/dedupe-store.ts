@@ -72,7 +72,7 @@ export class SqliteDedupeStore implements DedupeStore {
   async claim(claims: readonly Claim[], owner: string): Promise<ClaimOutcome[]> {
     const now = Date.now();
     const expires = now + this.#times.lease;
-    const outcomes = this.#all(claims, ({ key, print }): ClaimOutcome => {
+    const outcomes = this.#all(claims, ({ key, checksum: print }): ClaimOutcome => {
       if (this.#take.run({ key, owner, print, expires, now }).changes === 1) return 'claimed';
       const held = this.#look.get(key)!;
       if (held.owner !== null) return 'pending';
@@ -85,7 +85,7 @@ export class SqliteDedupeStore implements DedupeStore {
   async confirm(claims: readonly Claim[], owner: string): Promise<void> {
     const now = Date.now();
     const expires = now + this.#times.window;
-    this.#all(claims, ({ key, print }) => this.#keep.run({ key, owner, print, expires, now }));
+    this.#all(claims, ({ key, checksum: print }) => this.#keep.run({ key, owner, print, expires, now }));
   }
 
   async release(claims: readonly Claim[], owner: string): Promise<void> {

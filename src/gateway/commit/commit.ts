@@ -98,7 +98,7 @@ export class Committer {
   #settleRecent(item: Item): boolean {
     const checksum = this.#options.recent.find(item.claim!.key);
     if (checksum === undefined) return false;
-    settle(item, 'duplicate', null, checksum !== item.claim!.print);
+    settle(item, 'duplicate', null, checksum !== item.claim!.checksum);
     return true;
   }
 

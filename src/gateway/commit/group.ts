@@ -121,7 +121,7 @@ export class CommitGroups {
       const verdict = first.verdict === 'accepted' ? 'duplicate' : first.verdict!;
       for (const item of others) {
         // When the stored payload differs from the first item's, it also differs from that of a copy.
-        const changed = first.changed || item.claim!.print !== first.claim!.print;
+        const changed = first.changed || item.claim!.checksum !== first.claim!.checksum;
         settle(item, verdict, first.code, changed);
       }
     }

@@ -75,6 +75,6 @@ function emptyHalf(): Half {
 }
 
 function checksumsOf({ checksums, lists }: Half): Map<string, number> {
-  for (const list of lists.splice(0)) for (const { key, print } of list) checksums.set(key, print);
+  for (const list of lists.splice(0)) for (const { key, checksum } of list) checksums.set(key, checksum);
   return checksums;
 }

@@ -43,7 +43,7 @@ export class Quotas {
     );
   }
 
-  /** Of one source; null: of all requests that are not let in yet. */
+  /** The quota of one source, or with null of all requests that are not let in yet. */
   ofSource(source: string | null): Quota {
     if (source === null) return this.#strangers;
     let quota = this.#sources.get(source);
@@ -64,7 +64,7 @@ export class Quotas {
     return quota;
   }
 
-  /** Of the memory for requests that are not let in yet, half is for one address. */
+  /** The quota of one address for requests that are not let in yet: half of the quota of them all. */
   ofStranger(address: string): Quota {
     const known = this.#strangeAddresses.get(address);
     if (known !== undefined) return known;

@@ -22,7 +22,7 @@ const FRESH = 64 * 1024;
 /** The part of the memory that one request holds. */
 export class Reservation implements Placed {
   bytes = 0;
-  /** Of all requests, of the source, and of the address if known. Before a request is let in: also of strangers at its address. */
+  /** The quotas of all requests, of the source, and of the address if known. Before it is let in, also of strangers at its address. */
   readonly quotas: Quota[];
   place = 0;
   /** Ends the reading of the body; null when no body is read. */

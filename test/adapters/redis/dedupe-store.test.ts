@@ -79,7 +79,7 @@ describe('redisDedupeStore', { timeout: 30_000 }, () => {
   const nameOf = (claim: Claim) => namesOf('t:', [claim])[0]!;
 
   test('keeps a confirmed id in at most 100 bytes, with the window as its life', async () => {
-    const id = { key: keyOf('k'), print: 4_294_967_295 };
+    const id = { key: keyOf('k'), checksum: 4_294_967_295 };
     await store.claim([id], 'a');
     expect(nameOf(id)).toEqual(
       Buffer.concat([Buffer.from('t:'), hash('sha256', 'k', 'buffer').subarray(0, 12)]),
@@ -118,15 +118,15 @@ describe('redisDedupeStore', { timeout: 30_000 }, () => {
 
   test('gives a late confirm nothing of what others hold, and keeps that no longer than if it were new', async () => {
     const [claimed, confirmed] = [
-      { key: keyOf('claimed'), print: 1 },
-      { key: keyOf('confirmed'), print: 1 },
+      { key: keyOf('claimed'), checksum: 1 },
+      { key: keyOf('confirmed'), checksum: 1 },
     ];
     await store.claim([claimed, confirmed], 'b');
     await store.confirm([confirmed], 'b');
     await store.confirm(
       [
-        { ...claimed, print: 2 },
-        { ...confirmed, print: 2 },
+        { ...claimed, checksum: 2 },
+        { ...confirmed, checksum: 2 },
       ],
       'a',
     );

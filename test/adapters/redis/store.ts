@@ -19,7 +19,7 @@ export const namesOf = (prefix: string, claims: readonly Claim[]) =>
 
 /** Ids, never the same. */
 export const ids = (count: number): Claim[] =>
-  Array.from({ length: count }, () => ({ key: keyOf(randomUUID()), print: 1 }));
+  Array.from({ length: count }, () => ({ key: keyOf(randomUUID()), checksum: 1 }));
 
 /** Milliseconds until a server or its replacement must answer. */
 const PATIENCE_MS = 40_000;

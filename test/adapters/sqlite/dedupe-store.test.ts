@@ -21,7 +21,7 @@ dedupeStoreContract('SQLite', async () => {
 describe('sqliteDedupeStore', () => {
   let folder: string;
   const ids = (count: number, from = 0) =>
-    Array.from({ length: count }, (_, i) => ({ key: `k${from + i}`, print: 1 }));
+    Array.from({ length: count }, (_, i) => ({ key: `k${from + i}`, checksum: 1 }));
 
   beforeEach(async () => {
     folder = await makeFolder();
