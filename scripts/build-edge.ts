@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { parse } from 'yaml';
 import { webPlatform } from '../src/adapters/runtime/web-platform.ts';
 import { type BoundSecret, edgeConfig } from '../src/app/edge-config.ts';
@@ -19,6 +19,16 @@ const ROOT = join(import.meta.dirname, '..');
 const SRC = join(ROOT, 'src');
 /** Takes the place of unknown secrets in the checks of the config. It is valid as a key and as base64 of 32 bytes. */
 const STAND_IN = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=';
+
+/** cborg's encoder makes tables when it is loaded. So esbuild would keep it, though nothing here encodes CBOR. */
+const leaveOutEncoder: Plugin = {
+  name: 'leave-out-encoder',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/encode\.js$/ }, ({ path, resolveDir }) =>
+      resolveDir.includes('cborg') ? { path: join(resolveDir, path), sideEffects: false } : undefined,
+    );
+  },
+};
 
 /** Builds the edge bundle of a config: worker.js, and the configuration of workerd and of Workers. */
 async function main(): Promise<void> {
@@ -51,6 +61,7 @@ async function main(): Promise<void> {
     target: 'es2024',
     legalComments: 'none',
     metafile: true,
+    plugins: [leaveOutEncoder],
   });
   writeFileSync(join(values.out, 'meta.json'), JSON.stringify(metafile));
   const names = [...new Set(secrets.flatMap(({ text }) => namesIn(text)))];

@@ -90,8 +90,10 @@ async function expectVisit(source: string): Promise<void> {
 
 describe('analytics.js 2 of Segment', () => {
   it('loads its settings from the gateway, and sends page, identify and track', async () => {
+    const url = `${rig.postern.url}/v1/projects/key-of-settings/settings`;
+    // The page asks while it opens.
+    const settings = rig.context.waitForEvent('response', (response) => response.url() === url);
     const page = await openWith('settings', { name: 'segment' });
-    const settings = page.waitForResponse(`${rig.postern.url}/v1/projects/key-of-settings/settings`);
     await page.evaluate(visit);
     expect((await settings).status()).toBe(200);
     await expectVisit('settings');

@@ -211,6 +211,8 @@ describe('faults', { timeout: 60_000 }, () => {
   });
 
   test('goes on after the scripts were flushed on every node, in order', async () => {
+    // The nodes may have come back to their own addresses just now.
+    await answering(store, MANY);
     for (const { port } of cluster.nodes) await cluster.cli(port, 'script', 'flush');
     const claims = ids(MANY);
     const [, outcomes] = await Promise.all([store.confirm(claims, 'a'), store.claim(claims, 'b')]);
